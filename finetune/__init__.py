@@ -1,0 +1,1 @@
+"""Learn to choose: data, training, evaluation. Nothing imports this package but its own commands."""

@@ -1,0 +1,1 @@
+"""What exists: records, samplers, the catalogue, its index, check and repair."""

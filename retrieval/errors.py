@@ -1,0 +1,132 @@
+"""Every error this project raises on purpose. Imports nothing.
+
+    DiffAgentError
+    ├── InvalidInput (also a ValueError)
+    │   ├── InvalidInstruction   a request that cannot be used: empty, too long, not text
+    │   ├── InvalidApi           text in which no T2I API can be found, or a record that may not be written
+    │   ├── UnknownBaseModel     a base model of no known family
+    │   └── UnknownSampler       a sampling method that no program offers
+    ├── CatalogueError
+    │   ├── CatalogueFormatError a broken line of a catalogue file
+    │   └── UnknownModel         an id that the catalogue does not hold
+    ├── DescriptionIndexError
+    │   ├── IndexMissing         no index where one was looked for
+    │   └── IndexMismatch        an index of another embedder, catalogue or schema
+    ├── BaseModelError
+    │   ├── BaseModelMissing     neither a folder, nor a cache, nor a network to load the language model from
+    │   ├── BaseModelMismatch    files that are not the language model that was asked for
+    │   └── ChecksumError        a download whose SHA256 is not the known one
+    ├── AdapterError
+    │   └── AdapterMismatch      an adapter trained for another base model or catalogue
+    ├── StorageError             a folder that cannot be written, a full disk
+    └── TrainingError
+        └── DataError            a data file that cannot be trained on
+
+A caller who wants all of them:
+
+    try:
+        selection = selector.select("a corgi, pixel art")[0]
+    except DiffAgentError as error:
+        print(error)  # what was found, what is needed, what to do
+"""
+
+from collections.abc import Sequence
+
+
+class DiffAgentError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class InvalidInput(DiffAgentError, ValueError):
+    """Something that the caller passed cannot be used."""
+
+
+class InvalidInstruction(InvalidInput):
+    """The request is empty, too long, or not text."""
+
+
+class InvalidApi(InvalidInput):
+    """No T2I API can be read out of the text, or the record may not be written."""
+
+
+class UnknownBaseModel(InvalidInput):
+    """A base model of no known family; `value` is what was given, `known` the names that would do."""
+
+    def __init__(self, message: str, *, value: str, known: Sequence[str]) -> None:
+        super().__init__(message)
+        self.value = value
+        self.known = tuple(known)
+
+
+class UnknownSampler(InvalidInput):
+    """A sampling method that no program offers; `nearest` are the closest known names."""
+
+    def __init__(self, message: str, *, value: str, nearest: Sequence[str]) -> None:
+        super().__init__(message)
+        self.value = value
+        self.nearest = tuple(nearest)
+
+
+class CatalogueError(DiffAgentError):
+    """The catalogue cannot give what was asked."""
+
+
+class CatalogueFormatError(CatalogueError):
+    """A broken line of a catalogue file: `path` and the one-based `line`."""
+
+    def __init__(self, message: str, *, path: str, line: int) -> None:
+        super().__init__(message)
+        self.path = path
+        self.line = line
+
+
+class UnknownModel(CatalogueError):
+    """An id that the catalogue does not hold."""
+
+
+class DescriptionIndexError(DiffAgentError):
+    """The description index cannot answer."""
+
+
+class IndexMissing(DescriptionIndexError):
+    """No index where one was looked for."""
+
+
+class IndexMismatch(DescriptionIndexError):
+    """The index was built with another embedder, catalogue or schema."""
+
+
+class BaseModelError(DiffAgentError):
+    """The language model under the selector cannot be used."""
+
+
+class BaseModelMissing(BaseModelError):
+    """The language model is neither on disk nor can it be fetched."""
+
+
+class BaseModelMismatch(BaseModelError):
+    """Files that are not the language model that was asked for."""
+
+
+class ChecksumError(BaseModelError):
+    """A download whose SHA256 is not the known one."""
+
+
+class AdapterError(DiffAgentError):
+    """The adapter cannot be used."""
+
+
+class AdapterMismatch(AdapterError):
+    """The adapter was trained for another base model or catalogue."""
+
+
+class StorageError(DiffAgentError):
+    """A folder cannot be written or the disk is full."""
+
+
+class TrainingError(DiffAgentError):
+    """Training cannot start or go on."""
+
+
+class DataError(TrainingError):
+    """A data file cannot be trained on."""
