@@ -1,0 +1,74 @@
+"""What the catalogue reads of a line before a record is built, and where it looks names up.
+
+The catalogue (retrieval/catalogue.py) is the only caller.
+"""
+
+from collections.abc import Iterable
+from typing import NotRequired
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from retrieval.names import alias_keys, normalise_name
+from retrieval.records import ModelType
+
+
+class VersionHead(TypedDict):
+    version_id: int
+    version: str
+    sha256: NotRequired[list[str]]
+    file_names: NotRequired[list[str]]
+
+
+class Head(TypedDict):
+    """What every line must have, and what look-ups need before a record is built."""
+
+    model_id: int
+    model: str
+    type: ModelType
+    base_model: str
+    available: NotRequired[bool]
+
+
+class Names(TypedDict):
+    model: str
+    aliases: NotRequired[list[str]]
+    versions: NotRequired[list[VersionHead]]
+
+
+HEAD = TypeAdapter(Head)
+NAMES = TypeAdapter(Names)
+
+
+class NameIndex:
+    """Dictionaries from keys to (position, version id): built at the first look-up."""
+
+    def __init__(self, names: Iterable[Names]) -> None:
+        self.exact: dict[str, list[tuple[int, int | None]]] = {}
+        self.aliases: dict[str, list[tuple[int, int | None]]] = {}
+        self.files: dict[str, list[tuple[int, int | None]]] = {}
+        self.loose: dict[str, list[tuple[int, int | None]]] = {}
+        self.hashes: dict[str, list[tuple[int, int, str]]] = {}
+        self.versions: dict[int, int] = {}
+        for position, entry in enumerate(names):
+            self._add(position, entry)
+
+    def _add(self, position: int, entry: Names) -> None:
+        name = entry["model"]
+        self.exact.setdefault(name.strip(), []).append((position, None))
+        for other in (name, *entry.get("aliases", ())):
+            self.aliases.setdefault(normalise_name(other), []).append((position, None))
+            for key in alias_keys(other):
+                self.loose.setdefault(key, []).append((position, None))
+        for version in entry.get("versions", ()):
+            version_id = version["version_id"]
+            self.versions.setdefault(version_id, position)
+            self.aliases.setdefault(normalise_name(name + version["version"]), []).append(
+                (position, version_id)
+            )
+            for digest in version.get("sha256", ()):
+                self.hashes.setdefault(digest[:10].upper(), []).append((position, version_id, digest.upper()))
+            for file_name in version.get("file_names", ()):
+                keys = alias_keys(file_name)
+                for key in (normalise_name(file_name), *keys[:1]):
+                    self.files.setdefault(key, []).append((position, version_id))
