@@ -4,8 +4,8 @@
     ('SDXL 1.0', (512, 512))
 
 A family is what a LoRA may be loaded on without a warning. Families of one `architecture` share the shapes of
-their weights, so that a LoRA of one loads on another and works in part (Pony, Illustrious and NoobAI are trained
-from SDXL 1.0). Names and grouping follow Civitai's own list of base models. Those whose weights nobody can
+their weights, so that a LoRA of one loads on another and works in part (Pony, Illustrious and NoobAI are
+trained from SDXL 1.0). Names and grouping follow Civitai's own list of base models. Those whose weights nobody can
 download and those that make video or sound have no family here. A default model is Civitai's own default.
 """
 
@@ -78,7 +78,7 @@ FAMILIES: tuple[Family, ...] = (
         native_size=768,
         aliases=(
             *("SD 2.0", "SD 2.0 768", "SD 2.1 768", "SD 2.1 Unclip", "SD 2.x", "SD2", "Stable Diffusion 2"),
-            *("Stable Diffusion 2.1", "Stable Diffusion v2.1", "Stable Diffusion 2.0", "Stable Diffusion 2.x"),
+            *("Stable Diffusion 2.1", "Stable Diffusion v2.1", "Stable Diffusion 2.0"),
         ),
     ),
     Family(
@@ -100,7 +100,7 @@ FAMILIES: tuple[Family, ...] = (
         air="sdxl",
         architecture="sdxl",
         native_size=1024,
-        aliases=("Pony Diffusion", "Pony V6", "Pony Diffusion V6", "Pony Diffusion V6 XL", "Pony XL", "PonyXL"),
+        aliases=("Pony Diffusion", "Pony V6", "Pony Diffusion V6", "Pony Diffusion V6 XL", "Pony XL"),
         default_model_id=257749,
         default_model="Pony Diffusion V6 XL",
         min_side=512,
