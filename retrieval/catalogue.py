@@ -27,7 +27,7 @@ from retrieval.embeddings import Embeddings
 from retrieval.errors import CatalogueError, CatalogueFormatError, UnknownModel
 from retrieval.families import Family, family_of
 from retrieval.lookup import HEAD, NAMES, Head, NameIndex, Names
-from retrieval.names import alias_keys, normalise_name
+from retrieval.names import alias_keys, normalise_name, without_ending
 from retrieval.paths import atomic_write
 from retrieval.records import (
     ModelRecord,
@@ -181,18 +181,22 @@ class Catalogue:
         pointed = self._pointed(name)
         if pointed is not None:
             return pointed
+        exact = [self._match(position, None, "name") for position in self._exact.get(name, ())]
+        return _by_downloads(exact) if exact else self._looser(name)
+
+    def _looser(self, name: str) -> list[Match]:
         index = self._index
-        levels: list[tuple[How, list[tuple[int, int | None]]]] = [("name", index.exact.get(name, []))]
         full, loose = normalise_name(name), alias_keys(name)
-        levels.append(("alias", index.aliases.get(full, [])))
-        levels.append(("file", index.files.get(full, []) or (index.files.get(loose[0], []) if loose else [])))
-        for key in loose:
-            levels.append(("loose", index.aliases.get(key, []) or index.files.get(key, [])))
+        file_name = normalise_name(without_ending(name))
+        levels: list[tuple[How, list[tuple[int, int | None]]]] = [
+            ("alias", index.aliases.get(full, [])),
+            ("file", index.files.get(file_name, [])),
+        ]
+        levels += [("loose", index.aliases.get(key, []) or index.files.get(key, [])) for key in loose]
         levels += [("loose", index.loose.get(key, [])) for key in (full, *loose)]
         for how, found in levels:
             if found:
-                matches = [self._match(position, version_id, how) for position, version_id in found]
-                return sorted(_unique(matches), key=lambda match: -(match.record.stats.downloads or 0))
+                return _by_downloads(_unique(self._match(*place, how) for place in found))
         digest = _HASH.fullmatch(name)
         return self._by_hash(digest.group(1).upper()) if digest else []
 
@@ -356,6 +360,13 @@ class Catalogue:
         return _unique(whole)
 
     @functools.cached_property
+    def _exact(self) -> dict[str, list[int]]:
+        exact: dict[str, list[int]] = {}
+        for position, head in enumerate(self._heads):
+            exact.setdefault(head["model"].strip(), []).append(position)
+        return exact
+
+    @functools.cached_property
     def _index(self) -> NameIndex:
         return NameIndex(self._names(position) for position in range(len(self)))
 
@@ -378,6 +389,10 @@ def _unique(matches: Iterable[Match]) -> list[Match]:
         if earlier.version != match.version:
             found[match.record.model_id] = Match(match.record, None, match.how)
     return list(found.values())
+
+
+def _by_downloads(matches: Iterable[Match]) -> list[Match]:
+    return sorted(matches, key=lambda match: -(match.record.stats.downloads or 0))
 
 
 def _wire_line(record: ModelRecord) -> bytes:

@@ -9,7 +9,7 @@ from typing import NotRequired
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from retrieval.names import alias_keys, normalise_name
+from retrieval.names import alias_keys, normalise_name, without_ending
 from retrieval.records import ModelType
 
 
@@ -44,7 +44,6 @@ class NameIndex:
     """Dictionaries from keys to (position, version id): built at the first look-up."""
 
     def __init__(self, names: Iterable[Names]) -> None:
-        self.exact: dict[str, list[tuple[int, int | None]]] = {}
         self.aliases: dict[str, list[tuple[int, int | None]]] = {}
         self.files: dict[str, list[tuple[int, int | None]]] = {}
         self.loose: dict[str, list[tuple[int, int | None]]] = {}
@@ -55,7 +54,6 @@ class NameIndex:
 
     def _add(self, position: int, entry: Names) -> None:
         name = entry["model"]
-        self.exact.setdefault(name.strip(), []).append((position, None))
         for other in (name, *entry.get("aliases", ())):
             self.aliases.setdefault(normalise_name(other), []).append((position, None))
             for key in alias_keys(other):
@@ -69,6 +67,5 @@ class NameIndex:
             for digest in version.get("sha256", ()):
                 self.hashes.setdefault(digest[:10].upper(), []).append((position, version_id, digest.upper()))
             for file_name in version.get("file_names", ()):
-                keys = alias_keys(file_name)
-                for key in (normalise_name(file_name), *keys[:1]):
-                    self.files.setdefault(key, []).append((position, version_id))
+                key = normalise_name(without_ending(file_name))
+                self.files.setdefault(key, []).append((position, version_id))

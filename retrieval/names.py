@@ -9,12 +9,13 @@ True
 import re
 import unicodedata
 
+_NOT_ALNUM = re.compile(r"[^a-z0-9]+")
 _FILE_ENDING = re.compile(r"\.(?:safetensors|ckpt|pth?|bin|gguf|zip)$", re.IGNORECASE)
 _LORA_TAG = re.compile(r"^<(?:lora|lyco|hypernet):([^:>]+)(?::[^>]*)?>$", re.IGNORECASE)
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^【】]*】|（[^（）]*）|「[^「」]*」|<[^<>]*>")
 # what uploaders put behind a name: a version, a precision, a packaging
 _VERSION = r"(?:v(?:er(?:sion)?)?\.?\s*)?\d+(?:[.\d]*\d)?[a-z]?"
-_PACKING = r"(?:fp16|fp32|bf16|pruned|full|(?:no-?)?ema(?:-?only)?|(?:baked-?|with-?)?vae|inpainting|final|beta)"
+_PACKING = r"(?:fp16|fp32|bf16|pruned|full|(?:no-?)?ema(?:-?only)?|(?:baked-?|with-?)?vae|inpainting|final)"
 _SUFFIX = re.compile(rf"[\s_.\-–|:/]+(?:{_VERSION}|{_PACKING})$|(?<=[^\W\d_])v\d[\d.]*[a-z]?$", re.IGNORECASE)
 _MIN_PART = 4  # a Latin part shorter than this ("AI", "3D") names too many models
 _MIN_OTHER_PART = 2  # two ideographs carry as much as a word
@@ -26,6 +27,8 @@ def normalise_name(text: str) -> str:
     Never empty for a text that is not: a name such as `>_<` or `...` that holds neither letter nor digit
     keeps its own signs, and letters of every script are kept with their marks.
     """
+    if text.isascii():
+        return _NOT_ALNUM.sub("", text.lower()) or "".join(text.lower().split()) or text
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     kept: list[str] = []
     for char in folded:
@@ -39,13 +42,18 @@ def normalise_name(text: str) -> str:
     return "".join(kept) or "".join(folded.split()) or folded or text
 
 
+def without_ending(file_name: str) -> str:
+    """A file name without `.safetensors` and the like."""
+    return _FILE_ENDING.sub("", file_name.strip())
+
+
 def without_version(name: str) -> str:
     """The name without file ending, brackets, version and packaging words; itself if nothing is left."""
     name = name.strip()
     tag = _LORA_TAG.match(name)
     if tag:
         name = tag.group(1).strip()
-    bare = _FILE_ENDING.sub("", name).strip()
+    bare = without_ending(name)
     unbracketed = " ".join(_BRACKETS.sub(" ", bare).split())
     bare = unbracketed or bare
     while True:
@@ -62,13 +70,13 @@ def alias_keys(name: str) -> tuple[str, ...]:
     """
     full = normalise_name(name)
     tag = _LORA_TAG.match(name.strip())
-    file_name = _FILE_ENDING.sub("", tag.group(1) if tag else name)
     bare = without_version(name)
-    keys = [normalise_name(file_name), normalise_name(bare)]
-    words = bare.split()
-    latin = normalise_name(without_version(" ".join(w for w in words if w.isascii()))) if words else ""
-    other = normalise_name(" ".join(w for w in words if not w.isascii())) if words else ""
-    if latin and other:
-        keys += [latin] if len(latin) >= _MIN_PART else []
-        keys += [other] if len(other) >= _MIN_OTHER_PART else []
+    keys = [normalise_name(without_ending(tag.group(1) if tag else name)), normalise_name(bare)]
+    if not bare.isascii():
+        words = bare.split()
+        latin = normalise_name(without_version(" ".join(word for word in words if word.isascii())))
+        other = normalise_name(" ".join(word for word in words if not word.isascii()))
+        if latin and other:
+            keys += [latin] if len(latin) >= _MIN_PART else []
+            keys += [other] if len(other) >= _MIN_OTHER_PART else []
     return tuple(dict.fromkeys(key for key in keys if key and key != full))
