@@ -1,7 +1,7 @@
 """AIR, the names under which Civitai's own programs know a model: `urn:air:sd1:lora:civitai:123@456`.
 
-    >>> make_air("SD 1.5", "LORA", 123, 456)
-    'urn:air:sd1:lora:civitai:123@456'
+>>> make_air("SD 1.5", "LORA", 123, 456)
+'urn:air:sd1:lora:civitai:123@456'
 """
 
 import re

@@ -286,5 +286,3 @@ def api_json_schema() -> dict[str, Any]:
     schema = T2IApi.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema
-
-

@@ -5,8 +5,8 @@
 
 A family is what a LoRA may be loaded on without a warning. Families of one `architecture` share the shapes of
 their weights, so that a LoRA of one loads on another and works in part (Pony, Illustrious and NoobAI are
-trained from SDXL 1.0). Names and grouping follow Civitai's own list of base models. Those whose weights nobody can
-download and those that make video or sound have no family here. A default model is Civitai's own default.
+trained from SDXL 1.0). Names and grouping follow Civitai's own list of base models. Those whose weights
+nobody can download and those that make video or sound have no family here. A default model is Civitai's own.
 """
 
 import difflib

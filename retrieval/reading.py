@@ -17,6 +17,7 @@ from typing import Any
 from retrieval.errors import InvalidApi, UnknownBaseModel
 from retrieval.families import family_of
 from retrieval.loose_json import find_objects
+from retrieval.samplers import find_sampler
 
 MAX_TEXT_CHARS = 1_000_000
 # the paper's default call (section 4.1): Euler a, 20 steps, cfg 7
@@ -185,8 +186,10 @@ class _Reader:
         self.sizes(fields)
         method = self.text("sampling_method")
         schedule = self.text("schedule")
-        if method and schedule and not method.lower().endswith(schedule.lower()):
-            method = method if schedule.lower() in ("automatic", "normal") else f"{method} {schedule}"
+        if method and schedule:
+            # A1111 since 1.9 and ComfyUI write the noise schedule apart, the paper and Civitai in one name
+            sampler = find_sampler(method, schedule)
+            method = sampler.name if sampler else f"{method} {schedule}"
         fields["sampling_method"] = method or self.missing("sampling_method")
         for name in ("sampling_steps", "cfg_scale"):
             number = self.number(name, whole=name == "sampling_steps")
