@@ -170,9 +170,11 @@ ALGORITHMS = (
         "UniPC",
         "UniPCMultistepScheduler",
         "uni_pc",
-        {"solver_order": 3, "solver_type": "bh1", "steps_offset": 1},
+        {"solver_order": 3, "solver_type": "bh2", "steps_offset": 1},
         other_names="uni_pc_bh2",
         spacing="leading",
+        # with bh1 the step to a noise of zero divides infinities
+        diffusers_note=f"{_NO_DIFFUSERS} UniPC in A1111's variant bh1 that ends at zero; the nearest is bh2",
     ),
     Algorithm(
         "LCM",
