@@ -1,0 +1,139 @@
+"""What a selector answers: ranked APIs with their evidence, and the protocol every selector follows."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from retrieval.api import Instruction, T2IApi
+
+Mode = Literal["shortlist", "constrained", "free"]
+Request = Instruction | str | Mapping[str, Any]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Evidence(BaseModel):
+    """Why a model was chosen.
+
+    `matched_trigger_words` and `name_said`: what of the model the request says; `similarity`: cosine of the
+    request and the model's description, in [-1, 1]; `retrieval_score`: the learnt score of all retrieval
+    evidence together (a logit, comparable within one request only); `llm_score`: the language model's
+    length-normalised log-probability of the name (paper Eq. 7), None where it was not asked.
+    """
+
+    model_config = _FROZEN
+
+    matched_trigger_words: tuple[str, ...] = ()
+    matched_terms: tuple[str, ...] = ()
+    name_said: bool = False
+    similarity: float | None = None
+    retrieval_score: float | None = None
+    llm_score: float | None = None
+
+
+class Selection(BaseModel):
+    """One ranked answer. `score` orders the answers to one request; `confidence` is calibrated, in [0, 1],
+    None where no calibration was fitted; `abstained`: nothing fitted, and `api` is the family's base model."""
+
+    model_config = _FROZEN
+
+    api: T2IApi
+    score: float
+    confidence: float | None = None
+    evidence: Evidence = Evidence()
+    reason: str
+    page_url: str | None = None
+    abstained: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class BatchItem(BaseModel):
+    """The answer to one line of a batch: `ranked` is empty, and `error` says why, where there is none."""
+
+    model_config = _FROZEN
+
+    id: str | int | None = None
+    ranked: tuple[Selection, ...] = ()
+    error: str | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """`{"id", "api", "ranked": [{"model id", "version id", "model", "score"}]}`, or
+        `{"id", "error", "ranked": []}`."""
+        if self.error is not None or not self.ranked:
+            return {"id": self.id, "error": self.error or "no model fits the filters", "ranked": []}
+        return {
+            "id": self.id,
+            "api": self.ranked[0].api.to_wire(),
+            "ranked": [
+                {
+                    "model id": selection.api.model_id,
+                    "version id": selection.api.version_id,
+                    "model": selection.api.model,
+                    "score": selection.score,
+                }
+                for selection in self.ranked
+            ],
+        }
+
+
+class Filters(BaseModel):
+    """Which models may be chosen. `base_model` a family's name or any spelling of it, `commercial_use` True:
+    only models whose licence is known to allow selling images; `exclude`: model ids, names or AIRs."""
+
+    model_config = _FROZEN
+
+    base_model: str | None = None
+    type: Literal["LORA", "Checkpoint"] | None = None
+    commercial_use: bool | None = None
+    exclude: tuple[int | str, ...] = Field(default=())
+
+
+class Selector(Protocol):
+    """Chooses models for requests; thread-safe."""
+
+    def select(
+        self,
+        instruction: Request,
+        *,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        exclude: Iterable[int | str] = (),
+        k: int = 1,
+    ) -> list[Selection]:
+        """The best `k` models that pass the filters, best first.
+
+        Raises:
+            InvalidInstruction: the request is empty, too long or not text.
+            UnknownBaseModel: `base_model` is of no known family.
+            InvalidInput: another filter is not a known value, or k is below 1.
+        """
+        ...
+
+    async def aselect(
+        self,
+        instruction: Request,
+        *,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        exclude: Iterable[int | str] = (),
+        k: int = 1,
+    ) -> list[Selection]:
+        """As `select`, without holding up the event loop."""
+        ...
+
+    def select_batch(
+        self,
+        requests: Iterable[Request],
+        *,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        exclude: Iterable[int | str] = (),
+        k: int = 1,
+    ) -> Iterator[BatchItem]:
+        """As `select` for each request in order; one that cannot be used gives an item with its error, and
+        the run goes on. A mapping's `id` is kept, else the request's place in the batch is its id."""
+        ...
