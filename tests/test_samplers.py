@@ -114,7 +114,7 @@ def test_no_exact_equivalent_is_said(name: str) -> None:
     assert "nearest" in sampler.note
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")  # diffusers' own
 @pytest.mark.parametrize(
     "sampler",
     [
