@@ -19,7 +19,8 @@ class Evidence(BaseModel):
     `matched_trigger_words` and `name_said`: what of the model the request says; `similarity`: cosine of the
     request and the model's description, in [-1, 1]; `retrieval_score`: the learnt score of all retrieval
     evidence together (a logit, comparable within one request only); `llm_score`: the language model's
-    length-normalised log-probability of the name (paper Eq. 7), None where it was not asked.
+    length-normalised log-probability of the name (paper Eq. 7), None where it was not asked; `said`: in free
+    mode, what the language model wrote, before it was read, checked and repaired.
     """
 
     model_config = _FROZEN
@@ -30,6 +31,7 @@ class Evidence(BaseModel):
     similarity: float | None = None
     retrieval_score: float | None = None
     llm_score: float | None = None
+    said: str | None = None
 
 
 class Selection(BaseModel):

@@ -158,6 +158,24 @@ class LexicalScorer:
         return scores
 
 
+    def shared_terms(self, record: ModelRecord, prompt: str, k: int = 4) -> tuple[str, ...]:
+        """What the request and the model's sample prompts both say, the most telling first.
+
+        A word that is part of a two-word term already listed is left out.
+        """
+        field = self._fields["terms"]
+        weights = {
+            term: record.terms[term] * float(field.idf[field.vocabulary[term]])
+            for term in set(prompt_terms(prompt))
+            if term in record.terms and term in field.vocabulary
+        }
+        chosen: list[str] = []
+        for term in sorted(weights, key=lambda term: (-weights[term] * len(term.split()), term)):
+            if not any(set(term.split()) & set(other.split()) for other in chosen):
+                chosen.append(term)
+        return tuple(chosen[:k])
+
+
 def matched_triggers(record: ModelRecord, prompt: str) -> tuple[str, ...]:
     """The trigger words of a record that a prompt says, as the record spells them."""
     said = squash(prompt)

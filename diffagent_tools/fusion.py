@@ -1,0 +1,121 @@
+"""The learnt weighing of evidence: from named scores of every model to one logit a model.
+
+A fusion is a small network over standardised scores, a linear part and one hidden layer, the same for every
+model and every request, so that a model that was added yesterday is weighed like the others. It is trained
+by finetune/fusion.py as a softmax over the models of the catalogue (a conditional logit), and stored as
+safetensors. It knows nothing of where the scores come from.
+
+    fusion = Fusion.load(folder / "fusion.safetensors")
+    logits = fusion.logits(scores)            # scores: name -> [N]; logits: [N]
+    chances = softmax(logits / fusion.temperature)
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrieval.errors import AdapterError
+from retrieval.paths import atomic_write
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+# these do not depend on the request, so their distance from the best model says nothing about it
+STATIC_SCORES = frozenset({"samples", "unseen"})
+
+
+def design(scores: Mapping[str, "Array"], names: Sequence[str]) -> "Array":
+    """The inputs of a fusion, [N, D] float32: each score as it is, and less the best model's score.
+
+    The second form says how far a model is behind; the first, how strong the evidence is at all.
+
+    Raises:
+        KeyError: a score of that name is missing.
+    """
+    import numpy as np
+
+    columns: list[Array] = []
+    for name in names:
+        score = np.asarray(scores[name], dtype=np.float32)
+        columns.append(score)
+        if name not in STATIC_SCORES:
+            columns.append(score - score.max(initial=-np.inf) if score.size else score)
+    return np.stack(columns, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Fusion:
+    """logits = x w + tanh(x A + a) v, with x = (design(scores) - mean) / scale.
+
+    Shapes: mean, scale, linear [D]; hidden [D, H]; bias, out [H]. `temperature` divides the logits before a
+    softmax gives calibrated chances. `card` says how it was fitted.
+    """
+
+    names: tuple[str, ...]
+    mean: "Array"
+    scale: "Array"
+    linear: "Array"
+    hidden: "Array"
+    bias: "Array"
+    out: "Array"
+    temperature: float
+    card: Mapping[str, object]
+
+    def logits(self, scores: Mapping[str, "Array"]) -> "Array":
+        """One logit a model, [N]."""
+        import numpy as np
+
+        inputs = (design(scores, self.names) - self.mean) / self.scale
+        result: Array = inputs @ self.linear + np.tanh(inputs @ self.hidden + self.bias) @ self.out
+        return result.astype(np.float32)
+
+    def save(self, path: Path) -> None:
+        from safetensors.numpy import save
+
+        tensors = {
+            name: getattr(self, name) for name in ("mean", "scale", "linear", "hidden", "bias", "out")
+        }
+        metadata = {
+            "names": json.dumps(self.names),
+            "temperature": repr(self.temperature),
+            "card": json.dumps(self.card, sort_keys=True),
+        }
+        atomic_write(path, save(tensors, metadata))
+
+    @classmethod
+    def load(cls, path: Path) -> "Fusion":
+        """Raises AdapterError where the file is missing or not a fusion."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                return cls(
+                    names=tuple(json.loads(metadata["names"])),
+                    temperature=float(metadata["temperature"]),
+                    card=json.loads(metadata["card"]),
+                    **{
+                        name: file.get_tensor(name)
+                        for name in ("mean", "scale", "linear", "hidden", "bias", "out")
+                    },
+                )
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise AdapterError(
+                f"cannot read the fusion weights {path} ({error}); needed is a file that finetune/fusion.py wrote"
+            ) from error
+
+
+def softmax(logits: "Array", temperature: float = 1.0) -> "Array":
+    """Chances that sum to one, [N]; an empty array stays empty."""
+    import numpy as np
+
+    if not logits.size:
+        return logits
+    scaled = (logits - logits.max()) / temperature
+    weights: Array = np.exp(scaled)
+    return weights / weights.sum()
