@@ -163,37 +163,23 @@ def by_httpx(scratch: Path, progress: Progress) -> Path:
 
 def index_urls() -> list[str]:
     """The package indexes that are configured: environment of pip and uv, pip's files, else PyPI."""
-    given: list[str] = []
-    for name in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX"):
-        given += os.environ.get(name, "").split()
     config = configparser.ConfigParser(interpolation=None, strict=False)
-    home = Path.home()
-    files = [
-        Path("/etc/pip.conf"),
-        home / ".pip/pip.conf",
-        home / ".config/pip/pip.conf",
-        Path(sys.prefix, "pip.conf"),
-    ]
-    if os.environ.get("APPDATA"):
-        files.append(Path(os.environ["APPDATA"], "pip", "pip.ini"))
-    if os.environ.get("PIP_CONFIG_FILE"):
-        files.append(Path(os.environ["PIP_CONFIG_FILE"]))
     try:
-        config.read(files, encoding="utf-8")
+        config.read(_pip_files(), encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
         config.clear()  # a file that pip cannot read either says nothing about an index
-    index = config.get("global", "index-url", fallback="")
-    extra = config.get("global", "extra-index-url", fallback="").split()
-    # uv allows `name=url`
-    urls = [
-        part.split("=", 1)[1] if "=" in part.split("://")[0] else part for part in [*given, *index.split()]
-    ]
-    if (
-        not any(os.environ.get(name) for name in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"))
-        and not index
-    ):
-        urls.append(PYPI)
-    return list(dict.fromkeys([*urls, *extra]))
+
+    def given(*variables: str) -> list[str]:
+        parts = " ".join(os.environ.get(name, "") for name in variables).split()
+        return [
+            part.split("=", 1)[1] if "=" in part.split("://")[0] else part for part in parts
+        ]  # uv's name=url
+
+    first = given("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL")
+    first = first or config.get("global", "index-url", fallback=PYPI).split()
+    extra = given("PIP_EXTRA_INDEX_URL", "UV_INDEX")
+    extra = extra or config.get("global", "extra-index-url", fallback="").split()
+    return list(dict.fromkeys([*first, *extra]))
 
 
 def find_link(html: str, file_name: str) -> str | None:
@@ -238,6 +224,19 @@ class _Links(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
             self.found += [value for name, value in attrs if name == "href" and value]
+
+
+def _pip_files() -> list[Path]:
+    """pip's configuration files, the strongest last; the null device as `PIP_CONFIG_FILE` turns all off."""
+    own = os.environ.get("PIP_CONFIG_FILE", "")
+    if own == os.devnull:
+        return []
+    home = Path.home()
+    files = [Path("/etc/pip.conf"), home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
+    if os.environ.get("APPDATA"):
+        files.append(Path(os.environ["APPDATA"], "pip", "pip.ini"))
+    files += [Path(sys.prefix, "pip.conf"), Path(sys.prefix, "pip.ini")]
+    return [*files, Path(own)] if own else files
 
 
 def _installed() -> Path | None:
