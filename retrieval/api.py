@@ -53,6 +53,7 @@ PAPER_FIELDS = (
     "model_description",
 )
 _MAX_ID = 2**63 - 1
+_EXACT_FLOAT = 2**53
 
 
 def _spaced(name: str) -> str:
@@ -151,15 +152,15 @@ class T2IApi(BaseModel):
         if faults:
             raise InvalidApi(f"this T2I API may not be written: {'; '.join(faults)}; set these fields first")
         wire: dict[str, Any] = {}
-        for name in type(self).model_fields:
+        for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            if name not in PAPER_FIELDS and value in (None, "", ()):
+            if name not in PAPER_FIELDS and value == field.default:
                 continue
             if isinstance(value, CheckpointRef):
                 value = value.model_dump(by_alias=True, exclude_none=True)
             elif isinstance(value, tuple):
                 value = list(value)
-            elif isinstance(value, float) and value.is_integer():
+            elif isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
                 value = int(value)
             wire[_spaced(name)] = value
         return wire

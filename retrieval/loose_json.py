@@ -9,7 +9,6 @@ than a bounded number of times, so that the time is linear in the text whatever 
 """
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,12 +21,12 @@ _NUMBER = re.compile(r"[-+]?(?:\d[\d_]{0,400}(?:\.\d{0,400})?|\.\d{1,400})(?:[eE
 _STRINGS = {
     '"': re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL),
     "'": re.compile(r"'([^'\\]*(?:\\.[^'\\]*)*)'", re.DOTALL),
-    "“": re.compile(r"“([^”]*)”"),
+    "“": re.compile(r"“([^“”]*)”"),
 }
 _AFTER_STRING = re.compile(r"\s{0,80}(?:[,:}\])]|$)")
 # how far a quote inside a quoted text ('the king's crown') may lie from the quote that closes the text
 _INNER_QUOTE_REACH = 200
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": ""}
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "none": None, "undefined": None}
 
@@ -60,7 +59,8 @@ def find_objects(text: str) -> Iterator[Found]:
         target: dict[str, Any] = {}
         try:
             end = _object(text, at, target, 1)
-            yield Found(target, strict=_is_strict(text[at:end], target), complete=True)
+            plain = _plain_json(text[at:end])
+            yield Found(target if plain is None else plain, strict=plain is not None, complete=True)
         except _Broken as broken:
             end = max(broken.at, at + 1)
             if target:
@@ -68,11 +68,11 @@ def find_objects(text: str) -> Iterator[Found]:
         at = text.find("{", end)
 
 
-def _is_strict(span: str, value: dict[str, Any]) -> bool:
+def _plain_json(span: str) -> Any:
     try:
-        return bool(json.loads(span) == value)
+        return json.loads(span)
     except (ValueError, RecursionError):
-        return False
+        return None
 
 
 def _skip(text: str, at: int) -> int:
@@ -174,7 +174,7 @@ def _outer_quote(text: str, end: int, quote: str) -> int:
         if text[other - 1] != "\\" and _AFTER_STRING.match(text, other + 1) is not None:
             # `"a" "b": 1` is a missing comma and not a quote within a text
             between = text[end:other].strip()
-            return end if not between or text[end:other].count(quote) else other + 1
+            return end if not between or between[0] in _STRINGS else other + 1
         other = text.find(quote, other + 1, limit)
     return end
 
@@ -195,9 +195,8 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _number(text: str) -> int | float:
-    """A number; one of more than 15 digits becomes a float, and one that overflows infinity."""
+    """A number of at most 400 digits; a float that overflows is infinity."""
     digits = text.replace("_", "")
-    if len(digits) <= 15 and digits.lstrip("+-").isdecimal():
+    if digits.lstrip("+-").isdecimal():
         return int(digits)
-    value = float(digits)
-    return value if math.isfinite(value) else math.copysign(math.inf, value)
+    return float(digits)

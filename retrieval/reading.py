@@ -35,7 +35,8 @@ _SPELLINGS = {
     "width": "width imagewidth w",
     "height": "height imageheight h",
     "size": "size resolution imagesize dimensions",
-    "sampling_method": "samplingmethod sampler samplername samplemethod samplingmethodname scheduler",
+    "sampling_method": "samplingmethod sampler samplername samplemethod samplingmethodname",
+    "scheduler": "scheduler",
     "schedule": "scheduletype schedule noiseschedule",
     "sampling_steps": "samplingsteps steps numinferencesteps numsteps inferencesteps samplesteps stepcount",
     "cfg_scale": "cfgscale cfg guidancescale guidance cfgvalue",
@@ -55,6 +56,8 @@ _SPELLINGS = {
     "checkpoint": "checkpoint ckpt",
     "name": "name",
 }
+# fields that are read together with another one, which says what was made of them
+_OWN_SENTENCE = {"size", "schedule", "lora", "checkpoint"}
 _FIELD = {spelling: field for field, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 _TYPES = {
     "lora": "LORA",
@@ -66,7 +69,7 @@ _TYPES = {
     "checkpointmerge": "Checkpoint",
     "checkpointtrained": "Checkpoint",
 }
-_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,18}(?:[.,][0-9]{1,18})?|\.[0-9]{1,18})")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,200}(?:[.,][0-9]{1,200})?|\.[0-9]{1,200})")
 _SIZE = re.compile(r"([0-9]{1,9})\s{0,9}(?:x|×|\*|by|,|/)\s{0,9}([0-9]{1,9})", re.IGNORECASE)
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 
@@ -150,8 +153,13 @@ def _names_model(value: Mapping[Any, Any]) -> bool:
     if any(_name_in(known.get(field)) for field in ("model", "lora", "checkpoint")):
         return True
     # `name` alone is anything, and beside a family or a sampler it is a model
-    others = {"type", "base_model", "sampling_method", "sampling_steps", "cfg_scale", "model_id"}
-    return bool(_name_in(known.get("name")) and others & known.keys())
+    others = {"base_model", "sampling_method", "sampling_steps", "cfg_scale", "model_id"}
+    is_model = others & known.keys() or _kind(known.get("type"))
+    return bool(is_model and _name_in(known.get("name")))
+
+
+def _kind(given: object) -> str | None:
+    return _TYPES.get(_NOT_WORD.sub("", str(given)[:40].lower()))
 
 
 def _name_in(value: object) -> str:
@@ -168,12 +176,13 @@ class _Reader:
     def __init__(self, found: Mapping[Any, Any], guesses: list[str]) -> None:
         self.guesses = guesses
         self.given: dict[str, Any] = {}
-        for key, value in found.items():
-            field = _FIELD.get(fold_key(key))
+        known = [(key, _FIELD.get(fold_key(key)), value) for key, value in found.items()]
+        # a field's own name goes before its other spellings
+        for key, field, value in sorted(known, key=lambda item: fold_key(item[0]) != fold_key(item[1] or "")):
             if field is None or value is None or field in self.given:
                 continue
             self.given[field] = value
-            if fold_key(key) != fold_key(field) and field not in ("size", "schedule", "lora", "checkpoint"):
+            if fold_key(key) != fold_key(field) and field not in _OWN_SENTENCE:
                 self.guess(f"{str(key)[:40]!r} was read as {field.replace('_', ' ')!r}")
 
     def guess(self, sentence: str) -> None:
@@ -181,16 +190,11 @@ class _Reader:
 
     def fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = {}
-        fields["base_model"] = self.text("base_model") or self.missing("base_model", _DEFAULT_FAMILY)
+        family = self.text("base_model") or ""
+        fields["base_model"] = family if family.strip() else self.missing("base_model", _DEFAULT_FAMILY)
         self.models(fields)
         self.sizes(fields)
-        method = self.text("sampling_method")
-        schedule = self.text("schedule")
-        if method and schedule:
-            # A1111 since 1.9 and ComfyUI write the noise schedule apart, the paper and Civitai in one name
-            sampler = find_sampler(method, schedule)
-            method = sampler.name if sampler else f"{method} {schedule}"
-        fields["sampling_method"] = method or self.missing("sampling_method")
+        fields["sampling_method"] = self.sampler() or self.missing("sampling_method")
         for name in ("sampling_steps", "cfg_scale"):
             number = self.number(name, whole=name == "sampling_steps")
             fields[name] = self.missing(name) if number is None else number
@@ -211,11 +215,26 @@ class _Reader:
         self.guess(f"{name.replace('_', ' ')} is missing; the default {shown} was taken")
         return default
 
+    def sampler(self) -> str:
+        """The sampling method, with the noise schedule where A1111 since 1.9 and ComfyUI write it apart."""
+        method, schedule = self.text("sampling_method") or "", self.text("schedule")
+        alone = self.text("scheduler")
+        if not method.strip():
+            if not alone or not alone.strip():
+                return ""
+            self.guess("'scheduler' was read as 'sampling method'")
+            return alone
+        schedule = schedule or alone
+        if not schedule or not schedule.strip():
+            return method
+        sampler = find_sampler(method, schedule)
+        return sampler.name if sampler else f"{method} {schedule}"
+
     def models(self, fields: dict[str, Any]) -> None:
         """Sets the model, its type and the checkpoint under it."""
         model, lora = _name_in(self.given.get("model")), _name_in(self.given.get("lora"))
         checkpoint = _name_in(self.given.get("checkpoint"))
-        kind = _TYPES.get(_NOT_WORD.sub("", str(self.given.get("type", "")).lower()))
+        kind = _kind(self.given.get("type"))
         reference = self.reference()
         if not model and not lora and not checkpoint:
             model = _name_in(self.given.get("name"))
@@ -272,9 +291,9 @@ class _Reader:
     def text(self, name: str) -> str | None:
         value = self.given.get(name)
         if isinstance(value, str):
-            return well_formed(value) if value.strip() else None
+            return well_formed(value)
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MAX_NUMBER:
-            return f"{value:g}" if isinstance(value, float) else str(value)
+            return str(value)
         if value is not None:
             self.unreadable(name, "text")
         return None
@@ -295,7 +314,10 @@ class _Reader:
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.unreadable(name, "number")
             return None
-        if not math.isfinite(value) or abs(value) > _MAX_NUMBER:
+        # the size first, because an integer can be too large to be made a float
+        if isinstance(value, int | float) and (whole or isinstance(value, int)) and abs(value) > _MAX_NUMBER:
+            value = math.inf
+        if not math.isfinite(value):
             self.unreadable(name, "usable number")
             return None
         if not whole:
