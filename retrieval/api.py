@@ -3,7 +3,8 @@
     >>> read_instruction("a corgi, pixel art").prompt
     'a corgi, pixel art'
     >>> reading = read_api("Use {'model': 'Pixel Art', 'steps': 30}")
-    >>> reading.api.sampling_steps, reading.guesses[0]
+    >>> reading.api.sampling_steps, reading.guesses[1]
+    (30, "'steps' was read as 'sampling steps'")
 
 On the wire the nine fields of the paper under the paper's own names (section 3.1: `model`, `type`,
 `base model`, `width`, `height`, `sampling method`, `sampling steps`, `cfg scale`, `model description`), then
