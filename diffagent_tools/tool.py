@@ -26,7 +26,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, BeforeValidator, Field, SkipValidation, ValidationError
 
-from diffagent_tools.examine import Examination, examine
+from diffagent_tools.examination import Examination, examine
 from diffagent_tools.quoting import api_text, plain, quoted, selection_text
 from diffagent_tools.selection import Selection, Selector
 from retrieval.catalogue import Catalogue, ModelRecord, document_text
