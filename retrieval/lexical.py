@@ -23,67 +23,88 @@ if TYPE_CHECKING:
 
 # words that half of all names carry; they say nothing about which model is meant
 _COMMON_NAME_WORDS = frozenset(
-    "lora style model checkpoint ckpt mix merge the of a an v1 v2 v3 sd 1 2 5 15 21 xl sdxl".split()
+    (
+        "lora",
+        "style",
+        "model",
+        "checkpoint",
+        "ckpt",
+        "mix",
+        "merge",
+        "the",
+        "of",
+        "a",
+        "an",
+        "sd",
+        "xl",
+        "sdxl",
+    )
+    + ("v1", "v2", "v3", "1", "2", "5", "15", "21")
 )
 _SHORTEST_SUBSTRING = 4
 _DESCRIPTION_SHARE = 0.5
 
 
 class _Field:
-    """One field of all records as sparse matrices [N, vocabulary]: cosine, likelihood and coverage."""
+    """One field of all records as an inverted index: which records hold a term, and its worth there."""
 
     def __init__(self, documents: Sequence[Mapping[str, float]]) -> None:
         import numpy as np
-        from scipy import sparse
 
         self.vocabulary: dict[str, int] = {}
-        rows: list[int] = []
-        columns: list[int] = []
-        values: list[float] = []
-        for row, document in enumerate(documents):
-            for term, weight in document.items():
-                rows.append(row)
-                columns.append(self.vocabulary.setdefault(term, len(self.vocabulary)))
-                values.append(weight)
-        count = len(documents)
-        weights = sparse.csr_matrix(
-            (np.asarray(values, dtype=np.float32), (rows, columns)), shape=(count, len(self.vocabulary))
+        lengths = np.fromiter((len(document) for document in documents), np.int64, len(documents))
+        total = int(lengths.sum())
+        place = self.vocabulary.setdefault
+        columns = np.fromiter(
+            (place(term, len(self.vocabulary)) for document in documents for term in document),
+            np.int64,
+            total,
         )
-        holding = np.bincount(np.asarray(columns, dtype=np.int64), minlength=len(self.vocabulary))
+        weights = np.fromiter((w for document in documents for w in document.values()), np.float32, total)
+        self._count = len(documents)
+        rows = np.repeat(np.arange(self._count), lengths)
+        holding = np.bincount(columns, minlength=len(self.vocabulary))
         # the idf of Okapi BM25, kept positive
-        self.idf = np.log1p((count - holding + 0.5) / (holding + 0.5)).astype(np.float32)
-        self._cosine = _unit_rows(weights.multiply(self.idf).tocsr(), 2).T.tocsr()
-        self._coverage = _unit_rows((weights > 0).astype(np.float32).multiply(self.idf).tocsr(), 1).T.tocsr()
-        share = _unit_rows(weights, 1).tocoo()
-        background = np.asarray(weights.sum(0)).ravel() + 0.5
+        self.idf = np.log1p((self._count - holding + 0.5) / (holding + 0.5)).astype(np.float32)
+        by_term = np.argsort(columns, kind="stable")
+        self._start = np.concatenate(([0], np.cumsum(holding)))
+        self._rows = rows[by_term]
+        idf = self.idf[columns]
+        self._cosine = _per_row(weights * idf, rows, self._count, power=2)[by_term]
+        self._coverage = _per_row(idf, rows, self._count, power=1)[by_term]
+        share = _per_row(weights, rows, self._count, power=1)
+        background = np.bincount(columns, weights, minlength=len(self.vocabulary)) + 0.5
         background /= background.sum()
         # log(1 + p(term | model) / p(term)): a smoothed log-likelihood ratio, 0 for a term the model lacks
-        self._likelihood = sparse.csr_matrix(
-            (np.log1p(share.data / background[share.col]).astype(np.float32), (share.row, share.col)),
-            shape=weights.shape,
-        ).T.tocsr()
+        self._likelihood = np.log1p(share / background[columns]).astype(np.float32)[by_term]
 
-    def _query(self, terms: Iterable[str]) -> Any:
+    def scores(self, terms: Iterable[str]) -> "tuple[Scores, Scores, Scores]":
+        """Cosine, likelihood and coverage of a request's terms, each [N].
+
+        The likelihood is the mean over the request's terms, so that long and short requests are on one scale;
+        the coverage is the idf-weighted share of the model's own terms that the request says.
+        """
         import numpy as np
-        from scipy import sparse
 
-        known = sorted({self.vocabulary[term] for term in terms if term in self.vocabulary})
-        return sparse.csr_matrix(
-            (np.ones(len(known), dtype=np.float32), ([0] * len(known), known)), shape=(1, len(self.vocabulary))
-        )
-
-    def cosine(self, terms: Iterable[str]) -> "Scores":
-        query = self._query(terms).multiply(self.idf).tocsr()
-        return _dense(_unit_rows(query, 2) @ self._cosine)
-
-    def likelihood(self, terms: Iterable[str]) -> "Scores":
-        """The mean over the request's terms, so that long and short requests are on one scale."""
         distinct = set(terms)
-        return _dense(self._query(distinct) @ self._likelihood) / max(len(distinct), 1)
+        known = [self.vocabulary[term] for term in sorted(distinct) if term in self.vocabulary]
+        if not known:
+            return (np.zeros(self._count, np.float32),) * 3
+        spans = [(self._start[term], self._start[term + 1]) for term in known]
+        postings = np.concatenate([np.arange(first, last) for first, last in spans])
+        rows = self._rows[postings]
+        idf = self.idf[known]
+        asked = np.repeat(idf / np.sqrt((idf**2).sum()), [last - first for first, last in spans])
 
-    def coverage(self, terms: Iterable[str]) -> "Scores":
-        """The idf-weighted share of the model's own terms that the request says."""
-        return _dense(self._query(terms) @ self._coverage)
+        def summed(values: Any) -> "Scores":
+            total: Scores = np.bincount(rows, values, minlength=self._count).astype(np.float32)
+            return total
+
+        return (
+            summed(self._cosine[postings] * asked),
+            summed(self._likelihood[postings]) / np.float32(len(distinct)),
+            summed(self._coverage[postings]),
+        )
 
 
 class LexicalScorer:
@@ -101,9 +122,7 @@ class LexicalScorer:
         names = [_once(prompt_terms(record.model)) for record in listed]
         triggers = [_once(all_terms(record.trigger_words)) for record in listed]
         tags = [_once(all_terms(record.tags)) for record in listed]
-        described = [
-            record.description_terms or _once(prompt_terms(record.description)) for record in listed
-        ]
+        described = [record.description_terms or _once(prompt_terms(record.description)) for record in listed]
         whole = [
             _merge(name, trigger, tag, record.terms, _scaled(words_of, _DESCRIPTION_SHARE))
             for record, name, trigger, tag, words_of in zip(
@@ -141,12 +160,12 @@ class LexicalScorer:
         negative = prompt_terms(instruction.negative_prompt)
         scores: dict[str, Scores] = {}
         for name, field in self._fields.items():
-            asked = negative if name == "negative" else terms
-            scores[f"{name}.cosine"] = field.cosine(asked)
+            cosine, likelihood, coverage = field.scores(negative if name == "negative" else terms)
+            scores[f"{name}.cosine"] = cosine
             if name in ("terms", "negative", "all"):
-                scores[f"{name}.likelihood"] = field.likelihood(asked)
+                scores[f"{name}.likelihood"] = likelihood
             if name in ("name", "trigger", "tags"):
-                scores[f"{name}.coverage"] = field.coverage(asked)
+                scores[f"{name}.coverage"] = coverage
         said = squash(instruction.prompt)
         scores["name.said"] = np.asarray([bool(name) and name in said for name in self._names], np.float32)
         scores["trigger.said"] = np.asarray(
@@ -156,7 +175,6 @@ class LexicalScorer:
         scores["samples"] = self._samples
         scores["unseen"] = self._unseen
         return scores
-
 
     def shared_terms(self, record: ModelRecord, prompt: str, k: int = 4) -> tuple[str, ...]:
         """What the request and the model's sample prompts both say, the most telling first.
@@ -174,6 +192,12 @@ class LexicalScorer:
             if not any(set(term.split()) & set(other.split()) for other in chosen):
                 chosen.append(term)
         return tuple(chosen[:k])
+
+    def rarity(self, term: str) -> float:
+        """The idf of a term over all that is known of the models; 0 for a term that no model has."""
+        field = self._fields["all"]
+        place = field.vocabulary.get(term)
+        return 0.0 if place is None else float(field.idf[place])
 
 
 def matched_triggers(record: ModelRecord, prompt: str) -> tuple[str, ...]:
@@ -203,21 +227,9 @@ def _merge(*documents: Mapping[str, float]) -> Mapping[str, float]:
     return total  # type: ignore[return-value]
 
 
-def _unit_rows(matrix: Any, order: int) -> Any:
-    """Rows scaled to length one; a row of zeros stays one."""
-    import numpy as np
-    from scipy import sparse
-
-    lengths = (
-        np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
-        if order == 2
-        else np.asarray(abs(matrix).sum(1)).ravel()
-    )
-    return sparse.diags(1 / np.maximum(lengths, 1e-12)).astype(np.float32).dot(matrix).tocsr()
-
-
-def _dense(row: Any) -> "Scores":
+def _per_row(values: Any, rows: Any, count: int, *, power: int) -> Any:
+    """Values divided by the length of their row (power 2) or by its sum (power 1)."""
     import numpy as np
 
-    scores: Scores = np.asarray(row.todense(), dtype=np.float32).ravel()
-    return scores
+    total = np.bincount(rows, np.abs(values) ** power, minlength=count) ** (1 / power)
+    return (values / np.maximum(total, 1e-12)[rows]).astype(np.float32)
