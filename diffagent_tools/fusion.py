@@ -77,9 +77,7 @@ class Fusion:
     def save(self, path: Path) -> None:
         from safetensors.numpy import save
 
-        tensors = {
-            name: getattr(self, name) for name in ("mean", "scale", "linear", "hidden", "bias", "out")
-        }
+        tensors = {name: getattr(self, name) for name in ("mean", "scale", "linear", "hidden", "bias", "out")}
         metadata = {
             "names": json.dumps(self.names),
             "temperature": repr(self.temperature),

@@ -101,7 +101,9 @@ class Ranker:
     def temperature(self) -> float:
         return (self._retrieval or self._lexical).temperature
 
-    def rank(self, instruction: Instruction, *, filters: Filters | None = None, k: int = 10) -> list[Candidate]:
+    def rank(
+        self, instruction: Instruction, *, filters: Filters | None = None, k: int = 10
+    ) -> list[Candidate]:
         """The best `k` models that pass the filters, best first; equal logits by downloads, then id.
 
         Chances are over all models that pass. Fewer than `k` where fewer pass.
@@ -125,6 +127,10 @@ class Ranker:
             )
             for place in order
         ]
+
+    def shared_terms(self, record: ModelRecord, prompt: str) -> tuple[str, ...]:
+        """What the request and the model's sample prompts both say, the most telling first."""
+        return self._scorer.shared_terms(record, prompt)
 
     def allowed(self, filters: Filters) -> list[int]:
         """Places of the records that may be chosen. Unavailable models, and those of real persons, never may.
