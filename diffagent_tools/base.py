@@ -17,26 +17,21 @@ model's repository runs.
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from diffagent_tools.wheel import GGUF_SHA256, WHEEL_NAME, NotAvailable, disk_full, find_gguf
-from retrieval.errors import BaseModelMismatch, BaseModelMissing, InvalidInput, StorageError
-from retrieval.paths import cache_dir, home
+from diffagent_tools.embedded import DEFAULT_NAME, default_folder, make_default, quiet, storage_error
+from diffagent_tools.wheel import WHEEL_NAME, NotAvailable
+from retrieval.errors import BaseModelMismatch, BaseModelMissing, InvalidInput
+from retrieval.paths import home
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-DEFAULT_NAME = "SmolLM2-135M-Instruct"
 DEFAULT_HUB_ID = f"HuggingFaceTB/{DEFAULT_NAME}"
 DTYPES = ("float32", "bfloat16", "float16")
-_NEEDED_BYTES = 850_000_000
 
 Progress = Callable[[str], None]
 
@@ -96,11 +91,6 @@ def load_base(
     return _load_hub(base, device, dtype, tell)
 
 
-def default_folder() -> Path:
-    """Where the embedded default lies once it is ready; the folder's name is the model's, as for any base."""
-    return home() / "base" / f"gguf-{GGUF_SHA256[:8]}" / DEFAULT_NAME
-
-
 def _load_default(device: str, dtype: str, tell: Progress) -> Base:
     folder = default_folder()
     if not folder.is_dir():
@@ -120,92 +110,15 @@ def _load_default(device: str, dtype: str, tell: Progress) -> Base:
     return _load(str(folder), DEFAULT_NAME, "wheel", device, dtype)
 
 
-def make_default(tell: Progress, *, convert: Callable[[Path, Path], None] | None = None) -> Path:
-    """Makes the default's folder, once, also when two processes want it at the same time.
-
-    Raises:
-        NotAvailable: the wheel can be had nowhere.
-        ChecksumError, StorageError: as `load_base`.
-    """
-    from filelock import FileLock, Timeout
-
-    folder = default_folder()
-    parent = cache_dir("base", folder.parent.name)
-    lock = FileLock(parent / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        tell("another process is making the base model ready; waiting for it")
-        lock.acquire()
-    try:
-        if folder.is_dir():
-            return folder
-        for left in parent.glob(".making-*"):  # of a process that was killed: nobody else holds the lock
-            shutil.rmtree(left, ignore_errors=True)
-        if shutil.disk_usage(parent).free < _NEEDED_BYTES:
-            raise disk_full(parent)
-        scratch = Path(tempfile.mkdtemp(dir=parent, prefix=".making-"))
-        try:
-            gguf = find_gguf(home() / "base", scratch, progress=tell)
-            tell("reading the model once and saving it for fast loading (about 20 seconds)")
-            ready = scratch / "ready"
-            (convert or convert_gguf)(gguf, ready)
-            for path in (ready, *ready.iterdir()):  # a cache may be shared; temporary files are private
-                path.chmod(0o755 if path.is_dir() else 0o644)
-            os.rename(ready, folder)
-        except OSError as error:
-            raise _storage_error(parent, error) from error
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    finally:
-        lock.release()
-    return folder
-
-
-def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Writes a LLaMA's GGUF as config.json, fp32 model.safetensors and tokenizer.json.
-
-    transformers reads the GGUF. A model loaded so counts as quantised and cannot be saved, hence the clean
-    config; and the tokenizer comes without SmolLM2's rule that every digit is a token of its own, hence the
-    pre-tokenizer.
-
-    Raises:
-        StorageError: the disk is full.
-    """
-    import torch
-    from safetensors import SafetensorError
-    from tokenizers import pre_tokenizers
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    with _quiet():
-        loaded = LlamaForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        kept = loaded.config.to_dict()
-        # GGUF keeps the epsilon in fp32: 9.999999747378752e-06 is 1e-05
-        epsilon = float(f"{kept['rms_norm_eps']:.6g}")
-        clean = LlamaConfig(**{key: kept[key] for key in _CONFIG_KEYS}, rms_norm_eps=epsilon)
-        with torch.device("meta"):
-            model = LlamaForCausalLM(clean)
-        model.load_state_dict(loaded.state_dict(), assign=True)
-        model.tie_weights()
-        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-        )
-        try:
-            model.save_pretrained(folder, max_shard_size="100GB")
-            tokenizer.save_pretrained(folder)
-        except SafetensorError as error:
-            raise StorageError(
-                f"cannot write the base model to {folder} ({error}); is the disk full?"
-            ) from error
-
-
 def _load_hub(hub_id: str, device: str, dtype: str, tell: Progress) -> Base:
     name = hub_id.rpartition("/")[2]
+    refused: BaseModelMismatch | None = None
     try:
         return _load(hub_id, name, "hub", device, dtype, local_files_only=True)
     except OSError:
         pass  # not in the hub's cache, or not all of it
+    except BaseModelMismatch as error:
+        refused = error  # perhaps for a file that the cache lacks
     import httpx
     from huggingface_hub import constants
 
@@ -213,6 +126,8 @@ def _load_hub(hub_id: str, device: str, dtype: str, tell: Progress) -> Base:
         # asked first, because the hub's own client goes on asking for most of a minute
         httpx.head(constants.ENDPOINT, timeout=10)
     except httpx.HTTPError as error:
+        if refused is not None:
+            raise refused from error
         raise BaseModelMissing(
             f"{hub_id} is neither a folder nor in the hub's cache, and {constants.ENDPOINT} cannot "
             f"be reached ({error})"
@@ -222,7 +137,7 @@ def _load_hub(hub_id: str, device: str, dtype: str, tell: Progress) -> Base:
         return _load(hub_id, name, "hub", device, dtype)
     except OSError as error:
         if isinstance(error, PermissionError) or error.errno is not None:
-            raise _storage_error(Path(constants.HF_HUB_CACHE), error) from error
+            raise storage_error(Path(constants.HF_HUB_CACHE), error) from error
         raise BaseModelMissing(
             f"the hub does not give {hub_id}: {str(error).strip().splitlines()[0]} "
             "Check the id; a gated model such as LLaMA-2 wants `hf auth login` by somebody who accepted its "
@@ -248,26 +163,47 @@ def _load(
     if folder is not None:
         _check_folder(folder)
     options: dict[str, Any] = {"local_files_only": local_files_only, "trust_remote_code": False}
-    config = AutoConfig.from_pretrained(where, **options)
+    try:
+        config = AutoConfig.from_pretrained(where, **options)
+    except (ValueError, OSError) as error:
+        if folder is None and isinstance(error, OSError):
+            raise  # not there, which the hub may mend
+        raise BaseModelMismatch(
+            f"the config.json of {where} is of no known model ({str(error).splitlines()[0]}); "
+            "the selector needs a LLaMA (model_type llama)"
+        ) from error
     if config.model_type != "llama":
         raise BaseModelMismatch(
             f"{where} is a {config.model_type!r} model; the selector needs a LLaMA (model_type llama)"
         )
-    with _quiet():
+    with quiet():
         try:
-            model = LlamaForCausalLM.from_pretrained(
-                where, config=config, use_safetensors=True, dtype=dtype, attn_implementation="sdpa", **options
+            # with loading info it returns a pair, which its type does not say
+            loaded: Any = LlamaForCausalLM.from_pretrained(
+                where,
+                output_loading_info=True,
+                config=config,
+                use_safetensors=True,
+                dtype=dtype,
+                attn_implementation="sdpa",
+                **options,
             )
         except (SafetensorError, RuntimeError) as error:
             raise BaseModelMismatch(
                 f"the weights of {where} cannot be read ({str(error).splitlines()[0]}); delete them "
                 "and fetch them anew"
             ) from error
+    model, report = loaded
+    if report["missing_keys"]:  # transformers fills them with random numbers
+        raise BaseModelMismatch(
+            f"the weights of {where} lack {len(report['missing_keys'])} tensors, such as "
+            f"{min(report['missing_keys'])}; they are of another model than config.json, or not all are there"
+        )
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(where, **options)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise BaseModelMismatch(
-            f"{where} has no tokenizer (tokenizer.json); put the model's own beside it"
+            f"{where} has no tokenizer that can be read (tokenizer.json); put the model's own beside it"
         ) from error
     if not tokenizer.is_fast:
         raise BaseModelMismatch(f"{where} has no fast tokenizer; add the tokenizer.json of the model")
@@ -308,46 +244,6 @@ def _check_folder(folder: Path) -> None:
         raise BaseModelMismatch(f"{folder} has no tokenizer (tokenizer.json); put the model's own beside it")
 
 
-def _storage_error(folder: Path, error: OSError) -> StorageError:
-    import errno
-
-    if error.errno == errno.ENOSPC:
-        return disk_full(folder)
-    return StorageError(
-        f"cannot write below {folder} ({error.strerror or error}); name a folder that you may write in "
-        "DIFFAGENT_HOME"
-    )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' progress bars, which would show at every start."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-_CONFIG_KEYS = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rope_parameters",
-    "tie_word_embeddings",
-    "bos_token_id",
-    "eos_token_id",
-    "pad_token_id",
-)
 _SHAPE_KEYS = (
     "vocab_size",
     "hidden_size",

