@@ -1,0 +1,279 @@
+"""The command `diffagent`: choose a model, check a name, search the index, see what is installed.
+
+    diffagent select "A cute happy corgi, pixel art"
+    diffagent select --input prompts.jsonl --output apis.jsonl
+    diffagent check "Dream Shapper"
+    diffagent info
+
+Every command imports what it needs inside its function, so that `--help` answers at once. Answers go to
+standard output, progress and errors to standard error; exit codes are those of `diffagent_tools.exits`.
+"""
+
+import io
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from diffagent_tools.exits import Exit, plain_exit, tell
+
+if TYPE_CHECKING:
+    from diffagent_tools.selection import Selector
+    from retrieval.catalogue import Catalogue
+
+app = typer.Typer(
+    name="diffagent",
+    help="Names the right Stable Diffusion checkpoint or LoRA, with its settings, for an image in words.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class ModeName(StrEnum):
+    """How `select` decides; `retrieval` asks no language model and answers at once."""
+
+    shortlist = "shortlist"
+    constrained = "constrained"
+    free = "free"
+    retrieval = "retrieval"
+
+
+class TypeName(StrEnum):
+    """The two types of models."""
+
+    lora = "LORA"
+    checkpoint = "Checkpoint"
+
+
+CatalogueOption = Annotated[
+    Path | None,
+    typer.Option("--catalogue", help="A .jsonl or .jsonl.gz of models instead of the packaged starter."),
+]
+FamilyOption = Annotated[
+    str | None, typer.Option("--base-model", help="Only this family, such as 'SD 1.5' or 'SDXL 1.0'.")
+]
+TypeOption = Annotated[
+    TypeName | None, typer.Option("--type", case_sensitive=False, help="Only models of this type.")
+]
+CommercialOption = Annotated[
+    bool, typer.Option("--commercial", help="Only models whose licence lets the images be sold.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def select(
+    prompt: Annotated[
+        str | None, typer.Argument(help="What the image shall show.", show_default=False)
+    ] = None,
+    negative: Annotated[str, typer.Option("--negative", help="What it shall not show.")] = "",
+    k: Annotated[int, typer.Option("-k", min=1, help="How many answers, best first.")] = 1,
+    as_json: JsonOption = False,
+    source: Annotated[
+        Path | None, typer.Option("--input", help="JSON lines of requests; - is standard input.")
+    ] = None,
+    target: Annotated[
+        Path | None,
+        typer.Option("--output", help="Where answers to --input go; an interrupted file is gone on with."),
+    ] = None,
+    base_model: FamilyOption = None,
+    type_: TypeOption = None,
+    commercial: CommercialOption = False,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="A model's id, name or AIR; may be repeated.")
+    ] = None,
+    mode: Annotated[ModeName, typer.Option("--mode", help="How to decide.")] = ModeName.shortlist,
+    catalogue: CatalogueOption = None,
+    adapter: Annotated[Path | None, typer.Option("--adapter", help="A trained adapter's folder.")] = None,
+    base: Annotated[str | None, typer.Option("--base", help="A LLaMA's folder or hub id.")] = None,
+) -> None:
+    """Choose a model for a request, or for each line of a file.
+
+    Exit code 0: found. 1: nothing fits, and the answer is the plain base model or none. 2: bad input.
+    """
+    with plain_exit("stopped; what --output holds is kept, and the same command goes on after it"):
+        if (prompt is None) == (source is None):
+            raise typer.BadParameter("give either the words of a request, or --input with a file of them")
+        if source is not None and (negative or as_json):
+            raise typer.BadParameter("--negative and --json belong to a single request, not to --input")
+        if source is None and target is not None:
+            raise typer.BadParameter("--output belongs to --input")
+        filters: dict[str, Any] = {
+            "base_model": _known_family(base_model),
+            "type": type_.value if type_ else None,
+            "commercial_use": True if commercial else None,
+            "exclude": [int(item) if item.isdecimal() else item for item in exclude or []],
+            "k": k,
+        }
+        if prompt is not None:
+            from retrieval.api import read_instruction
+
+            request = read_instruction({"prompt": prompt, "negative prompt": negative})
+            found = make_selector(catalogue, mode, base, adapter).select(request, **filters)
+            raise typer.Exit(_print_selections(found, as_json))
+        raise typer.Exit(
+            _select_lines(make_selector(catalogue, mode, base, adapter), filters, source, target)
+        )
+
+
+def _select_lines(
+    selector: "Selector", filters: dict[str, Any], source: Path | None, target: Path | None
+) -> Exit:
+    from diffagent_tools.batch import run_batch
+
+    outcome = run_batch(
+        None if source == Path("-") else source,
+        target,
+        lambda requests: selector.select_batch(requests, **filters),
+        tell=tell,
+    )
+    where = f" into {target}" if target else ""
+    tell(
+        f"{outcome.kept + outcome.answered + outcome.failed:,} lines{where}, {outcome.failed:,} with an error"
+    )
+    return Exit.FOUND if outcome.answered or outcome.kept or not outcome.failed else Exit.ABSTAINED
+
+
+def _print_selections(found: list[Any], as_json: bool) -> Exit:
+    if not found:
+        tell("no model passes these filters; leave some of them out")
+        return Exit.ABSTAINED
+    if as_json:
+        record = found[0].api.to_wire()
+        if len(found) > 1:
+            record["alternatives"] = [other.api.to_wire() for other in found[1:]]
+        _print_json(record)
+    else:
+        from diffagent_tools.cards import make_console, show_selections
+
+        show_selections(make_console(), found)
+    return Exit.ABSTAINED if found[0].abstained else Exit.FOUND
+
+
+@app.command()
+def check(
+    written: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME | JSON | FILE.json]", help="Standard input if it is left out.", show_default=False
+        ),
+    ] = None,
+    instruction: Annotated[
+        str | None,
+        typer.Option("--instruction", help="The request it is meant for; helps to find a substitute."),
+    ] = None,
+    as_json: JsonOption = False,
+    catalogue: CatalogueOption = None,
+) -> None:
+    """Say whether a model's name or a T2I API can be called, and give one that can.
+
+    Exit code 0: valid, or the same model under another spelling. 1: anything else. 2: bad input.
+    """
+    with plain_exit():
+        from diffagent_tools.examination import examine
+
+        text = _written(written)
+        found = examine(text, load_catalogue(catalogue), None, instruction)
+        if as_json:
+            _print_json(found.to_wire())
+        else:
+            from diffagent_tools.cards import make_console, show_examination
+
+            show_examination(make_console(), found)
+        raise typer.Exit(Exit.FOUND if found.accepted else Exit.ABSTAINED)
+
+
+def _written(argument: str | None) -> str:
+    """The argument, the content of the .json or .txt file it names, or standard input."""
+    from retrieval.errors import InvalidInput
+
+    try:
+        if argument is None or argument == "-":
+            if argument is None and sys.stdin.isatty():
+                raise typer.BadParameter("give a name or a T2I API, or pipe one in")
+            return sys.stdin.buffer.read(400_001).decode("utf-8", "replace")
+        if "{" not in argument and argument.lower().endswith((".json", ".txt")) and Path(argument).is_file():
+            return Path(argument).read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise InvalidInput(f"cannot read {argument} ({error.strerror}); name a readable file") from error
+    return argument
+
+
+@app.command()
+def info(as_json: JsonOption = False) -> None:
+    """Say what is installed, where the caches are and how large."""
+    with plain_exit():
+        from diffagent_tools.installed import installed
+
+        rows = installed()
+        if as_json:
+            _print_json(dict(rows))
+        else:
+            from diffagent_tools.cards import make_console, show_rows
+
+            show_rows(make_console(), "diffagent", rows)
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def evaluate(context: typer.Context) -> None:
+    """Measure selection accuracy; `diffagent evaluate --help` lists its own options."""
+    with plain_exit():
+        from finetune.evaluate import main as run
+
+        raise typer.Exit(run(context.args) or Exit.FOUND)
+
+
+def make_selector(
+    catalogue: Path | None, mode: ModeName, base: str | None, adapter: Path | None
+) -> "Selector":
+    """The selector that the options ask for; its model loads at the first request."""
+    from diffagent_tools.selector import LlamaSelector, RetrievalSelector
+
+    records = load_catalogue(catalogue)
+    if mode is ModeName.retrieval:
+        return RetrievalSelector(records, adapter=adapter)
+    return LlamaSelector(records, base=base, adapter=adapter, mode=mode.value, progress=tell)
+
+
+def load_catalogue(path: Path | None) -> "Catalogue":
+    """The catalogue at a path, or the packaged one."""
+    from retrieval.catalogue import Catalogue
+
+    return Catalogue.starter() if path is None else Catalogue.load(path)
+
+
+def _known_family(base_model: str | None) -> str | None:
+    """The family's name; refused before anything is loaded."""
+    if base_model is None:
+        return None
+    from retrieval.families import family_of
+
+    return family_of(base_model).name
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def main() -> None:
+    """Runs the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a name that the terminal's encoding lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(Exit.STOPPED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""How the command ends: its exit codes, and one plain line instead of a traceback.
+
+with plain_exit():
+    ...  # whatever is raised on purpose becomes a line on standard error and an exit code
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import typer
+
+from retrieval.errors import CatalogueError, DataError, DiffAgentError, IndexMissing, InvalidInput
+
+
+class Exit(IntEnum):
+    """0 found, 1 abstained (`check`: neither valid nor an alias), 2 bad usage or input, 3 the machine cannot
+    (network, storage, files that do not fit together), 130 stopped by Ctrl-C."""
+
+    FOUND = 0
+    ABSTAINED = 1
+    USAGE = 2
+    FAILED = 3
+    STOPPED = 130
+
+
+def exit_code(error: DiffAgentError) -> Exit:
+    """What the caller gave wrongly is bad usage; the rest is a failure of the machine or its files."""
+    given = (InvalidInput, CatalogueError, DataError, IndexMissing)
+    return Exit.USAGE if isinstance(error, given) else Exit.FAILED
+
+
+@contextmanager
+def plain_exit(when_stopped: str = "stopped") -> Iterator[None]:
+    """Ends the command with a line and an exit code for every error that is raised on purpose.
+
+    Args:
+        when_stopped: the line after Ctrl-C.
+    """
+    try:
+        yield
+    except DiffAgentError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(exit_code(error)) from error
+    except KeyboardInterrupt as error:
+        typer.echo(f"\n{when_stopped}", err=True)
+        raise typer.Exit(Exit.STOPPED) from error
+    except BrokenPipeError as error:
+        # the reader of standard output has left (`| head`); Python would complain again when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.FOUND) from error
+
+
+def tell(line: str) -> None:
+    """Progress, where it does not mix with the answer: on standard error."""
+    typer.echo(line, err=True)
