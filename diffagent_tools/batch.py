@@ -2,8 +2,8 @@
 
     diffagent select --input prompts.jsonl --output apis.jsonl
 
-A line in is `{"prompt": ..., "negative_prompt": ..., "id": ...}`; other fields are passed over, and without an
-id the line's number is its id. A line out is `{"id", "api", "ranked"}` or `{"id", "error", "ranked": []}`.
+A line in is `{"prompt": ..., "negative_prompt": ..., "id": ...}`; other fields are passed over, and without
+an id the line's number is its id. A line out is `{"id", "api", "ranked"}` or `{"id", "error", "ranked": []}`.
 """
 
 import io

@@ -17,11 +17,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from diffagent_tools import index_command
 from diffagent_tools.exits import Exit, plain_exit, tell
+from diffagent_tools.options import (
+    CatalogueOption,
+    CommercialOption,
+    FamilyOption,
+    JsonOption,
+    TypeOption,
+    load_catalogue,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from diffagent_tools.selection import Selector
-    from retrieval.catalogue import Catalogue
 
 app = typer.Typer(
     name="diffagent",
@@ -41,27 +50,7 @@ class ModeName(StrEnum):
     retrieval = "retrieval"
 
 
-class TypeName(StrEnum):
-    """The two types of models."""
-
-    lora = "LORA"
-    checkpoint = "Checkpoint"
-
-
-CatalogueOption = Annotated[
-    Path | None,
-    typer.Option("--catalogue", help="A .jsonl or .jsonl.gz of models instead of the packaged starter."),
-]
-FamilyOption = Annotated[
-    str | None, typer.Option("--base-model", help="Only this family, such as 'SD 1.5' or 'SDXL 1.0'.")
-]
-TypeOption = Annotated[
-    TypeName | None, typer.Option("--type", case_sensitive=False, help="Only models of this type.")
-]
-CommercialOption = Annotated[
-    bool, typer.Option("--commercial", help="Only models whose licence lets the images be sold.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app.add_typer(index_command.app, name="index")
 
 
 @app.command()
@@ -145,7 +134,7 @@ def _print_selections(found: list[Any], as_json: bool) -> Exit:
         record = found[0].api.to_wire()
         if len(found) > 1:
             record["alternatives"] = [other.api.to_wire() for other in found[1:]]
-        _print_json(record)
+        print_json(record)
     else:
         from diffagent_tools.cards import make_console, show_selections
 
@@ -174,11 +163,14 @@ def check(
     """
     with plain_exit():
         from diffagent_tools.examination import examine
+        from retrieval.index import DescriptionIndex
 
         text = _written(written)
-        found = examine(text, load_catalogue(catalogue), None, instruction)
+        records = load_catalogue(catalogue)
+        # opened, and built where it is missing, only if a substitute is looked for by meaning
+        found = examine(text, records, DescriptionIndex(records, progress=tell), instruction)
         if as_json:
-            _print_json(found.to_wire())
+            print_json(found.to_wire())
         else:
             from diffagent_tools.cards import make_console, show_examination
 
@@ -210,7 +202,7 @@ def info(as_json: JsonOption = False) -> None:
 
         rows = installed()
         if as_json:
-            _print_json(dict(rows))
+            print_json(dict(rows))
         else:
             from diffagent_tools.cards import make_console, show_rows
 
@@ -238,14 +230,9 @@ def make_selector(
     records = load_catalogue(catalogue)
     if mode is ModeName.retrieval:
         return RetrievalSelector(records, adapter=adapter)
-    return LlamaSelector(records, base=base, adapter=adapter, mode=mode.value, progress=tell)
-
-
-def load_catalogue(path: Path | None) -> "Catalogue":
-    """The catalogue at a path, or the packaged one."""
-    from retrieval.catalogue import Catalogue
-
-    return Catalogue.starter() if path is None else Catalogue.load(path)
+    # typer reads a choice as an enumeration, the selector as a Literal of the same words
+    decide: Any = mode.value
+    return LlamaSelector(records, base=base, adapter=adapter, mode=decide, progress=tell)
 
 
 def _known_family(base_model: str | None) -> str | None:
@@ -255,12 +242,6 @@ def _known_family(base_model: str | None) -> str | None:
     from retrieval.families import family_of
 
     return family_of(base_model).name
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def main() -> None:

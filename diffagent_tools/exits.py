@@ -12,7 +12,7 @@ from enum import IntEnum
 
 import typer
 
-from retrieval.errors import CatalogueError, DataError, DiffAgentError, IndexMissing, InvalidInput
+from retrieval.errors import CatalogueError, DataError, DiffAgentError, InvalidInput
 
 
 class Exit(IntEnum):
@@ -28,7 +28,7 @@ class Exit(IntEnum):
 
 def exit_code(error: DiffAgentError) -> Exit:
     """What the caller gave wrongly is bad usage; the rest is a failure of the machine or its files."""
-    given = (InvalidInput, CatalogueError, DataError, IndexMissing)
+    given = (InvalidInput, CatalogueError, DataError)
     return Exit.USAGE if isinstance(error, given) else Exit.FAILED
 
 

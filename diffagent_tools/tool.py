@@ -160,7 +160,7 @@ class CheckT2IApiTool(BaseTool):
 
     Args:
         catalogue: what exists; the packaged one by default.
-        index: finds substitutes by meaning; without it shared words count.
+        index: finds substitutes by meaning; by default the packaged catalogue's, else shared words count.
     """
 
     name: str = "check_text_to_image_api"
@@ -183,9 +183,11 @@ class CheckT2IApiTool(BaseTool):
         run_manager: CallbackManagerForToolRun | None = None,
     ) -> tuple[str, dict[str, Any]]:
         with _told_to_the_model():
-            found = examine(
-                api, self.catalogue or Catalogue.starter(), self.index, instruction.strip() or None
-            )
+            catalogue = self.catalogue if self.catalogue is not None else Catalogue.starter()
+            index = self.index
+            if index is None and self.catalogue is None:
+                index = default_index()
+            found = examine(api, catalogue, index, instruction.strip() or None)
             return _examined(found), found.to_wire()
 
     async def _arun(
@@ -261,7 +263,7 @@ def default_selector() -> Selector:
 
 
 def default_index() -> "DescriptionIndex":
-    """One index of the packaged catalogue for the process; built in the cache folder if it is not there."""
+    """One index of the packaged catalogue for the process; built at the first search if need be."""
     with _LOCK:
         return _default_index()
 
@@ -277,7 +279,7 @@ def _default_selector() -> Selector:
 def _default_index() -> "DescriptionIndex":
     from retrieval.index import DescriptionIndex
 
-    return DescriptionIndex.open(Catalogue.starter())
+    return DescriptionIndex(Catalogue.starter())
 
 
 def _selected(found: Sequence[Selection]) -> tuple[str, dict[str, Any]]:
