@@ -3,12 +3,14 @@
     stats = TermStats.of(profiles)          # profiles: {model id: {term: share of its sample prompts}}
     describe(facts, stats)
 
-The describer is extractive and deterministic. Class-based TF-IDF picks the terms that a model's sample prompts
-hold and other models' do not; word lists (finetune/lexicon.py) turn terms, tags and names into styles, kinds of
-picture and subjects; a few sentence patterns, chosen by the model's id, put them together. Nothing is quoted: single
-words and two-word terms are all that comes from prompts, and `forbidden` runs of three words are kept out.
+The describer is extractive and deterministic. Class-based TF-IDF picks the terms that a model's sample
+prompts hold and other models' do not; word lists (finetune/lexicon.py) turn terms, tags and names into
+styles, kinds of picture and subjects; a few sentence patterns, chosen by the model's id, put them together.
+Nothing is quoted: single words and two-word terms are all that comes from prompts, and `forbidden` runs of
+three words are kept out.
 """
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -20,7 +22,10 @@ from finetune.screen import is_blocked
 from retrieval.terms import prompt_terms, words
 
 MAX_WORDS = 60
-_MIN_MODELS = 3  # a motif must be common language: a word that several models' prompts hold
+_MOTIFS = 6
+_ORDERS = 48  # of a list that are tried before it is shortened
+_MIN_MODELS = 3  # a motif must be common language, which a name is not: several models' prompts hold it,
+_MIN_MODELS_WORD = 8  # and each of its words
 _WORD = re.compile(r"[^\W_]+")
 _MEASURE = re.compile(r"\d+(?:k|mm|x|p|px|fps|st|nd|rd|th|hd|bit)")
 
@@ -111,10 +116,18 @@ def describe(facts: RecordFacts, stats: TermStats, *, forbidden: Collection[tupl
         forbidden: runs of three lower-case words that the description must not hold.
     """
     slots = _Slots.of(facts, stats)
-    for text in _candidates(facts, slots):
-        if len(text.split()) <= MAX_WORDS and not any(run in forbidden for run in runs(text)):
-            return text
-    return f"{facts.base_model} {_kind(facts)}."
+    text = ""
+    for sentences in (_openings(facts, slots), _subjects(facts, slots), _motif_lists(facts, slots)):
+        for sentence in sentences:
+            longer = f"{text} {sentence}".strip()
+            # the family's name is a fact, whoever else wrote it
+            checked = runs(longer.replace(facts.base_model, "BASEMODEL"))
+            if len(longer.split()) > MAX_WORDS or is_blocked(longer):
+                continue
+            if not any(run in forbidden for run in checked):
+                text = longer
+                break
+    return text or f"{facts.base_model} {_kind(facts)}."
 
 
 def runs(text: str) -> Iterator[tuple[str, str, str]]:
@@ -133,7 +146,10 @@ class _Slots:
     @classmethod
     def of(cls, facts: RecordFacts, stats: TermStats) -> "_Slots":
         evidence = _evidence(facts, stats)
-        styles = _named(evidence, STYLES, 2)
+        styles = _named(evidence, STYLES, 3)
+        if "photorealistic" in styles:
+            styles = [style for style in styles if style != "realistic"]
+        styles = styles[:2]
         media = _named(evidence, MEDIA, 2)
         subjects = _named(evidence, SUBJECTS, 4)
         said = {word for phrase in (*styles, *media, *subjects) for word in words(phrase)}
@@ -141,7 +157,7 @@ class _Slots:
 
 
 def _evidence(facts: RecordFacts, stats: TermStats) -> dict[str, float]:
-    """How much speaks for each term: tags and the name most, then what is more frequent here than elsewhere."""
+    """How much speaks for each term: tags and the name most, then what is more frequent here."""
     evidence: dict[str, float] = {}
     for term, share in facts.terms.items():
         usual = stats.total.get(term, 0.0) / max(stats.count, 1)
@@ -167,16 +183,18 @@ def _named(evidence: Mapping[str, float], table: Mapping[str, str], count: int) 
 def _motifs(facts: RecordFacts, stats: TermStats, said: Collection[str]) -> list[str]:
     own = {word for text in (facts.model, *facts.trigger_words, *facts.tags) for word in words(text)}
     kept = {**STYLES, **MEDIA, **SUBJECTS}
-    profile = facts.terms or facts.description_terms
-    scored = sorted(
-        profile, key=lambda term: (-stats.weight(term, profile[term]) * (1 + 0.3 * (" " in term)), term)
-    )
+    # a creator's text speaks of downloads and thanks; only sample prompts speak of pictures
+    profile = facts.terms
+    scored = sorted(profile, key=lambda term: (-_motif_weight(term, profile[term], stats), term))
     motifs: list[str] = []
     used: set[str] = set(said)
     for term in scored:
         parts = set(term.split())
         plain = parts.isdisjoint(QUALITY) and parts.isdisjoint(own) and parts.isdisjoint(used)
-        if plain and term.isascii() and stats.models.get(term, 0) >= _MIN_MODELS and min(map(len, parts)) > 2:
+        common = stats.models.get(term, 0) >= _MIN_MODELS and all(
+            stats.models.get(part, 0) >= _MIN_MODELS_WORD for part in parts
+        )
+        if plain and common and term.isascii() and min(map(len, parts)) > 2:
             if term in kept or is_blocked(term):
                 continue
             motifs.append(term)
@@ -186,68 +204,84 @@ def _motifs(facts: RecordFacts, stats: TermStats, said: Collection[str]) -> list
     return motifs
 
 
-def _candidates(facts: RecordFacts, slots: _Slots) -> Iterator[str]:
-    """Texts from the fullest to the plainest; patterns and the order of the lists turn with the model's id."""
-    turn = facts.model_id % 4
-    for motif_count in (7, 5, 4, 3, 2, 0):
-        for subject_count in (4, 3, 2, 1, 0):
-            if subject_count > max(len(slots.subjects), 1) or motif_count > max(len(slots.motifs), 3):
-                continue
-            for shift in range(4):
-                motifs = _turned(slots.motifs[:motif_count], shift)
-                subjects = _turned(slots.subjects[:subject_count], shift)
-                yield _text(facts, slots, subjects, motifs, (turn + shift) % 4)
+def _motif_weight(term: str, share: float, stats: TermStats) -> float:
+    return stats.weight(term, share) * (1.3 if " " in term else 1.0)
 
 
-def _text(facts: RecordFacts, slots: _Slots, subjects: list[str], motifs: list[str], turn: int) -> str:
-    kind = _kind(facts)
-    style = _list(slots.styles)
-    media = _list(slots.media)
-    openings = {
-        (True, True): (
-            f"{_capital(style)} {media} from this {facts.base_model} {kind}.",
-            f"{_article(style)} {style} {kind} producing {media}.",
+def _openings(facts: RecordFacts, slots: _Slots) -> Iterator[str]:
+    """First sentences, the richest first; which pattern comes first turns with the model's id."""
+    for styles, media in itertools.product(_shorter(slots.styles, facts), _shorter(slots.media, facts)):
+        yield from _rotated(_opening(facts, _list(styles), _list(media)), facts.model_id)
+
+
+def _opening(facts: RecordFacts, style: str, media: str) -> tuple[str, ...]:
+    kind, base, article = _kind(facts), facts.base_model, _article(style)
+    if style and media:
+        return (
+            f"{_capital(style)} {media} from this {base} {kind}.",
+            f"{article} {style} {kind} producing {media}.",
             f"{_capital(kind)} tuned towards {style} {media}.",
-            f"{facts.base_model} {kind} whose {media} look {style}.",
-        ),
-        (True, False): (
-            f"{_capital(style)} {kind} for {facts.base_model}.",
-            f"{_article(style)} {style} {kind}.",
-            f"{_capital(kind)} tuned towards {_article(style).lower()} {style} look.",
-            f"{facts.base_model} {kind} leaning {style}.",
-        ),
-        (False, True): (
-            f"{_capital(media)} from this {facts.base_model} {kind}.",
-            f"{facts.base_model} {kind} producing {media}.",
+            f"{base} {kind} whose {media} look {style}.",
+            f"Yields {style} {media}; {kind}, {base}.",
+        )
+    if style:
+        return (
+            f"{_capital(style)} {kind} made for {base}.",
+            f"{article} {style} {kind} on {base}.",
+            f"{_capital(kind)} tuned towards {article.lower()} {style} look.",
+            f"{base} {kind} leaning {style}.",
+            f"Yields {style} pictures; {kind}, {base}.",
+        )
+    if media:
+        return (
+            f"{_capital(media)} from this {base} {kind}.",
+            f"{base} {kind} producing {media}.",
             f"{_capital(kind)} tuned towards {media}.",
             f"{_capital(kind)} mainly yielding {media}.",
-        ),
-        (False, False): (
-            f"{_capital(kind)} for {facts.base_model}.",
-            f"{facts.base_model} {kind}.",
-            f"{_article(facts.base_model)} {facts.base_model} {kind}.",
-            f"{_capital(kind)} built upon {facts.base_model}.",
-        ),
-    }
-    parts = [openings[bool(style), bool(media)][turn]]
-    if subjects:
-        listed = _list(subjects)
-        parts.append(
-            (f"Depicts {listed}.", f"Favours {listed}.", f"Subjects: {listed}.", f"Mostly renders {listed}.")[
-                turn
-            ]
+            f"Yields {media}; {kind}, {base}.",
         )
-    if motifs:
-        listed = ", ".join(motifs)
-        parts.append(
-            (
-                f"Motifs: {listed}.",
-                f"Typical terms: {listed}.",
-                f"Recurring: {listed}.",
-                f"Often with {listed}.",
-            )[turn]
-        )
-    return " ".join(parts)
+    return (f"{_capital(kind)} for {base}.", f"{base} {kind}.", f"{_capital(kind)} built upon {base}.")
+
+
+def _subjects(facts: RecordFacts, slots: _Slots) -> Iterator[str]:
+    for count in range(len(slots.subjects), 0, -1):
+        for chosen in itertools.permutations(slots.subjects[:count]):
+            listed = _list(list(chosen))
+            yield from _rotated(
+                (
+                    f"Favours {listed}.",
+                    f"Subjects: {listed}.",
+                    f"Mostly renders {listed}.",
+                    f"Depicts {listed}.",
+                ),
+                facts.model_id,
+            )
+
+
+def _motif_lists(facts: RecordFacts, slots: _Slots) -> Iterator[str]:
+    for count in range(min(len(slots.motifs), _MOTIFS), 0, -1):
+        for chosen in itertools.islice(itertools.permutations(slots.motifs[:count]), _ORDERS):
+            listed = ", ".join(chosen)
+            yield from _rotated(
+                (
+                    f"Motifs: {listed}.",
+                    f"Typical: {listed}.",
+                    f"Recurring: {listed}.",
+                    f"Often with {listed}.",
+                ),
+                facts.model_id,
+            )
+
+
+def _shorter(items: list[str], facts: RecordFacts) -> list[list[str]]:
+    """The list, the list reversed, its items alone, nothing."""
+    pairs = [items, items[::-1]] if len(items) > 1 else []
+    return [*(pairs[::-1] if facts.model_id % 2 else pairs), *([item] for item in items), []]
+
+
+def _rotated(patterns: tuple[str, ...], turn: int) -> tuple[str, ...]:
+    start = turn % len(patterns)
+    return patterns[start:] + patterns[:start]
 
 
 def _kind(facts: RecordFacts) -> str:

@@ -24,7 +24,7 @@ STYLES = _read(
     realistic: realistic, realism, real
     semi-realistic: semi realistic, semi realism, semirealistic
     2.5D: 2.5d, 25d
-    3D: 3d, 3d render, cgi, c4d, blender, octane, pixar, clay
+    3D: 3d, 3d render, cgi, c4d, pixar, clay
     cartoon: cartoon, toon, cartoony, 2d cartoon
     comic-book: comic, comics, comic book, western comics, graphic novel, superhero, ligne claire
     pixel-art: pixel, pixel art, 8bit, 16bit
@@ -42,8 +42,8 @@ STYLES = _read(
     art-nouveau: art nouveau, nouveau
     synthwave: synthwave, vaporwave, outrun, retrowave, snthwve
     retro: retro, 80s, 90s, 1980s, 1990s, 70s
-    vintage: vintage, analog, polaroid, film grain, kodak, portra
-    cinematic: cinematic, movie, film, cinematic lighting
+    vintage: vintage, analog, polaroid
+    cinematic: cinematic, movie, cinematic lighting
     painterly: painterly, brush strokes, brushstrokes, impressionism, impasto
     surreal: surreal, surrealism, psychedelic, dreamlike, dreamlikeart, liminal
     abstract: abstract, fractal, geometric
@@ -70,11 +70,11 @@ MEDIA = _read(
     illustrations: illustration, digital illustration, illustrations
     paintings: painting, paintings, oil painting, oil, acrylic, gouache
     watercolours: watercolor, watercolour, watercolors
-    digital art: digital art, digital painting, digital
-    concept art: concept art, environment concept, character concept, concept
+    digital art: digital art, digital painting
+    concept art: concept art, environment concept, character concept
     sketches: sketch, pencil, pencil sketch, drawing, charcoal
     line drawings: lineart, line art, line drawing, coloring, ink, manga page
-    renders: render, 3d render, octane render, unreal engine, rendering
+    renders: 3d render, render, rendering
     pixel sprites: pixel art, sprite, spritesheet
     vector graphics: vector, flat vector, logo, logos
     game icons: icon, icons, game icon, game icons
@@ -82,7 +82,6 @@ MEDIA = _read(
     stickers: sticker, stickers
     posters: poster, posters, movie poster
     tarot cards: tarot, tarot card
-    wallpapers: wallpaper, wallpapers
     screencaps: screencap, anime screencap, screenshot
     sculptures: sculpture, statue, figurine, figure, bust sculpture
     product shots: product, product design, product photography, industrial design
@@ -96,19 +95,19 @@ SUBJECTS = _read(
     women: woman, women, female, lady, 1girl, girl, girls, waifu
     men: man, men, male, 1boy, boy, guy, handsome, beard
     characters: character, characters, character design, game character, oc
-    couples and groups: couple, crowd, group, people
+    groups: couple, crowd, group, people
     landscapes: landscape, landscapes, scenery, mountain, mountains, valley, river, lake, waterfall
     forests: forest, jungle, trees, woods
-    seas and coasts: ocean, sea, beach, underwater, waves, coast
+    coastlines: ocean, sea, beach, underwater, waves, coast
     skies: sky, clouds, cloud, sunset, starry sky, night sky
     space: space, planet, galaxy, nebula, astronaut, cosmos
     cities: city, cityscape, street, skyscraper, urban, skyline, town
     buildings: building, buildings, architecture, house, villa, facade, temple, skyscrapers
-    castles and ruins: castle, ruins, tower, dungeon, fortress
+    castles: castle, ruins, tower, dungeon, fortress
     interiors: interior, interiors, interior design, room, rooms, kitchen, bedroom, living room, indoors
     cars: car, cars, car design, sports car, truck
     vehicles: vehicle, vehicles, motorcycle, train, tank, bus, helicopter
-    aircraft and ships: aircraft, airplane, airship, ship, boat, dirigible, jet
+    aircraft: aircraft, airplane, airship, ship, boat, dirigible, jet
     spacecraft: spaceship, spacecraft, starship
     robots: robot, robots, android, cyborg, droid, mechanical body, automaton
     mechs: mecha, mech, gundam
@@ -116,16 +115,16 @@ SUBJECTS = _read(
     dragons: dragon, dragons
     monsters: monster, monsters, creature, creatures, beast, demon, demons
     aliens: alien, aliens
-    skeletons and skulls: skull, skeleton, skulls, bones
+    skulls: skull, skeleton, skulls, bones
     undead: zombie, zombies, vampire, ghost, undead
     animals: animal, animals, cat, dog, wolf, fox, lion, horse, rabbit, bear, tiger, owl, puppy
     birds: bird, birds, eagle, raven, crow
     insects: insect, butterfly, spider, bee
     fish: fish, shark, whale, octopus
-    anthropomorphic animals: furry, anthro, anthropomorphic
-    knights and armour: armor, armour, knight, helmet, plate armor
+    anthros: furry, anthro, anthropomorphic
+    knights: armor, armour, knight, helmet, plate armor
     warriors: warrior, samurai, soldier, barbarian, ninja, viking
-    wizards and witches: wizard, witch, mage, sorceress, sorcerer, magic
+    wizards: wizard, witch, mage, sorceress, sorcerer, magic
     elves: elf, elves, elven
     weapons: weapon, weapons, sword, swords, gun, rifle, dagger, axe
     food: food, cake, burger, fruit, coffee, pizza, dessert
@@ -135,16 +134,17 @@ SUBJECTS = _read(
     hats: hat, hats, cap
     jewellery: jewelry, jewellery, necklace, crown, gemstone, crystal
     furniture: furniture, chair, sofa, table, lamp
-    toys and figures: toy, toys, doll, plush, lego, blindbox, funko
-    fire and light: fire, flames, lightning, explosion, glowing
-    snow and ice: snow, ice, winter, frozen
-    rain and fog: rain, fog, mist, storm
+    toys: toy, toys, doll, plush, lego, blindbox, funko
+    fire: fire, flames, lightning, explosion
+    snow: snow, ice, winter, frozen
+    fog: rain, fog, mist, storm
     """
 )
 
 # words of image quality and camera craft: they recommend pictures and tell nothing of what a model makes
 QUALITY = _words(
     """
+    torn behind slim pile squatting hotify prettify
     masterpiece best quality high highest highres absurdres detailed detail details ultra extremely
     intricate hdr uhd hd resolution amazing beautiful perfect stunning award winning trending artstation
     cgsociety professional sharp focus wallpaper official unity cg super hyper highly finely insanely
@@ -170,7 +170,25 @@ QUALITY = _words(
     go going rutkowski greg mucha alphonse artgerm kuvshinov samdoesart samdoesarts ross tran wlop bilal
     jeremy mann lipking antonio manzanedo lee jeffries magali villeneuve craig mullins krenz cushart
     ruan jia loish beksinski zdzislaw giger syd mead moebius frazetta norman rockwell thomas kinkade
-    ghibli hayao miyazaki disney pixar nvidia taylor swift emma watson scarlett johansson
+    ghibli hayao miyazaki disney pixar nvidia taylor swift emma watson scarlett johansson res absurd
+    break key making stock alone mid xt3 notes based day away multiple look looks part still tiny extra
+    post fit really length frame original cross solid world location level rule thirds ratio scale final
+    single absurdly various features physically rendered artist artists far near max love appearance
+    little worn fighting video profile graded diffused position expression posing serious slight
+    slightly lots several few zaha hadid david jiaran hatsune miku lotr gandalf source limited palette
+    broad adult mature aged dramatic moody atmosphere atmospheric glossy gloss shiny intricately ornate
+    wears hold holds stand stands sit hyperdetailed ultradetailed photoreal cinema shots shoot
+    modelshoot style2 visible coherent proportions proportion anatomy anatomical accurate rich vibrant
+    vivid muted tone tones toned grading saturation saturated aspect rating safe general explicit
+    questionable cowboy expressionless focused thumb dreamlike nvinkpunk snthwve inkpunk analog swpunk
+    postapocalypse knollingcase discoelysium deviantart pixiv pinterest behance unrealengine vray corona
+    houdini zbrush blender substance maya cinema4d keyshot lumen raytraced photoshop exposure iso
+    aperture fstop portra kodak ektar fuji leica hasselblad nikkor zeiss cinestill letterboxed
+    illustrator painter photographer photographed painted drawn shaded lit lighted light1 designed
+    depicted missing fewer bad2 lowres text watermark signature logo username error cropped jpeg
+    artifacts blurry year years older younger age beautifuls handsomely absolutely incredible immense
+    impressive gigapixel superresolution topaz upscaled reflections reflection reflective refraction
+    glow glows
     """
 )
 

@@ -1,4 +1,4 @@
-"""What is kept out of catalogues and data: words of nudity, sex, gore, and of minors.
+"""What is kept out of catalogues and data: words of nudity, sex, gore, of minors, and names of people.
 
     is_blocked("text")  -> True if a word of it is on the lists
 
@@ -25,17 +25,24 @@ _MINORS = """
     child children childlike kid kids kiddo baby babies babyface toddler toddlers infant infants newborn
     teen teens teenage teenager teenagers teenaged preteen tween underage underaged minor minors
     juvenile adolescent loli lolis lolita lolicon shota shotacon schoolgirl schoolgirls schoolboy
-    schoolboys kindergarten preschool petite youngster pupil
+    schoolboys kindergarten preschool petite youngster serafuku
 """
 _BLOCKED = frozenset(_NOT_SAFE.split()) | frozenset(_MINORS.split())
+# real people whom prompts name most; models of them are dropped by Civitai's own flag
+_PEOPLE = re.compile(
+    r"\b(?:emma watson|scarlett|taylor swift|margot robbie|brad pitt|tom cruise|keanu reeves|elon musk"
+    r"|jennifer lawrence|ana de armas|david tennant|chris evans|marilyn monroe|audrey hepburn"
+    r"|laurie|johansson|gadot|robbie|eilish|trump|obama|biden|putin|jolie|portman|cavill|depp)\b"
+)
 _PHRASES = re.compile(
-    r"\b(?:(?:little|young|small|tiny|cute|aged?)\s+(?:girls?|boys?)|(?:school|elementary)\s+(?:girls?|boys?|uniform)"
-    r"|see\s+through|spread\s+legs|medium\s+chest|large\s+chest|big\s+chest|huge\s+chest|bare\s+(?:chest|shoulders?"
-    r"|legs|back|skin)|no\s+bra|no\s+pants|year\s+old|years\s+old)\b"
+    r"\b(?:(?:little|young|small|tiny|cute|aged?) (?:girls?|boys?)"
+    r"|(?:school|elementary) (?:girls?|boys?|uniform)|see through|spread legs"
+    r"|(?:medium|large|big|huge) chest|bare (?:chest|shoulders?|legs|back|skin)"
+    r"|no (?:bra|pants)|years? old)\b"
 )
 _ADVERTISED = re.compile(
-    r"nsfw|porn|hentai|nud(?:e|ity|ist)|naked|erotic|softcore|milf|busty|lingerie|bikini|panties|penis|vagina|nipples?|"
-    r"breasts?|boobs?|fetish|bdsm|ecchi|loli(?:con|ta)?\b|shota",
+    r"nsfw|porn|hentai|nud(?:e|ity|ist)|naked|erotic|softcore|milf|busty|lingerie|bikini|panties|penis|vagina"
+    r"|nipples?|breasts?|boobs?|fetish|bdsm|ecchi|loli(?:con|ta)?\b|shota",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W_]+")
@@ -44,7 +51,8 @@ _WORD = re.compile(r"[^\W_]+")
 def is_blocked(text: str) -> bool:
     """Whether a word or phrase of the text is on the lists."""
     words = _WORD.findall(text.casefold())
-    return any(word in _BLOCKED for word in words) or bool(_PHRASES.search(" ".join(words)))
+    joined = " ".join(words)
+    return any(word in _BLOCKED for word in words) or bool(_PHRASES.search(joined) or _PEOPLE.search(joined))
 
 
 def is_advertised(text: str) -> bool:

@@ -1,10 +1,11 @@
 """Builds the catalogue that is packaged with this project: facts, and descriptions of our own.
 
-    python -m finetune.starter --models models.jsonl.gz --pairs pairs_train.jsonl.gz --output retrieval/starter
+    python -m finetune.starter --models models.jsonl.gz --pairs pairs.jsonl.gz --output retrieval/starter
 
-Reads models and Instruction-API pairs (finetune/dabench.py makes both), drops what is not fit for everyone, and
-writes `models.jsonl.gz`, `embeddings.safetensors` and `card.md`. The same input gives the same bytes. Prompts and
-creators' descriptions are read for their single words and two-word terms alone; no sentence of them is written.
+Reads models and Instruction-API pairs (finetune/dabench.py makes both), drops what is not fit for everyone,
+and writes `models.jsonl.gz`, `embeddings.safetensors` and `card.md`. The same input gives the same bytes.
+Prompts and creators' descriptions are read for their single words and two-word terms alone; no sentence of
+them is written.
 """
 
 import argparse
@@ -33,8 +34,8 @@ from retrieval.terms import prompt_terms
 EMBEDDER = "all-MiniLM-L6-v2"
 FAMILY = "SD 1.5"
 _COMMON_PAIR = 3  # a two-word term is common language once this many models' prompts hold it
-_PAIRS_KEPT = 60
-_NEGATIVE_KEPT = 32
+_PAIRS_KEPT = 100
+_NEGATIVE_KEPT = 100
 _DESCRIPTION_KEPT = 80
 _TRIGGERS_KEPT = 20
 _TAGS_KEPT = 16
@@ -98,8 +99,12 @@ def _reason(model: Row) -> str | None:
     return None
 
 
-def build_records(models: Sequence[Row], pairs: Sequence[Row]) -> list[ModelRecord]:
-    """The records of screened models, by falling number of downloads."""
+def build_records(models: Sequence[Row], pairs: Sequence[Row], texts: Iterable[str]) -> list[ModelRecord]:
+    """The records of screened models, by falling number of downloads.
+
+    Args:
+        texts: no run of three words of which may stand in a description, nor of a pair's prompt.
+    """
     samples: dict[int, list[Row]] = defaultdict(list)
     for pair in pairs:
         samples[pair["model_id"]].append(pair)
@@ -111,11 +116,8 @@ def build_records(models: Sequence[Row], pairs: Sequence[Row]) -> list[ModelReco
     described = _description_profiles({model["model_id"]: model["description"] for model in models})
     stats = TermStats.of(profiles)
     description_stats = TermStats.of(described)
-    forbidden = frozenset(
-        run
-        for text in [*(p["prompt"] for p in pairs), *(m["description"] for m in models)]
-        for run in runs(text)
-    )
+    quotable = [*(row["prompt"] for row in pairs), *texts]
+    forbidden = frozenset(run for text in quotable for run in runs(text))
     records = []
     for model_id, model in known.items():
         triggers = () if model_id in _BASE_MODELS else clean_words(model["trigger_words"], _TRIGGERS_KEPT)
@@ -365,9 +367,10 @@ def build(
     models: Path, pairs: Path, sources: Path, output: Path, embedder: Callable[[Sequence[str]], Any] = embed
 ) -> Catalogue:
     """Writes the three files below `output` and returns the catalogue."""
-    screened = screen(read_rows(models))
-    rows = read_rows(pairs)
-    records = [*build_records(screened.kept, rows), *sdxl_records(sources)]
+    known = read_rows(models)
+    screened = screen(known)
+    texts = [model["description"] for model in known]
+    records = [*build_records(screened.kept, read_rows(pairs), texts), *sdxl_records(sources)]
     catalogue = Catalogue(records, name="the starter catalogue")
     catalogue.save(output / "models.jsonl.gz")
     Embeddings(
@@ -378,6 +381,8 @@ def build(
         document_schema=DOCUMENT_SCHEMA,
     ).save(output / "embeddings.safetensors")
     atomic_write(output / "card.md", card_text(records, screened.dropped, catalogue.digest).encode())
+    for path in output.iterdir():
+        path.chmod(0o644)  # packaged files are for every user to read
     return catalogue
 
 

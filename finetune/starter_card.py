@@ -13,11 +13,13 @@ def card_text(records: Sequence[ModelRecord], dropped: Mapping[str, Sequence[str
     """Markdown; counts are taken from the records."""
     kinds = Counter((record.base_model, record.type) for record in records)
     table = "\n".join(f"| {family} | {kind} | {count} |" for (family, kind), count in sorted(kinds.items()))
-    screened = "\n".join(f"- {reason}: {len(names)}" for reason, names in sorted(dropped.items())) or "- none"
+    screened = (
+        "\n".join(f"  - {reason}: {len(names)}" for reason, names in sorted(dropped.items())) or "- none"
+    )
     licence = Counter(
         "unknown" if r.commercial_use is None else ", ".join(r.commercial_use) or "none" for r in records
     )
-    uses = "\n".join(f"- {use}: {count}" for use, count in licence.most_common())
+    uses = "\n".join(f"  - {use}: {count}" for use, count in licence.most_common())
     sources = Counter(record.source for record in records)
     origins = "\n".join(f"- {source}: {count}" for source, count in sources.most_common())
     with_settings = sum(record.settings is not None for record in records)
@@ -32,29 +34,30 @@ Digest `{digest}`.
 {table}
 
 ## What a record holds
-Facts: names, ids, types, base models, versions with SHA256, trigger words, tags, the creator's user name, counts,
-licence flags. Recommended settings: the mode of sampler, steps, cfg scale, size, clip skip and, for a LoRA, of
-its base checkpoint over the model's sample images ({with_settings:,} models have some). Profiles: single words and
-two-word terms of sample prompts, of sample negative prompts and of the creator's text, with weights.
-Descriptions: written by this project's describer (finetune/describe.py) from those terms, the tags and its own
-word lists. No prompt and no sentence of a creator is in here.
+Facts: names, ids, types, base models, versions with SHA256, trigger words, tags, the creator's user name,
+counts, licence flags. Recommended settings: the mode of sampler, steps, cfg scale, size, clip skip and, for a
+LoRA, of its base checkpoint over the model's sample images ({with_settings:,} models have some). Profiles:
+single words and two-word terms of sample prompts, of sample negative prompts and of the creator's text, with
+weights. Descriptions: written by this project's describer (finetune/describe.py) from those terms, the tags
+and its own word lists. No prompt and no sentence of a creator is in here.
 
-`embeddings.safetensors` holds one vector a model: all-MiniLM-L6-v2 of `document_text` (retrieval/records.py).
+`embeddings.safetensors` holds a vector a model: all-MiniLM-L6-v2 of `document_text` (retrieval/records.py).
 
 ## Where the facts are from
 {origins}
 
-The rows of SDXL models are kept by hand in `sdxl_sources.json`, each with the public file that it was read in.
+The SDXL models are kept by hand in `sdxl_sources.json`, each with the public file that it was read in.
 
 ## Limits
-- Availability, counts and licence flags of the SD 1.5 models are those of July 2023 ({unavailable} unavailable
-  then). A model may have been withdrawn or its licence changed since: refresh before relying on either.
-- The SDXL rows carry only what the named public files say: no sample prompts, no counts, no licence. They can be
-  named, checked and exported; choosing among them is a matter of their names, tags and descriptions.
+- Availability, counts and licence flags of the SD 1.5 models are those of July 2023 ({unavailable}
+  unavailable then). A model may have been withdrawn or its licence changed since: refresh before relying on
+  either.
+- The SDXL rows carry only what the named public files say: no sample prompts, no counts, no licence. They can
+  be named, checked and exported; choosing among them is a matter of their names, tags and descriptions.
 - Commercial use, as Civitai's flags said:
 {uses}
 - Whether credit is required and derivatives are allowed is unknown for all of them, as are NSFW levels: the
-  snapshot has one NSFW flag a model, and it is false for all of its models here.
+  snapshot has one NSFW flag a model, and it is false for all models here that come from it.
 - A word screen leaks. Dropped, beyond what the snapshot's own screening left out:
 {screened}
 - Most prompts of 2023 are in English, and many are of anime. A subject that few uploaders showed is matched

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_KEY = "diffagent"  # one entry, because safetensors writes several in an order that changes
+
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
@@ -49,13 +51,13 @@ class Embeddings:
 
         try:
             with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
+                metadata = json.loads((file.metadata() or {})[_KEY])
                 return cls(
-                    model_ids=tuple(json.loads(metadata["model_ids"])),
+                    model_ids=tuple(metadata["model_ids"]),
                     matrix=file.get_tensor("embeddings"),
                     embedder=metadata["embedder"],
                     catalogue=metadata["catalogue"],
-                    document_schema=int(metadata["document_schema"]),
+                    document_schema=metadata["document_schema"],
                 )
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise CatalogueError(
@@ -67,9 +69,10 @@ class Embeddings:
         from safetensors.numpy import save
 
         metadata = {
-            "model_ids": json.dumps(self.model_ids, separators=(",", ":")),
+            "model_ids": self.model_ids,
             "embedder": self.embedder,
             "catalogue": self.catalogue,
-            "document_schema": str(self.document_schema),
+            "document_schema": self.document_schema,
         }
-        atomic_write(path, save({"embeddings": self.matrix}, metadata=metadata))
+        packed = json.dumps(metadata, separators=(",", ":"))
+        atomic_write(path, save({"embeddings": self.matrix}, metadata={_KEY: packed}))

@@ -1,0 +1,117 @@
+"""A chosen model becomes a whole call: settings, trigger words, base checkpoint, ids."""
+
+import pytest
+
+from retrieval.api import CheckpointRef, Instruction, read_instruction
+from retrieval.catalogue import ModelRecord, Settings, VersionRecord
+from retrieval.errors import UnknownBaseModel, UnknownModel
+from retrieval.fill import api_for, missing_triggers
+
+VERSIONS = (
+    VersionRecord(version_id=20, version="v2", base_model="SD 1.5", trigger_words=("pxl2",)),
+    VersionRecord(version_id=10, version="v1", base_model="SD 1.5"),
+)
+LORA = ModelRecord(
+    model_id=5,
+    model="Pixel",
+    type="LORA",
+    base_model="SD 1.5",
+    description="Pixel art.",
+    trigger_words=("pxl", "16 bit"),
+    versions=VERSIONS,
+    settings=Settings(
+        sampling_method="DPM++ 2M Karras",
+        sampling_steps=30,
+        cfg_scale=8.5,
+        width=512,
+        height=768,
+        clip_skip=2,
+        base_checkpoint=CheckpointRef(model="ReV Animated", model_id=7371),
+        samples=3,
+    ),
+)
+REQUEST = read_instruction({"prompt": "a fox", "negative_prompt": "blurry"})
+
+
+def test_everything_that_is_known_is_filled_in() -> None:
+    api = api_for(LORA, REQUEST, version_id=10, confidence=0.5)
+    assert api.to_wire() == {
+        "model": "Pixel",
+        "type": "LORA",
+        "base model": "SD 1.5",
+        "width": 512,
+        "height": 768,
+        "sampling method": "DPM++ 2M Karras",
+        "sampling steps": 30,
+        "cfg scale": 8.5,
+        "model description": "Pixel art.",
+        "model id": 5,
+        "version id": 10,
+        "version": "v1",
+        "air": "urn:air:sd1:lora:civitai:5@10",
+        "base checkpoint": {"model": "ReV Animated", "model id": 7371},
+        "lora weight": 0.8,
+        "trigger words": ["pxl", "16 bit"],
+        "clip skip": 2,
+        "negative prompt": "blurry",
+        "prompt": "pxl, a fox",
+        "confidence": 0.5,
+    }
+
+
+def test_the_newest_version_and_its_own_trigger_words() -> None:
+    api = api_for(LORA, REQUEST)
+    assert (api.version_id, api.trigger_words, api.prompt) == (20, ("pxl2",), "pxl2, a fox")
+
+
+def test_what_nobody_knows_is_the_default_of_the_family() -> None:
+    bare = ModelRecord(model_id=1, model="Bare", type="Checkpoint", base_model="SDXL 1.0")
+    api = api_for(bare, REQUEST)
+    assert (api.sampling_method, api.sampling_steps, api.cfg_scale) == ("Euler a", 20, 7)
+    assert (api.width, api.height) == (1024, 1024)
+    assert (api.prompt, api.base_checkpoint, api.lora_weight) == ("a fox", None, None)
+    assert (api.version_id, api.air, api.clip_skip) == (None, None, None)
+
+
+def test_a_lora_without_a_known_checkpoint_runs_on_the_base_model() -> None:
+    bare = ModelRecord(model_id=1, model="Bare", type="LORA", base_model="SD 1.5")
+    checkpoint = api_for(bare, REQUEST).base_checkpoint
+    assert checkpoint is not None
+    assert checkpoint.model_id == 62437
+
+
+def test_clip_skip_is_left_out_where_it_does_nothing() -> None:
+    xl = ModelRecord(
+        model_id=1, model="XL", type="Checkpoint", base_model="SDXL 1.0", settings=Settings(clip_skip=2)
+    )
+    assert api_for(xl, REQUEST).clip_skip is None
+
+
+def test_a_version_of_another_model() -> None:
+    with pytest.raises(UnknownModel, match="20, 10"):
+        api_for(LORA, REQUEST, version_id=99)
+
+
+def test_a_base_model_of_no_family() -> None:
+    with pytest.raises(UnknownBaseModel):
+        api_for(ModelRecord(model_id=1, model="A", type="LORA", base_model="Something New"), REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("triggers", "prompt", "missing"),
+    [
+        (("pxl", "16 bit"), "a fox", ("pxl",)),
+        (("pxl", "16 bit"), "a fox, PXL", ()),
+        (("pxl", "16 bit"), "a (16 Bit:1.2) fox", ()),
+        (("ink",), "a drink", ("ink",)),
+        (("水墨",), "一幅水墨画", ()),
+        ((), "a fox", ()),
+    ],
+)
+def test_missing_triggers(triggers: tuple[str, ...], prompt: str, missing: tuple[str, ...]) -> None:
+    assert missing_triggers(triggers, prompt) == missing
+
+
+def test_the_request_is_kept_word_for_word() -> None:
+    prompt = "A Fox (red:1.3),\n<lora:other:0.5> 'quoted'"
+    assert api_for(LORA, Instruction(prompt=prompt)).prompt == f"pxl2, {prompt}"

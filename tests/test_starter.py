@@ -1,0 +1,300 @@
+"""The packaged catalogue is whole, small and clean, and its builder gives the same bytes twice."""
+
+import gzip
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import retrieval
+from finetune.describe import runs
+from finetune.screen import is_advertised, is_blocked
+from finetune.starter import build, clean_words, mode, read_rows, screen
+from retrieval.api import Instruction
+from retrieval.catalogue import Catalogue, document_text
+from retrieval.errors import DataError
+from retrieval.families import family_of
+from retrieval.fill import api_for
+from retrieval.records import DOCUMENT_SCHEMA
+from retrieval.samplers import find_sampler
+
+FOLDER = Path(retrieval.__file__).parent / "starter"
+
+
+@pytest.fixture(scope="module")
+def starter() -> Catalogue:
+    return Catalogue.starter()
+
+
+def test_it_is_small() -> None:
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 3_000_000
+
+
+def test_it_is_read_once(starter: Catalogue) -> None:
+    assert Catalogue.starter() is starter
+
+
+def test_ids_are_unique_and_both_base_models_are_there(starter: Catalogue) -> None:
+    assert len(starter) > 900
+    versions = [version.version_id for record in starter for version in record.versions]
+    assert len(set(versions)) == len(versions)
+    assert starter.default_model("SD 1.5").model_id == 62437
+    sdxl = starter.default_model("SDXL 1.0")
+    assert (sdxl.model_id, sdxl.default_version and sdxl.default_version.version_id) == (101055, 128078)
+    assert set(starter.families) == {"SD 1.5", "SDXL 1.0"}
+
+
+def test_base_models_answer_to_their_family(starter: Catalogue) -> None:
+    for name, model_id in (
+        ("SD 1.5", 62437),
+        ("Stable Diffusion 1.5", 62437),
+        ("SDXL", 101055),
+        ("sdxl 1.0", 101055),
+    ):
+        match = starter.resolve(name)
+        assert match is not None, name
+        assert match.record.model_id == model_id
+
+
+def test_every_record_is_found_by_its_names_and_numbers(starter: Catalogue) -> None:
+    for record in starter:
+        for name in (record.model, record.model.upper(), f"  {record.model.lower()} "):
+            assert record.model_id in [match.record.model_id for match in starter.find(name)], name
+        assert starter.find(record.page_url)[0].record is record
+        for version in record.versions:
+            assert starter.by_version(version.version_id).record is record
+            air = record.air(version.version_id)
+            assert air is not None
+            (match,) = starter.find(air)
+            assert (match.record, match.version) == (record, version)
+            for digest in version.sha256:
+                for spelled in (digest, digest.lower(), digest[:10]):
+                    assert record in [match.record for match in starter.find(spelled)]
+
+
+def test_descriptions_are_our_own_short_sentences(starter: Catalogue) -> None:
+    for record in starter:
+        assert 0 < len(record.description.split()) <= 60
+        assert not any(sign in record.description for sign in ("http", "www.", "<", ">", "&nbsp;", "@"))
+        assert not is_blocked(record.description), record.description
+    assert len({record.description for record in starter}) > 0.95 * len(starter)
+
+
+def test_descriptions_quote_neither_a_prompt_nor_a_creator(starter: Catalogue) -> None:
+    folder = Path(os.environ.get("DIFFAGENT_DATA", FOLDER.parents[2] / "shared" / "data"))
+    if not (folder / "models.jsonl.gz").exists():
+        pytest.skip("the data that the catalogue was built from is not here (DIFFAGENT_DATA)")
+    texts = [row["description"] for row in read_rows(folder / "models.jsonl.gz")]
+    texts += [row["prompt"] for row in read_rows(folder / "pairs_train.jsonl.gz")]
+    said = {run for text in texts for run in runs(text)}
+    for record in starter:
+        if record.base_model == "SD 1.5":
+            text = record.description.replace(record.base_model, "BASEMODEL")
+            assert said.isdisjoint(runs(text)), record.description
+
+
+def test_nothing_in_it_is_on_the_lists(starter: Catalogue) -> None:
+    for record in starter:
+        assert not is_advertised(record.model)
+        for text in (*record.tags, *record.trigger_words):
+            assert not is_blocked(text), text
+        for term in (*record.terms, *record.negative_terms, *record.description_terms):
+            assert not is_blocked(term), term
+            assert len(term.split()) <= 2
+        assert record.nsfw in (False, None)
+        assert record.poi in (False, None)
+
+
+def test_unknown_is_null(starter: Catalogue) -> None:
+    for record in starter:
+        facts = record.to_wire()
+        for field in ("terms", "negative_terms", "description_terms", "model", "trigger_words", "tags"):
+            facts.pop(field, None)
+        assert not {"unknown", "null", -1, "-1", "n/a"} & {str(value).lower() for value in facts.values()}
+    base = starter.get(101055)
+    assert (base.commercial_use, base.creator, base.stats.downloads, base.settings) == (
+        None,
+        None,
+        None,
+        None,
+    )
+    assert all(record.source for record in starter)
+
+
+def test_every_record_makes_a_call_that_may_be_written(starter: Catalogue) -> None:
+    for record in starter:
+        api = api_for(record, Instruction(prompt="a lighthouse"), confidence=0.5)
+        assert api.to_wire()["model"] == record.model
+        family = family_of(api.base_model)
+        assert api.width * api.height <= family.max_pixels
+        assert find_sampler(api.sampling_method) is not None
+        if api.base_checkpoint is not None:
+            assert api.base_checkpoint.model_id in starter
+
+
+def test_the_base_model_prompts_nothing_of_its_own(starter: Catalogue) -> None:
+    assert api_for(starter.get(62437), Instruction(prompt="a lighthouse")).prompt == "a lighthouse"
+
+
+def test_vectors_belong_to_the_records(starter: Catalogue) -> None:
+    embeddings = starter.embeddings
+    assert embeddings is not None
+    assert embeddings.catalogue == starter.digest
+    assert embeddings.model_ids == starter.model_ids
+    assert embeddings.document_schema == DOCUMENT_SCHEMA
+    assert embeddings.matrix.shape == (len(starter), 384)
+    assert embeddings.matrix.dtype == np.float16
+    lengths = np.linalg.norm(embeddings.matrix.astype(np.float32), axis=1)
+    assert np.allclose(lengths, 1, atol=2e-3)
+
+
+def test_the_card_says_how_many_and_when(starter: Catalogue) -> None:
+    card = (FOLDER / "card.md").read_text(encoding="utf-8")
+    assert f"{len(starter):,} image models" in card
+    assert starter.digest in card
+    assert "July 2023" in card
+
+
+def model(model_id: int, name: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "source": "a source",
+        "model_id": model_id,
+        "model": name,
+        "type": "LORA",
+        "description": "Thanks for all downloads! See https://example.org for more ruins.",
+        "tags": ["castle"],
+        "trigger_words": [f"word{model_id}"],
+        "stats": {"downloadCount": model_id, "rating": 5},
+        "nsfw": False,
+        "poi": False,
+        "available": True,
+        "allow_commercial_use": "Rent",
+        "creator": "somebody",
+        "versions": [
+            {
+                "id": 10 * model_id + 1,
+                "name": "v2",
+                "base_model": "SD 2.1",
+                "stats": {},
+                "sha256": ["B" * 64],
+            },
+            {"id": 10 * model_id, "name": "v1", "base_model": "SD 1.5", "stats": {}, "sha256": ["A" * 64]},
+        ],
+        "nsfw_text": False,
+        **fields,
+    }
+
+
+def pair(model_id: int, prompt: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "prompt": prompt,
+        "negative_prompt": "blurry, lowres",
+        "model_id": model_id,
+        "base_checkpoint": {"model_id": 2, "version_id": 20, "name": "two"},
+        "sampling_method": "Euler a",
+        "sampling_steps": 20,
+        "cfg_scale": 7.0,
+        "width": 512,
+        "height": 768,
+        "clip_skip": 2,
+        **fields,
+    }
+
+
+MODELS = [
+    model(1, "Ruins"),
+    model(2, "two", type="Checkpoint"),
+    model(3, "nsfw mix"),
+    model(4, "four", nsfw=True),
+]
+PAIRS = [
+    pair(1, "overgrown castle ruins under a violet moon, ivy"),
+    pair(1, "castle ruins, ivy wall", sampling_steps=30),
+    pair(1, "castle ruins at dawn", sampling_steps=30, width=4096, height=4096),
+]
+
+
+def fake_embedder(texts: Sequence[str]) -> Any:
+    vectors = np.zeros((len(texts), 4), dtype=np.float16)
+    vectors[:, 0] = 1
+    return vectors
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_bytes(gzip.compress("\n".join(json.dumps(row) for row in rows).encode()))
+    return path
+
+
+def built(folder: Path) -> Catalogue:
+    folder.mkdir()
+    (folder / "sources.json").write_text("[]")
+    models, pairs = write(folder / "m.jsonl.gz", MODELS), write(folder / "p.jsonl.gz", PAIRS)
+    return build(models, pairs, folder / "sources.json", folder / "out", fake_embedder)
+
+
+def test_the_builder(tmp_path: Path) -> None:
+    catalogue = built(tmp_path / "a")
+    assert {record.model for record in catalogue} == {"Ruins", "two"}
+    ruins = catalogue.get(1)
+    assert ruins.settings is not None
+    assert (ruins.settings.sampling_steps, ruins.settings.width, ruins.settings.height) == (30, 512, 768)
+    assert ruins.settings.base_checkpoint is not None
+    assert (ruins.settings.base_checkpoint.model_id, ruins.settings.base_checkpoint.model) == (2, "two")
+    assert [version.version_id for version in ruins.versions] == [10, 11]
+    assert (ruins.commercial_use, ruins.stats.downloads, ruins.samples) == (("Image", "Rent"), 1, 3)
+    assert (ruins.terms["castle ruins"], ruins.terms["ivy"]) == (1.0, 0.667)
+    assert "violet moon" not in ruins.terms
+    assert "example" not in ruins.description_terms
+    assert catalogue.get(2).settings is None
+    assert "castles" in ruins.description
+
+
+def test_the_builder_gives_the_same_bytes_twice(tmp_path: Path) -> None:
+    built(tmp_path / "a")
+    built(tmp_path / "b")
+    for name in ("models.jsonl.gz", "embeddings.safetensors", "card.md"):
+        assert (tmp_path / "a/out" / name).read_bytes() == (tmp_path / "b/out" / name).read_bytes(), name
+
+
+def test_the_screen_says_why() -> None:
+    screened = screen([*MODELS, model(5, "five", tags=["porn"], nsfw_text=True), model(6, "six", poi=True)])
+    assert [row["model_id"] for row in screened.kept] == [1, 2]
+    assert screened.dropped == {
+        "the name offers NSFW or minors": ["nsfw mix"],
+        "flagged NSFW": ["four"],
+        "the text and the tags offer NSFW": ["five"],
+        "flagged as a real person": ["six"],
+    }
+
+
+def test_words_are_cleaned() -> None:
+    words = ["Ink", "ink", "nude", "fox, breast, robot", "see http://a.b", "a b c d e f g h", "<b>"]
+    assert clean_words(words, 9) == ("Ink", "fox, robot")
+
+
+def test_mode_is_the_same_whatever_the_order() -> None:
+    assert mode([]) is None
+    assert mode([2, 1, 1, 2]) == mode([1, 2, 2, 1]) == 1
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere"):
+        build(tmp_path / "nowhere.gz", tmp_path / "p", tmp_path / "s", tmp_path / "out", fake_embedder)
+
+
+@pytest.mark.parametrize("name", ["README", "sdxl_sources.json"])
+def test_every_row_of_a_public_file_names_it(name: str) -> None:
+    if not (FOLDER / name).exists():
+        return
+    for row in json.loads((FOLDER / name).read_text(encoding="utf-8")):
+        assert row["source"]
+        assert row["model_id"] > 0
+        assert row["sha256"] is None or len(row["sha256"]) == 64
+
+
+def test_document_text_fits_the_embedder(starter: Catalogue) -> None:
+    assert max(len(document_text(record).split()) for record in starter) < 256
