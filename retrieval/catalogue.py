@@ -156,6 +156,11 @@ class Catalogue:
     def model_ids(self) -> tuple[int, ...]:
         return tuple(self._position)
 
+    def names(self) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+        """Id, name and other names of every model, without building its record."""
+        for position, head in enumerate(self._heads):
+            yield head["model_id"], head["model"], tuple(self._names(position).get("aliases", ()))
+
     def get(self, model_id: int) -> ModelRecord:
         """Raises UnknownModel if the catalogue does not hold the id."""
         if model_id not in self._position:

@@ -61,9 +61,11 @@ class NameIndex:
         for version in entry.get("versions", ()):
             version_id = version["version_id"]
             self.versions.setdefault(version_id, position)
-            self.aliases.setdefault(normalise_name(name + version["version"]), []).append(
-                (position, version_id)
-            )
+            # a name of signs alone (`>_<`) would leave nothing but the version
+            if normalise_name(name + version["version"]) != normalise_name(version["version"]):
+                self.aliases.setdefault(normalise_name(name + version["version"]), []).append(
+                    (position, version_id)
+                )
             for digest in version.get("sha256", ()):
                 self.hashes.setdefault(digest[:10].upper(), []).append((position, version_id, digest.upper()))
             for file_name in version.get("file_names", ()):

@@ -1,0 +1,62 @@
+"""Repair over the packaged catalogue: misspelled names come back, what it recommends is valid, it is fast."""
+
+import random
+import time
+
+from retrieval.api import Instruction
+from retrieval.catalogue import Catalogue
+from retrieval.fill import api_for
+from retrieval.repair import repair
+
+SIGNS = "abcdefghijklmnopqrstuvwxyz0123456789 "
+
+
+def edited(name: str, count: int, rng: random.Random) -> str:
+    """As in benchmarks/repair_edits.py: `count` inserts, deletes, substitutions and swaps."""
+    signs = list(name)
+    for _ in range(count):
+        kind = rng.choice("idst") if len(signs) > 1 else rng.choice("is")
+        at = rng.randrange(len(signs)) if signs else 0
+        if kind == "i" or not signs:
+            signs.insert(rng.randint(0, len(signs)), rng.choice(SIGNS))
+        elif kind == "d":
+            del signs[at]
+        elif kind == "s":
+            signs[at] = rng.choice(SIGNS)
+        else:
+            at = rng.randrange(len(signs) - 1)
+            signs[at], signs[at + 1] = signs[at + 1], signs[at]
+    return "".join(signs)
+
+
+def test_98_of_100_misspelled_names_of_the_starter_come_back() -> None:
+    starter, rng = Catalogue.starter(), random.Random(0)
+    outcomes = [
+        repair(edited(record.model, rng.randint(1, 3), rng), starter).api.model_id == record.model_id
+        for record in starter
+        if record.available
+    ]
+    assert sum(outcomes) >= 0.98 * len(outcomes)
+
+
+def test_what_the_starter_recommends_is_valid_or_repaired_once() -> None:
+    starter = Catalogue.starter()
+    for record in starter:
+        first = repair(api_for(record, Instruction(prompt="a castle")), starter)
+        assert repair(first.api, starter).changes == ()
+
+
+def test_a_thousand_names_take_less_than_50_ms() -> None:
+    starter = Catalogue.starter()
+    repair("Warm Up", starter)
+    names = [
+        "Dreem Shapper",
+        "UltraDreamShaper XL Turbo Max",
+        "古风 GuFang",
+        ">_>",
+        "Lunar Difusion v3.safetensors",
+    ]
+    begun = time.process_time()
+    for name in names:
+        repair(name, starter)
+    assert (time.process_time() - begun) / len(names) < 0.05
