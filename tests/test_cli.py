@@ -346,7 +346,7 @@ def test_check_gives_verdict_and_repair(written: str, code: int, status: str, sm
     assert result.exit_code == code, result.stderr
     found = json.loads(result.stdout)
     assert found["status"] == status
-    assert found["repair"]["api"]["model id"] in CATALOGUE
+    assert found["repair"]["api"]["model"] in {record.model for record in CATALOGUE}
     shown = run("check", written, "--catalogue", small)
     assert shown.exit_code == code
     assert f"verdict: {status}" in shown.stdout
