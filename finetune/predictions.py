@@ -28,8 +28,8 @@ _NOT_WRITTEN = ("prompt", "negative prompt", "model description")
 class Prediction:
     """The answer to one case, or why there is none.
 
-    `ranked`: model id, name and score, best first; `api`: the wire form of the first, without its texts; `said`: what the
-    language model wrote itself (free mode); `seconds`: from asking to the answer.
+    `ranked`: model id, name and score, best first; `api`: the wire form of the first, without its texts;
+    `said`: what the language model wrote itself (free mode); `seconds`: from asking to the answer.
     """
 
     case: str
