@@ -178,7 +178,7 @@ def evaluate(
         "negative prompts": "left out" if options.no_negative else "asked, too",
     }
     asking = {key: run[key] for key in ("mode", "catalogue", "base", "adapter")}
-    baselines = _baselines(options, data)
+    baselines = fitted(options, data)
     columns = {model["model_id"]: place for place, model in enumerate(data.models)}
     variants: dict[str, Any] = {}
     for variant, cases in data.cases.items():
@@ -198,7 +198,7 @@ def evaluate(
             shortlists = predict(retriever, cases, path, asked, k=max(RECALL_AT), progress=tell)
         summary = summarise(cases, answers, shortlists, catalogue, data.trained, free=options.mode == "free")
         ranks = ranks_of(cases, answers)
-        summary["baselines"] = compare(cases, ranks, baselines, columns, progress=tell)
+        summary["baselines"] = compare(cases, baselines, columns, ranks=ranks, progress=tell)
         variants[variant] = summary
     if data.stripped_by:
         run["stripped by"] = f"names and trigger words of {data.stripped_by}"
@@ -220,7 +220,8 @@ def _adapter(folder: Path | None) -> str:
     return f"{named}, digest {content.hexdigest()[:12]}"
 
 
-def _baselines(options: argparse.Namespace, data: EvaluationData) -> dict[str, Baseline]:
+def fitted(options: argparse.Namespace, data: EvaluationData) -> dict[str, Baseline]:
+    """The baselines; none without `--models`."""
     if not data.models:
         return {}
     if not data.train:

@@ -133,17 +133,17 @@ def free_figures(cases: Sequence[Case], predictions: Sequence[Prediction], catal
 
 def compare(
     cases: Sequence[Case],
-    ranks: Ranks,
     baselines: Mapping[str, Baseline],
     columns: Mapping[int, int],
     *,
+    ranks: Ranks | None = None,
     progress: Callable[[str], None],
 ) -> dict[str, Values]:
-    """Each baseline's accuracy at 1, 5, 10 and 20, and what the selector gains on the same prompts.
+    """Each baseline's accuracy at 1, 5, 10 and 20, and what a selector gains on the same prompts.
 
     Args:
-        ranks: the selector's.
         columns: model id -> column of the baselines' scores; a gold model without one is wrong for them.
+        ranks: the selector's.
     """
     gold = [columns.get(case.gold, -1) if case.gold is not None else -1 for case in cases]
     found: dict[str, Values] = {}
@@ -154,8 +154,11 @@ def compare(
         found[name] = {
             "accuracy": {str(k): asdict(bootstrap(hits(theirs, k))) for k in (*ACCURACY_AT, 20)},
             f"mrr@{CUTOFF}": asdict(bootstrap(reciprocal_ranks(theirs, CUTOFF))),
-            "gain": {str(k): asdict(paired_difference(hits(ranks, k), hits(theirs, k))) for k in ACCURACY_AT},
         }
+        if ranks is not None:
+            found[name]["gain"] = {
+                str(k): asdict(paired_difference(hits(ranks, k), hits(theirs, k))) for k in ACCURACY_AT
+            }
     return found
 
 
