@@ -40,7 +40,7 @@ def report(found: Sequence[Examination]) -> str:
         line = f"{item.named}: {item.verdict.status}"
         if not item.verdict.valid:
             how = "fall back on" if item.repair.abstained else "use"
-            line += f" -> {how} {item.repair.api.model} ({item.repair.api.air})"
+            line += f" -> {how} {item.repair.api.model} (model id {item.repair.api.model_id})"
         lines.append(line)
     return "\n".join(lines)
 

@@ -33,7 +33,8 @@ def selector(monkeypatch: pytest.MonkeyPatch) -> WordSelector:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> str:
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
     path = tmp_path / "small.jsonl"
     CATALOGUE.save(path)
     return str(path)

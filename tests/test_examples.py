@@ -175,7 +175,7 @@ def test_check_names_tells_the_invented_one() -> None:
     assert all(item.repair.api.model_id in CATALOGUE for item in found)
     lines = check.report(found).splitlines()
     assert lines[0] == "Free Pixels: valid"
-    assert lines[1].startswith("pixel-art-helper: alias -> use Pixel Art Helper (urn:air:sd1:lora")
+    assert lines[1].startswith("pixel-art-helper: alias -> use Pixel Art Helper (model id 201)")
     assert lines[2].startswith("Zzyx Quorvath: invented -> ")
 
 
