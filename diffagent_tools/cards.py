@@ -36,7 +36,7 @@ def show_selections(console: "Console", found: Sequence[Selection]) -> None:
     """The best answer as a card, the others below it in a line each."""
     best, *others = found
     rows = selection_rows(best)
-    rows += [(f"  {place}.", _alternative(other)) for place, other in enumerate(others, start=2)]
+    rows += [(f"  {place}", _alternative(other)) for place, other in enumerate(others, start=2)]
     title = "nothing fits well: the plain base model" if best.abstained else plain(best.api.model, NAME_CHARS)
     show_rows(console, title, rows, colour="yellow" if best.abstained else "green")
 

@@ -82,7 +82,7 @@ def test_the_answer_in_a_pipe_is_plain_lines(selector: WordSelector) -> None:
     assert lines["prompt"] == "a happy corgi, pixel art"
     assert lines["negative"] == "blurry"
     assert lines["page"] == "https://civitai.com/models/201"
-    assert lines["2."].startswith("Free Pixels (Checkpoint for SD 1.5")
+    assert lines["2"].startswith("Free Pixels (Checkpoint for SD 1.5")
     assert "\x1b" not in result.stdout
 
 
@@ -373,6 +373,16 @@ def test_what_is_no_api_is_bad_input(written: str, small: str) -> None:
     assert len(result.stderr) < 500
 
 
+def test_evaluate_is_handed_on(tmp_path: Path) -> None:
+    shown = run("evaluate", "--help")
+    assert shown.exit_code == 0
+    assert "--pairs" in shown.stdout
+    assert run("evaluate").exit_code == 2
+    missing = run("evaluate", "--pairs", str(tmp_path / "none.jsonl"), "--mode", "retrieval")
+    assert missing.exit_code == 2
+    assert missing.stderr.startswith("error: ")
+
+
 def test_info_says_where_the_caches_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
     assert "not made yet" in run("info").stdout
@@ -394,6 +404,26 @@ def test_a_real_process_answers_and_fails_plainly(small: str) -> None:
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: found the base model 'SD 9'")
     assert "Traceback" not in wrong.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe of a POSIX shell")
+def test_a_reader_that_leaves_early_is_no_fault(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"prompt": "pixel art"}\n' * 400)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)])}
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW.format(delay=0), "select", "--input", str(source)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert json.loads(running.stdout.readline())["id"] == 1
+        running.stdout.close()
+        said = running.stderr.read()
+        assert running.wait(timeout=60) == 0
+    assert b"Error" not in said
 
 
 def test_completion_is_offered() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from small_world import INJECTION, WordSearch, WordSelector, small_catalogue
 
 from diffagent_tools.quoting import plain, quoted
 from diffagent_tools.tool import CheckT2IApiTool, DiffAgentTool, ModelRetriever
+from retrieval.embedder import HashEmbedder
 from retrieval.errors import StorageError
+from retrieval.index import DescriptionIndex
 
 CATALOGUE = small_catalogue()
 
@@ -73,6 +76,26 @@ class TestRetriever(RetrieversIntegrationTests):
     @property
     def retriever_constructor_params(self) -> dict[str, Any]:
         return {"index": WordSearch(CATALOGUE)}
+
+    @property
+    def retriever_query_example(self) -> str:
+        return "pixel art of games"
+
+
+class TestRetrieverOnChroma(RetrieversIntegrationTests):
+    """The same tests on a real index."""
+
+    @pytest.fixture(autouse=True)
+    def _index(self, tmp_path: Path) -> None:
+        self.index = DescriptionIndex(CATALOGUE, HashEmbedder(), path=tmp_path / "index")
+
+    @property
+    def retriever_constructor(self) -> type[BaseRetriever]:
+        return ModelRetriever
+
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        return {"index": self.index}
 
     @property
     def retriever_query_example(self) -> str:
