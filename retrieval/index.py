@@ -12,9 +12,10 @@ downloads its weights at run time. retrieval/searching.py ranks, retrieval/filli
 
 import hashlib
 import re
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -264,6 +265,7 @@ class DescriptionIndex(Searching):
             # settings are made anew each time, because the clients write into them
             settings = Settings(anonymized_telemetry=False)
             where = _address(self.url) if self.url is not None else {}
+            self._check_database()
             try:
                 with _CLIENTS:
                     if self.url is None:
@@ -273,6 +275,19 @@ class DescriptionIndex(Searching):
             except ValueError as error:  # how Chroma says that no server answers
                 raise self._explained(error) from error
         return self._client
+
+    def _check_database(self) -> None:
+        """Refuses a file that is no database before Chroma sees it.
+
+        Chroma keeps a client that failed to start, and later ones of the same folder would fail with it.
+        """
+        if self.url is not None or not self._is_there:
+            return
+        try:
+            with closing(sqlite3.connect(self.path / _DATABASE)) as database:
+                database.execute("PRAGMA schema_version").fetchone()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     def close(self) -> None:
         """Lets go of Chroma's files; the next search opens them again."""
