@@ -104,7 +104,7 @@ class Fusion:
                 )
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise AdapterError(
-                f"cannot read the fusion weights {path} ({error}); needed is a file that finetune/fusion.py wrote"
+                f"cannot read the fusion weights {path} ({error}); finetune/fusion.py writes them"
             ) from error
 
 

@@ -35,8 +35,11 @@ class Evidence(BaseModel):
 
 
 class Selection(BaseModel):
-    """One ranked answer. `score` orders the answers to one request; `confidence` is calibrated, in [0, 1],
-    None where no calibration was fitted; `abstained`: nothing fitted, and `api` is the family's base model."""
+    """One ranked answer.
+
+    `score` orders the answers to one request; `confidence` is calibrated, in [0, 1], None where no
+    calibration was fitted; `abstained`: nothing fitted the request, and `api` is the family's base model.
+    """
 
     model_config = _FROZEN
 

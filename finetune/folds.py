@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from finetune.starter import profiles_of
+from finetune.profiles import profiles_of
 from retrieval.records import ModelRecord
 from retrieval.terms import words
 

@@ -7,6 +7,7 @@ The fields are what a record holds: name, trigger words, tags, the creator's wor
 prompts and of its sample negative prompts. A new record needs no training to be scored.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,23 +24,7 @@ if TYPE_CHECKING:
 
 # words that half of all names carry; they say nothing about which model is meant
 _COMMON_NAME_WORDS = frozenset(
-    (
-        "lora",
-        "style",
-        "model",
-        "checkpoint",
-        "ckpt",
-        "mix",
-        "merge",
-        "the",
-        "of",
-        "a",
-        "an",
-        "sd",
-        "xl",
-        "sdxl",
-    )
-    + ("v1", "v2", "v3", "1", "2", "5", "15", "21")
+    re.split(" ", "lora style model checkpoint ckpt mix merge the of a an sd xl sdxl v1 v2 v3 1 2 5 15 21")
 )
 _SHORTEST_SUBSTRING = 4
 _DESCRIPTION_SHARE = 0.5

@@ -1,10 +1,10 @@
 """Where this project keeps files on a user's machine, and how it writes them.
 
-    DIFFAGENT_HOME=/data/diffagent diffagent info
+DIFFAGENT_HOME=/data/diffagent diffagent info
 """
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,8 +50,9 @@ def atomic_write(path: Path, content: bytes | Callable[[Path], None]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # the suffix is kept, because writers such as safetensors and gzip look at it
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        temporary = Path(name)
+        temporary = path.parent / f".{path.stem}-{secrets.token_hex(8)}{path.suffix}"
+        # not mkstemp, whose files nobody else may read
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(handle, "wb") as stream:
             if isinstance(content, bytes):
                 stream.write(content)

@@ -7,6 +7,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import pairwise
 
 # letters of one script run together, digits kept with Latin letters ("8k", "sdxl10")
 _WORD = re.compile(r"[a-z0-9]+|[^\W\d_a-z]+")
@@ -39,7 +40,7 @@ def prompt_terms(prompt: str) -> list[str]:
     for segment in _SEGMENT.split(_WEIGHT.sub("", _TAG.sub(" ", prompt))):
         found = words(segment)
         single.extend(found)
-        double.extend(f"{first} {second}" for first, second in zip(found, found[1:], strict=False))
+        double.extend(f"{first} {second}" for first, second in pairwise(found))
     return single + double
 
 

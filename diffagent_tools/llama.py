@@ -1,0 +1,281 @@
+"""The fine-tuned language model of the selector: it scores names, decodes names, and writes whole answers.
+
+llama = Llama.load(catalogue, adapter=folder)
+llama.weigh(instruction, candidates)             # shortlist mode
+llama.decode_names(instruction, records, k=5)    # constrained mode
+llama.write(instruction)                         # free mode
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent_tools.fusion import Fusion, softmax
+from diffagent_tools.prompt import MAX_PROMPT_TOKENS, answer_prefix, encode_name, encode_prompt
+from retrieval.api import Instruction
+from retrieval.catalogue import Catalogue, ModelRecord
+from retrieval.errors import AdapterError, AdapterMismatch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from diffagent_tools.base import Base
+    from diffagent_tools.ranking import Candidate
+
+ADAPTER_FILE = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+CARD_FILE = "card.json"
+SHORTLIST_FILE = "shortlist.safetensors"
+ANSWER_TOKENS = 320
+"""enough for the paper's nine fields with a description of 60 words"""
+_FEWEST_BEAMS = 4
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A candidate after the language model: its place in the list that was given, the score that orders it,
+    its calibrated chance (None where no fusion was fitted), and its length-normalised log-probability."""
+
+    place: int
+    score: float
+    chance: float | None
+    llm_score: float
+
+
+class Llama:
+    """A loaded language model with its adapter merged in; safe to share between threads.
+
+    Args:
+        fusion: weighs retrieval's logit and the language model's scores; None for equal weights.
+        max_prompt_tokens: what the adapter was trained with.
+    """
+
+    def __init__(
+        self, base: "Base", *, fusion: Fusion | None = None, max_prompt_tokens: int = MAX_PROMPT_TOKENS
+    ) -> None:
+        self._base = base
+        self._fusion = fusion
+        self._max_prompt_tokens = max_prompt_tokens
+
+    @classmethod
+    def load(
+        cls,
+        catalogue: Catalogue,
+        *,
+        base: str | None = None,
+        adapter: Path,
+        device: str = "cpu",
+        dtype: str = "float32",
+        progress: Callable[[str], None] | None = None,
+    ) -> "Llama":
+        """Loads base and adapter. A folder without an adapter gives the untrained base.
+
+        Raises:
+            AdapterMismatch: the adapter was trained for another base model or catalogue.
+            AdapterError: the adapter's files cannot be read.
+            BaseModelError: the base model cannot be had.
+        """
+        from diffagent_tools.base import load_base
+
+        card = read_card(adapter)
+        if card:
+            check_catalogue(card, catalogue, adapter)
+        loaded = load_base(base, device=device, dtype=dtype, progress=progress)
+        if card:
+            check_base(card, loaded.name, loaded.digest, adapter)
+            merge_lora(loaded.model, adapter)
+        fusion = adapter / SHORTLIST_FILE
+        return cls(
+            loaded,
+            fusion=Fusion.load(fusion) if card and fusion.is_file() else None,
+            max_prompt_tokens=int(card.get("max_prompt_tokens", MAX_PROMPT_TOKENS)),
+        )
+
+    def scores(self, instruction: Instruction, names: Sequence[str]) -> "dict[str, NDArray[np.float32]]":
+        """Log-probabilities of names, each [n]: "llm.total" summed, "llm.mean" for each token (Eq. 7)."""
+        from diffagent_tools.scoring import score_answers
+
+        tokenizer = self._base.tokenizer
+        scored = score_answers(
+            self._base.model,
+            encode_prompt(instruction, tokenizer, max_prompt_tokens=self._max_prompt_tokens),
+            [encode_name(name, tokenizer) for name in names],
+        )
+        return {"llm.total": scored.total.numpy(), "llm.mean": scored.mean.numpy()}
+
+    def weigh(self, instruction: Instruction, candidates: "Sequence[Candidate]") -> list[Weighed]:
+        """Retrieval's candidates in the order of retrieval and language model together, best first.
+
+        Chances share out what retrieval gave the candidates all together.
+        """
+        import numpy as np
+
+        scores = self.scores(instruction, [candidate.record.model for candidate in candidates])
+        retrieval = np.asarray([candidate.logit for candidate in candidates], dtype=np.float32)
+        if self._fusion is None:
+            logits = np.log(softmax(retrieval)) + scores["llm.mean"]
+            chances = None
+        else:
+            logits = self._fusion.logits({"retrieval": retrieval, **scores})
+            chances = softmax(logits, self._fusion.temperature) * sum(each.chance for each in candidates)
+        return [
+            Weighed(
+                place=int(place),
+                score=float(logits[place]),
+                chance=None if chances is None else float(chances[place]),
+                llm_score=float(scores["llm.mean"][place]),
+            )
+            for place in np.argsort(-logits, kind="stable")
+        ]
+
+    def decode_names(
+        self, instruction: Instruction, records: Sequence[ModelRecord], k: int
+    ) -> list[tuple[int, float]]:
+        """Model ids and length-normalised log-probabilities of the `k` likeliest names.
+
+        Beam search, held to the names of `records`. Of records of one name the first stands for all.
+        """
+        import torch
+
+        from diffagent_tools.decoding import PrefixTrie, TrieLogitsProcessor
+
+        tokenizer = self._base.tokenizer
+        sequences = [encode_name(record.model, tokenizer) for record in records]
+        trie = PrefixTrie(sequences)
+        prompt = encode_prompt(instruction, tokenizer, max_prompt_tokens=self._max_prompt_tokens)
+        processor = TrieLogitsProcessor(trie, prompt_length=len(prompt), eos_token_id=tokenizer.eos_token_id)
+        ids = torch.tensor([prompt], device=self._base.model.device)
+        beams = min(max(_FEWEST_BEAMS, k), len(trie))
+        with torch.no_grad():
+            found: Any = self._base.model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                logits_processor=[processor],
+                num_beams=beams,
+                num_return_sequences=min(k, beams),
+                do_sample=False,
+                max_new_tokens=max(map(len, sequences)) + 1,
+                pad_token_id=tokenizer.eos_token_id,
+                return_dict_in_generate=True,
+                output_scores=True,
+            )
+        answers: list[tuple[int, float]] = []
+        for row in range(found.sequences.shape[0]):
+            places = trie.match(found.sequences[row, len(prompt) :].tolist())
+            model_id = records[places[0]].model_id if places else None
+            if model_id is not None and model_id not in {known for known, _ in answers}:
+                score = float(found.sequences_scores[row]) if beams > 1 else 0.0
+                answers.append((model_id, score))
+        return answers
+
+    def write(self, instruction: Instruction) -> str:
+        """The whole answer, decoded greedily and without constraint: what the model says, true or not."""
+        import torch
+
+        tokenizer = self._base.tokenizer
+        prompt = encode_prompt(instruction, tokenizer, max_prompt_tokens=self._max_prompt_tokens)
+        ids = torch.tensor([prompt], device=self._base.model.device)
+        with torch.no_grad():
+            found: Any = self._base.model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                do_sample=False,
+                max_new_tokens=ANSWER_TOKENS,
+                pad_token_id=tokenizer.eos_token_id,
+            )
+        return answer_prefix() + str(tokenizer.decode(found[0, len(prompt) :], skip_special_tokens=True))
+
+
+def read_card(adapter: Path) -> Mapping[str, Any]:
+    """The card of a trained adapter; empty where the folder holds none.
+
+    Raises:
+        AdapterError: adapter weights without a readable card.
+    """
+    if not (adapter / ADAPTER_FILE).is_file():
+        return {}
+    try:
+        card: Any = json.loads((adapter / CARD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AdapterError(
+            f"the adapter {adapter} has no readable {CARD_FILE} ({error}), so nobody can say which base "
+            "model it fits; train it with finetune/sft.py, which writes one"
+        ) from error
+    if not isinstance(card, dict):
+        raise AdapterError(f"{adapter / CARD_FILE} is not a JSON object; finetune/sft.py writes one")
+    return card
+
+
+def check_base(card: Mapping[str, Any], name: str, digest: str, adapter: Path) -> None:
+    """Raises AdapterMismatch, naming both, where the adapter was trained on another base model."""
+    if card.get("base_digest") != digest:
+        raise AdapterMismatch(
+            f"the adapter {adapter.name} was trained on {card.get('base')!r} ({card.get('base_digest')}), "
+            f"and the base model is {name!r} ({digest}); pass the base it was trained on, or train one for "
+            "this base"
+        )
+
+
+def check_catalogue(card: Mapping[str, Any], catalogue: Catalogue, adapter: Path) -> None:
+    """Raises AdapterMismatch where most of the models that the adapter was trained to name are not there.
+
+    Models that were added since training are welcome: they are found by retrieval and scored like the others.
+    """
+    learnt = card.get("model_ids") or ()
+    if learnt and sum(model_id in catalogue for model_id in learnt) < len(learnt) / 2:
+        raise AdapterMismatch(
+            f"the adapter {adapter.name} was trained for the catalogue {card.get('catalogue')!r}, and most "
+            f"of its models are not in {catalogue.name!r}; train an adapter for this catalogue (python -m "
+            "finetune.sft), or choose without a language model (--mode retrieval)"
+        )
+
+
+def merge_lora(model: Any, adapter: Path) -> int:
+    """Adds a LoRA adapter to the weights in place, W + (alpha / r) B A; returns how many layers it changed.
+
+    The files are peft's. Merging here saves importing peft, which takes longer than an answer; that both give
+    the same weights is tested.
+
+    Raises:
+        AdapterError: the files cannot be read, or hold something else than plain LoRA.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        config = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        with safe_open(adapter / ADAPTER_FILE, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise AdapterError(
+            f"cannot read the adapter {adapter} ({error}); it is peft's save_pretrained that writes one"
+        ) from error
+    if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("bias", "none") != "none":
+        raise AdapterError(
+            f"the adapter {adapter} is not a plain LoRA; only plain LoRA adapters can be merged"
+        )
+    scale = config["lora_alpha"] / (config["r"] ** (0.5 if config.get("use_rslora") else 1.0))
+    modules = dict(model.named_modules())
+    merged = 0
+    with torch.no_grad():
+        for name, down in tensors.items():
+            if not name.endswith(".lora_A.weight"):
+                continue
+            path = name.removesuffix(".lora_A.weight")
+            up = tensors.get(f"{path}.lora_B.weight")
+            target = modules.get(path.removeprefix("base_model.model."))
+            if up is None or target is None:
+                raise AdapterError(
+                    f"the adapter {adapter} has weights for {path}, which the base model lacks"
+                )
+            weight = target.weight
+            weight += (scale * (up.float() @ down.float())).to(weight)
+            merged += 1
+    if 2 * merged != len(tensors):
+        raise AdapterError(
+            f"the adapter {adapter} holds {len(tensors) - 2 * merged} tensors that are not LoRA's"
+        )
+    return merged

@@ -1,0 +1,310 @@
+"""The fine-tuned retriever: a small BERT that puts a request near the models that answer it.
+
+    retriever = Retriever.load(adapter, catalogue)   # None where the adapter brings no retriever
+    retriever.scores(Instruction(prompt="corgi, pixel art"))["retriever.prompts"]   # [N] cosines
+
+all-MiniLM-L6-v2, trained further on (request, other request of the model) and (request, facts of the model)
+by finetune/retriever.py. Weights are stored as int8 with one scale a row, 23 MB. For each model of the
+starter catalogue the mean vector of its training prompts comes along; the vector of a model's facts is
+computed here, once, and kept below `DIFFAGENT_HOME`, so that a model added later is found without training.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from retrieval.api import Instruction
+from retrieval.catalogue import Catalogue
+from retrieval.errors import AdapterError
+from retrieval.paths import atomic_write, cache_dir
+from retrieval.records import ModelRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+FOLDER = "retriever"
+MODEL_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+VECTORS_FILE = "vectors.safetensors"
+TOKENIZER_FILE = "tokenizer.json"
+PROMPT_TOKENS = 56
+NEGATIVE_TOKENS = 24
+_BATCH = 32
+_SCALE = ".scale"
+
+
+@dataclass(frozen=True, eq=False)
+class PromptVectors:
+    """Mean vectors of training prompts, [N, D] rows of length one: `full` with the negative prompts read
+    along, `plain` without."""
+
+    model_ids: tuple[int, ...]
+    full: "Vectors"
+    plain: "Vectors"
+
+    def save(self, path: Path) -> None:
+        import numpy as np
+        from safetensors.numpy import save
+
+        half = {"full": self.full.astype(np.float16), "plain": self.plain.astype(np.float16)}
+        atomic_write(path, save(half, {"model_ids": json.dumps(self.model_ids)}))
+
+    @classmethod
+    def load(cls, path: Path) -> "PromptVectors":
+        import numpy as np
+        from safetensors import safe_open
+
+        with safe_open(path, framework="numpy") as file:
+            return cls(
+                tuple(json.loads(file.metadata()["model_ids"])),
+                file.get_tensor("full").astype(np.float32),
+                file.get_tensor("plain").astype(np.float32),
+            )
+
+    def rows_for(self, model_ids: Sequence[int]) -> "PromptVectors":
+        """The same for other models in their order; zeros where a model has no training prompts."""
+        import numpy as np
+
+        place = {model_id: row for row, model_id in enumerate(self.model_ids)}
+        known = [(row, place[model_id]) for row, model_id in enumerate(model_ids) if model_id in place]
+        full = np.zeros((len(model_ids), self.full.shape[1]), np.float32)
+        plain = np.zeros_like(full)
+        if known:
+            to, of = map(list, zip(*known, strict=True))
+            full[to], plain[to] = self.full[of], self.plain[of]
+        return PromptVectors(tuple(model_ids), full, plain)
+
+
+class Encoder:
+    """Requests and facts to vectors of length one; safe to share between threads.
+
+    A request is `[CLS] prompt [SEP] negative prompt [SEP]`, cut to 56 and 24 tokens, without the second part
+    where there is no negative prompt; facts are `[CLS] text [SEP]`, cut to 80.
+    """
+
+    def __init__(self, model: "torch.nn.Module", tokenizer: Any) -> None:
+        self._model = model.train(False)
+        self._tokenizer = tokenizer
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._start = tokenizer.token_to_id("[CLS]")
+        self._end = tokenizer.token_to_id("[SEP]")
+
+    def request_ids(self, instruction: Instruction) -> list[int]:
+        ids = [self._start, *self._ids(instruction.prompt, PROMPT_TOKENS), self._end]
+        if instruction.negative_prompt.strip():
+            ids += [*self._ids(instruction.negative_prompt, NEGATIVE_TOKENS), self._end]
+        return ids
+
+    def facts_ids(self, record: ModelRecord) -> list[int]:
+        return [self._start, *self._ids(facts_text(record), PROMPT_TOKENS + NEGATIVE_TOKENS), self._end]
+
+    def embed(self, batch: Sequence[Sequence[int]]) -> "Vectors":
+        """Vectors of token id sequences, [n, D]: the mean over the tokens, scaled to length one."""
+        import numpy as np
+        import torch
+
+        order = sorted(range(len(batch)), key=lambda place: len(batch[place]))
+        vectors: list[Vectors | None] = [None] * len(batch)
+        with torch.no_grad():
+            for first in range(0, len(order), _BATCH):
+                places = order[first : first + _BATCH]
+                pooled = self.pool([batch[place] for place in places])
+                for place, vector in zip(places, pooled.numpy(), strict=True):
+                    vectors[place] = vector
+        return np.stack([vector for vector in vectors if vector is not None])
+
+    def pool(self, batch: Sequence[Sequence[int]]) -> "torch.Tensor":
+        """As `embed`, as a tensor that gradients may flow through."""
+        import torch
+
+        most = max(map(len, batch))
+        ids = torch.tensor([[*each, *[0] * (most - len(each))] for each in batch])
+        mask = torch.tensor([[1] * len(each) + [0] * (most - len(each)) for each in batch])
+        states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        weights = mask[..., None].to(states.dtype)
+        return torch.nn.functional.normalize((states * weights).sum(1) / weights.sum(1), dim=-1)
+
+    def _ids(self, text: str, most: int) -> list[int]:
+        # a request is cut by characters first, so that a long one costs no more than a short one
+        encoded = self._tokenizer.encode(text[: most * 16], add_special_tokens=False)
+        return list(encoded.ids[:most])
+
+
+def facts_text(record: ModelRecord) -> str:
+    """What the retriever reads of a model: name, trigger words, tags, and its creator's strongest words."""
+    words = sorted(record.description_terms.items(), key=lambda item: (-item[1], item[0]))
+    parts = (
+        record.model,
+        ", ".join(record.trigger_words[:6]),
+        ", ".join(record.tags),
+        ", ".join(word for word, _ in words[:20]) or record.description,
+    )
+    return ". ".join(part for part in parts if part)
+
+
+class Retriever:
+    """Cosines of a request with every model of a catalogue.
+
+    Args:
+        prompts: rows in the order of the catalogue.
+        facts: likewise, [N, D].
+    """
+
+    def __init__(self, encoder: Encoder, prompts: PromptVectors, facts: "Vectors") -> None:
+        self._encoder = encoder
+        self._prompts = prompts
+        self._facts = facts
+
+    @classmethod
+    def load(cls, adapter: Path, catalogue: Catalogue) -> "Retriever | None":
+        """The retriever of an adapter's folder for a catalogue; None where the adapter brings none.
+
+        Raises:
+            AdapterError: its files cannot be read.
+        """
+        from safetensors import SafetensorError
+
+        folder = adapter / FOLDER
+        if not (folder / MODEL_FILE).is_file():
+            return None
+        try:
+            encoder = LazyEncoder(folder)
+            prompts = PromptVectors.load(folder / VECTORS_FILE)
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise AdapterError(
+                f"cannot read the retriever in {folder} ({error}); finetune/retriever.py writes one"
+            ) from error
+        records = tuple(catalogue)
+        facts = _facts_vectors(encoder, records, folder, catalogue.digest)
+        return cls(encoder, prompts.rows_for([record.model_id for record in records]), facts)
+
+    def scores(self, instruction: Instruction) -> "Mapping[str, Vectors]":
+        """ "retriever.prompts" and "retriever.facts", each [N] float32, in [-1, 1]."""
+        request = self._encoder.embed([self._encoder.request_ids(instruction)])[0]
+        prompts = self._prompts.full if instruction.negative_prompt.strip() else self._prompts.plain
+        return {"retriever.prompts": prompts @ request, "retriever.facts": self._facts @ request}
+
+
+class LazyEncoder(Encoder):
+    """An encoder whose weights are read when the first text comes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = Lock()
+        self._ready = False
+
+    def _prepare(self) -> None:
+        with self._lock:
+            if not self._ready:
+                from tokenizers import Tokenizer
+
+                super().__init__(
+                    load_model(self._folder), Tokenizer.from_file(str(self._folder / TOKENIZER_FILE))
+                )
+                self._ready = True
+
+    def request_ids(self, instruction: Instruction) -> list[int]:
+        self._prepare()
+        return super().request_ids(instruction)
+
+    def facts_ids(self, record: ModelRecord) -> list[int]:
+        self._prepare()
+        return super().facts_ids(record)
+
+
+def load_model(folder: Path) -> "torch.nn.Module":
+    """The BERT in a retriever's folder, its int8 rows turned back into fp32.
+
+    Raises:
+        AdapterError: tensors are missing or superfluous.
+    """
+    import torch
+    from safetensors.torch import load_file
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig.from_json_file(folder / CONFIG_FILE)
+    stored = load_file(folder / MODEL_FILE)
+    with torch.device("meta"):
+        model = BertModel(config, add_pooling_layer=False)
+    weights = {
+        name: tensor.float() * stored[name + _SCALE][:, None]
+        if tensor.dtype == torch.int8
+        else tensor.float()
+        for name, tensor in stored.items()
+        if not name.endswith(_SCALE)
+    }
+    missing, superfluous = model.load_state_dict(weights, strict=False, assign=True)
+    if missing or superfluous:
+        raise AdapterError(
+            f"{folder / MODEL_FILE} does not fit its {CONFIG_FILE}: missing {sorted(missing)[:3]}, "
+            f"unknown {sorted(superfluous)[:3]}"
+        )
+    for name, buffer in list(model.named_buffers()):
+        if buffer.is_meta:  # position ids and the like are not weights, and not stored
+            owner = model.get_submodule(name.rpartition(".")[0])
+            positions = torch.arange(buffer.shape[-1]).expand(buffer.shape)
+            setattr(
+                owner,
+                name.rpartition(".")[2],
+                positions if "position" in name else torch.zeros_like(positions),
+            )
+    return model
+
+
+def save_model(model: "torch.nn.Module", tokenizer: Any, folder: Path) -> None:
+    """Writes weights (matrices as int8 with a scale a row), config and tokenizer.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    import torch
+    from safetensors.torch import save
+
+    stored: dict[str, torch.Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        if name.startswith("pooler.") or name.endswith("position_ids") or name.endswith("token_type_ids"):
+            continue
+        value = tensor.detach().float()
+        if value.ndim == 2:
+            scale = (value.abs().amax(1) / 127).clamp(min=1e-12)
+            stored[name] = (value / scale[:, None]).round().clamp(-127, 127).to(torch.int8)
+            stored[name + _SCALE] = scale
+        else:
+            stored[name] = value.contiguous()
+    atomic_write(folder / MODEL_FILE, save(stored))
+    config = {key: value for key, value in model.config.to_dict().items() if not key.startswith("_")}
+    atomic_write(folder / CONFIG_FILE, (json.dumps(config, indent=1, sort_keys=True) + "\n").encode())
+    atomic_write(folder / TOKENIZER_FILE, tokenizer.to_str().encode())
+
+
+def _facts_vectors(encoder: Encoder, records: Sequence[ModelRecord], folder: Path, digest: str) -> "Vectors":
+    """The catalogue's facts as vectors; kept in the cache under the digests of retriever and catalogue."""
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file, save
+
+    packaged = folder / f"facts-{digest[:12]}.safetensors"
+    model = hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
+    kept = (
+        packaged if packaged.is_file() else cache_dir("retriever") / f"{model[:12]}-{digest[:12]}.safetensors"
+    )
+    if kept.is_file():
+        try:
+            facts: Vectors = load_file(kept)["facts"].astype(np.float32)
+        except (SafetensorError, KeyError, OSError):
+            kept.unlink(missing_ok=True)  # a broken cache file is made again
+        else:
+            if len(facts) == len(records):
+                return facts
+    facts = encoder.embed([encoder.facts_ids(record) for record in records])
+    atomic_write(kept, save({"facts": facts.astype(np.float16)}))
+    return facts

@@ -1,0 +1,304 @@
+"""Selectors: from a request in words to ranked T2I APIs.
+
+    selector = LlamaSelector()                      # the embedded default; loads on the first request
+    selector.select("A cute happy corgi, pixel art")[0].api.to_json(indent=2)
+
+`LlamaSelector` decides in one of three ways. "shortlist": retrieval proposes, the language model scores the
+proposed names (paper Eq. 7), and a fitted fusion weighs both. "constrained": the language model decodes a
+name, held to the catalogue by a prefix trie. "free": the language model writes the paper's whole JSON, which
+is then read, checked and repaired. `RetrievalSelector` asks no language model at all.
+
+Only the name is decoded; every field that the catalogue knows is filled in from it (retrieval/fill.py).
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import RLock
+from typing import get_args
+
+from diffagent_tools.llama import Llama
+from diffagent_tools.ranking import STARTER_ADAPTER, Candidate, Ranker
+from diffagent_tools.selection import BatchItem, Evidence, Filters, Mode, Request, Selection
+from retrieval.api import Instruction, read_api, read_instruction
+from retrieval.catalogue import Catalogue
+from retrieval.errors import InvalidApi, InvalidInput
+from retrieval.fill import api_for
+from retrieval.lexical import matched_triggers
+from retrieval.repair import repair
+
+SHORTLIST = 8
+_TYPES = {"lora": "LORA", "checkpoint": "Checkpoint"}
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    candidate: Candidate
+    score: float
+    confidence: float | None
+    llm_score: float | None = None
+    said: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class _Selector(ABC):
+    """What both selectors share: filters, batches, and the way from a ranked model to an answer."""
+
+    def __init__(self, catalogue: Catalogue | None, adapter: Path | str | None) -> None:
+        self.catalogue = catalogue if catalogue is not None else Catalogue.starter()
+        self.adapter = Path(adapter) if adapter is not None else STARTER_ADAPTER
+        self._lock = RLock()
+        self._ranker: Ranker | None = None
+
+    @property
+    def ranker(self) -> Ranker:
+        """The retrieval part; made on first use.
+
+        Raises:
+            AdapterError: the adapter's folder has no fusion weights.
+        """
+        with self._lock:
+            if self._ranker is None:
+                self._ranker = Ranker.packaged(self.catalogue, self.adapter)
+            return self._ranker
+
+    def select(
+        self,
+        instruction: Request,
+        *,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        exclude: Iterable[int | str] = (),
+        k: int = 1,
+    ) -> list[Selection]:
+        """See `diffagent_tools.selection.Selector.select`."""
+        filters = make_filters(base_model, type, commercial_use, exclude)
+        if k < 1:
+            raise InvalidInput(f"k is {k}; ask for one model or more")
+        request = read_instruction(instruction)
+        return [self._selection(ranked, request) for ranked in self._rank(request, filters, k)]
+
+    async def aselect(
+        self,
+        instruction: Request,
+        *,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        exclude: Iterable[int | str] = (),
+        k: int = 1,
+    ) -> list[Selection]:
+        """As `select`, in a worker thread."""
+        call = partial(
+            self.select,
+            instruction,
+            base_model=base_model,
+            type=type,
+            commercial_use=commercial_use,
+            exclude=tuple(exclude),
+            k=k,
+        )
+        return await asyncio.to_thread(call)
+
+    def select_batch(
+        self,
+        requests: Iterable[Request],
+        *,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        exclude: Iterable[int | str] = (),
+        k: int = 1,
+    ) -> Iterator[BatchItem]:
+        """See `diffagent_tools.selection.Selector.select_batch`."""
+        filters = make_filters(base_model, type, commercial_use, exclude)
+        if k < 1:
+            raise InvalidInput(f"k is {k}; ask for one model or more")
+        for place, request in enumerate(requests):
+            name: str | int | None = place
+            if isinstance(request, Mapping):
+                name = request.get("id", place)
+                request = {key: value for key, value in request.items() if key != "id"}
+            try:
+                instruction = read_instruction(request)
+                ranked = [self._selection(item, instruction) for item in self._rank(instruction, filters, k)]
+            except InvalidInput as error:
+                yield BatchItem(id=name, error=str(error))
+            else:
+                yield BatchItem(id=name, ranked=tuple(ranked))
+
+    @abstractmethod
+    def _rank(self, request: Instruction, filters: Filters, k: int) -> list[_Ranked]: ...
+
+    def _selection(self, ranked: _Ranked, request: Instruction) -> Selection:
+        candidate = ranked.candidate
+        record = candidate.record
+        triggers = matched_triggers(record, request.prompt)
+        terms = self.ranker.shared_terms(record, request.prompt)
+        evidence = Evidence(
+            matched_trigger_words=triggers,
+            matched_terms=terms,
+            name_said=candidate.scores.get("name.said", 0.0) > 0,
+            similarity=candidate.scores.get("retriever.document"),
+            retrieval_score=candidate.logit,
+            llm_score=ranked.llm_score,
+            said=ranked.said,
+        )
+        return Selection(
+            api=api_for(record, request, confidence=ranked.confidence),
+            score=ranked.score,
+            confidence=ranked.confidence,
+            evidence=evidence,
+            reason=_reason(evidence),
+            page_url=record.page_url,
+            notes=ranked.notes,
+        )
+
+
+class RetrievalSelector(_Selector):
+    """Chooses by retrieval alone: no language model, answers in milliseconds.
+
+    Args:
+        catalogue: the models that can be chosen; the packaged starter if None.
+        adapter: a folder with fusion weights; the packaged one if None.
+    """
+
+    def __init__(self, catalogue: Catalogue | None = None, *, adapter: Path | str | None = None) -> None:
+        super().__init__(catalogue, adapter)
+
+    def _rank(self, request: Instruction, filters: Filters, k: int) -> list[_Ranked]:
+        found = self.ranker.rank(request, filters=filters, k=k)
+        return [_Ranked(candidate, candidate.logit, candidate.chance) for candidate in found]
+
+
+class LlamaSelector(_Selector):
+    """Chooses with a fine-tuned LLaMA.
+
+    Args:
+        catalogue: the models that can be chosen; the packaged starter if None.
+        base: a folder or hub id of a LLaMA; the embedded default if None.
+        adapter: a folder with a LoRA adapter and fusion weights; the packaged one if None.
+        mode: how to decide, see the module.
+        shortlist: how many of retrieval's candidates the language model scores.
+        progress: told, in one line each, what takes long on the first request.
+
+    Raises:
+        InvalidInput: no such mode.
+        AdapterMismatch: on first use, the adapter was trained for another base model or catalogue.
+        BaseModelError: on first use, the language model cannot be had.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue | None = None,
+        *,
+        base: str | None = None,
+        adapter: Path | str | None = None,
+        mode: Mode = "shortlist",
+        shortlist: int = SHORTLIST,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(catalogue, adapter)
+        if mode not in get_args(Mode):
+            raise InvalidInput(f"no mode {mode!r}; use one of {', '.join(get_args(Mode))}")
+        self.mode: Mode = mode
+        self._shortlist = shortlist
+        self._base = base
+        self._progress = progress
+        self._loaded: Llama | None = None
+
+    @property
+    def llama(self) -> Llama:
+        """The language model with its adapter; loaded on first use, once."""
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = Llama.load(
+                    self.catalogue, base=self._base, adapter=self.adapter, progress=self._progress
+                )
+            return self._loaded
+
+    def _rank(self, request: Instruction, filters: Filters, k: int) -> list[_Ranked]:
+        if self.mode == "constrained":
+            return self._constrained(request, filters, k)
+        if self.mode == "free":
+            return self._free(request, filters)
+        return self._from_shortlist(request, filters, k)
+
+    def _from_shortlist(self, request: Instruction, filters: Filters, k: int) -> list[_Ranked]:
+        found = self.ranker.rank(request, filters=filters, k=max(k, self._shortlist))
+        head, tail = found[: self._shortlist], found[self._shortlist :]
+        if not head:
+            return []
+        scored = self.llama.weigh(request, head)
+        ranked = [_Ranked(head[item.place], item.score, item.chance, item.llm_score) for item in scored]
+        # what the language model did not read stays behind what it read, in retrieval's order
+        lowest = min(item.score for item in scored)
+        ranked += [
+            _Ranked(candidate, lowest + candidate.logit - head[-1].logit - 1.0, candidate.chance)
+            for candidate in tail
+        ]
+        return ranked[:k]
+
+    def _constrained(self, request: Instruction, filters: Filters, k: int) -> list[_Ranked]:
+        allowed = [self.ranker.records[place] for place in self.ranker.allowed(filters)]
+        if not allowed:
+            return []
+        named = self.llama.decode_names(request, allowed, k)
+        by_id = {
+            candidate.record.model_id: candidate
+            for candidate in self.ranker.rank(request, k=len(self.catalogue))
+        }
+        return [_Ranked(by_id[model_id], score, None, score) for model_id, score in named]
+
+    def _free(self, request: Instruction, filters: Filters) -> list[_Ranked]:
+        said = self.llama.write(request)
+        ranked = self.ranker.rank(request, filters=filters, k=len(self.catalogue))
+        if not ranked:
+            return []
+        by_id = {candidate.record.model_id: candidate for candidate in ranked}
+        try:
+            mended = repair(read_api(said).api, self.catalogue, instruction=request)
+        except InvalidApi as error:
+            return [_Ranked(ranked[0], ranked[0].logit, None, None, said, (f"the model's answer: {error}",))]
+        notes = tuple(f"{change.field}: {change.why}" for change in mended.changes if change.field == "model")
+        chosen = by_id.get(mended.api.model_id or -1)
+        if chosen is None or mended.abstained:
+            why = "the model that was named does not exist or does not pass the filters"
+            return [_Ranked(ranked[0], ranked[0].logit, None, None, said, (*notes, why))]
+        return [_Ranked(chosen, chosen.logit, None, None, said, notes)]
+
+
+def make_filters(
+    base_model: str | None, type: str | None, commercial_use: bool | None, exclude: Iterable[int | str]
+) -> Filters:
+    """Checked filters.
+
+    Raises:
+        InvalidInput: `type` is neither LORA nor Checkpoint.
+    """
+    known = None if type is None else _TYPES.get(type.strip().lower())
+    if type is not None and known is None:
+        raise InvalidInput(f"no type {type!r}; use LORA or Checkpoint")
+    chosen = (exclude,) if isinstance(exclude, str | int) else tuple(exclude)
+    return Filters(base_model=base_model, type=known, commercial_use=commercial_use, exclude=chosen)  # type: ignore[arg-type]
+
+
+def _reason(evidence: Evidence) -> str:
+    parts: list[str] = []
+    if evidence.matched_trigger_words:
+        parts.append("the request says its trigger words " + _quoted(evidence.matched_trigger_words[:3]))
+    elif evidence.name_said:
+        parts.append("the request names it")
+    if evidence.matched_terms:
+        parts.append("its sample prompts share " + _quoted(evidence.matched_terms[:4]))
+    if not parts:
+        parts.append("no word of the request points at it; it is the closest by meaning")
+    return "; ".join(parts)
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(f"“{word}”" for word in words)

@@ -1,0 +1,246 @@
+"""Selectors on a real tiny LLaMA and a small catalogue: every mode, filter, batch and refusal."""
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from small_adapter import fusion_only, plain_fusion, with_lora
+from small_world import small_catalogue
+from tiny import save_tiny_base
+
+from diffagent_tools.base import load_base
+from diffagent_tools.llama import SHORTLIST_FILE, merge_lora
+from diffagent_tools.selector import LlamaSelector, RetrievalSelector
+from retrieval.catalogue import Catalogue
+from retrieval.errors import (
+    AdapterError,
+    AdapterMismatch,
+    InvalidInput,
+    InvalidInstruction,
+    UnknownBaseModel,
+)
+
+PIXELS = "a happy corgi, pixel art"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> str:
+    return str(save_tiny_base(tmp_path_factory.mktemp("bases") / "tiny"))
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    return fusion_only(tmp_path / "adapter")
+
+
+@pytest.fixture
+def retrieval(adapter) -> RetrievalSelector:
+    return RetrievalSelector(small_catalogue(), adapter=adapter)
+
+
+def llama(base: str, adapter, **options) -> LlamaSelector:
+    return LlamaSelector(small_catalogue(), base=base, adapter=adapter, **options)
+
+
+def test_the_model_whose_words_the_request_says_comes_first_with_its_reasons(retrieval) -> None:
+    best, second = retrieval.select(PIXELS, k=2)
+    assert best.api.model == "Pixel Art Helper"
+    assert best.api.model_id == 201
+    assert best.api.sampling_steps == 25  # the catalogue's recommended setting
+    assert best.evidence.matched_trigger_words == ("pixel art",)
+    assert "pixel art" in best.reason
+    assert best.page_url == "https://civitai.com/models/201"
+    assert best.score > second.score
+    assert 0 <= second.confidence <= best.confidence <= 1
+    assert best.api.confidence == best.confidence
+
+
+def test_an_unavailable_model_is_never_chosen(retrieval) -> None:
+    chosen = {s.api.model for s in retrieval.select("Lost Landscapes, mountains and lakes", k=50)}
+    assert "Lost Landscapes" not in chosen
+    assert len(chosen) == 6
+
+
+@pytest.mark.parametrize(
+    ("filters", "models"),
+    [
+        ({"base_model": "sdxl"}, {"SD XL", "Watercolor Wash"}),
+        ({"type": "lora"}, {"Pixel Art Helper", "Watercolor Wash"}),
+        ({"commercial_use": True}, {"v1-5-pruned-emaonly", "Free Pixels"}),
+        ({"base_model": "SDXL 1.0", "type": "LORA"}, {"Watercolor Wash"}),
+        ({"exclude": [201, "Watercolor Wash"], "type": "LORA"}, set()),
+    ],
+)
+def test_filters_hold(retrieval, filters, models) -> None:
+    assert {s.api.model for s in retrieval.select(PIXELS, k=50, **filters)} == models
+
+
+@pytest.mark.parametrize(
+    ("filters", "error"),
+    [
+        ({"base_model": "SD 9"}, UnknownBaseModel),
+        ({"type": "embedding"}, InvalidInput),
+        ({"k": 0}, InvalidInput),
+        ({"exclude": ["no such model anywhere"]}, InvalidInput),
+    ],
+)
+def test_filters_of_no_known_value_are_refused(retrieval, filters, error) -> None:
+    with pytest.raises(error):
+        retrieval.select(PIXELS, **filters)
+
+
+@pytest.mark.parametrize("request_", ["", "  \n ", "x" * 100_000, "\x00\x07"])
+def test_unusable_requests_are_refused(retrieval, request_) -> None:
+    with pytest.raises(InvalidInstruction):
+        retrieval.select(request_)
+
+
+def test_a_batch_keeps_order_and_ids_and_goes_on_after_an_unusable_request(retrieval) -> None:
+    requests = [{"id": "a", "prompt": PIXELS}, {"id": "b", "prompt": " "}, "watercolor wash of a lake"]
+    items = list(retrieval.select_batch(requests, k=2))
+    assert [item.id for item in items] == ["a", "b", 2]
+    assert items[0].to_wire()["api"]["model"] == "Pixel Art Helper"
+    assert items[0].to_wire()["ranked"][0]["model id"] == 201
+    wire = items[1].to_wire()
+    assert wire["ranked"] == []
+    assert set(wire) == {"id", "error", "ranked"}
+    assert items[2].ranked[0].api.model == "Watercolor Wash"
+
+
+async def test_aselect_gives_what_select_gives(retrieval) -> None:
+    assert await retrieval.aselect(PIXELS, k=3) == retrieval.select(PIXELS, k=3)
+
+
+def test_shortlist_ranks_only_what_retrieval_proposed(base, adapter) -> None:
+    chosen = llama(base, adapter, shortlist=2).select(PIXELS, k=4)
+    proposed = RetrievalSelector(small_catalogue(), adapter=adapter).select(PIXELS, k=4)
+    assert {s.api.model for s in chosen[:2]} == {s.api.model for s in proposed[:2]}
+    assert [s.api.model for s in chosen[2:]] == [s.api.model for s in proposed[2:]]
+    assert all(s.evidence.llm_score is not None and s.evidence.llm_score < 0 for s in chosen[:2])
+    assert all(s.evidence.llm_score is None for s in chosen[2:])
+    scores = [s.score for s in chosen]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_without_a_trained_adapter_there_is_no_confidence(base, adapter) -> None:
+    assert llama(base, adapter).select(PIXELS)[0].confidence is None
+
+
+def test_a_fitted_shortlist_gives_confidences_that_share_out_what_retrieval_gave(base, adapter) -> None:
+    loaded = load_base(base)
+    with_lora(adapter, load_base(base).model, base="tiny", base_digest=loaded.digest)
+    plain_fusion(("retrieval", "llm.mean"), temperature=1.0).save(adapter / SHORTLIST_FILE)
+    found = RetrievalSelector(small_catalogue(), adapter=adapter).select(PIXELS, k=3)
+    chosen = llama(base, adapter, shortlist=3).select(PIXELS, k=3)
+    assert sum(s.confidence for s in chosen) == pytest.approx(sum(s.confidence for s in found), abs=1e-5)
+
+
+def test_constrained_mode_names_only_what_exists_and_passes_the_filters(base, adapter) -> None:
+    selector = llama(base, adapter, mode="constrained")
+    names = {record.model for record in small_catalogue()}
+    chosen = selector.select(PIXELS, k=3)
+    assert 1 <= len(chosen) <= 3
+    assert {s.api.model for s in chosen} <= names
+    only = selector.select(PIXELS, k=5, base_model="SDXL 1.0", type="LORA")
+    assert [s.api.model for s in only] == ["Watercolor Wash"]
+
+
+def test_free_mode_says_what_was_said_and_returns_only_what_exists(base, adapter) -> None:
+    """The tiny model has random weights, so what it says is nonsense; the answer is a real model."""
+    (chosen,) = llama(base, adapter, mode="free").select(PIXELS)
+    assert chosen.evidence.said.startswith('{"model":"')
+    assert chosen.api.model in {record.model for record in small_catalogue() if record.available}
+    assert chosen.notes
+
+
+def test_an_adapter_of_another_base_is_refused_and_both_are_named(base, adapter) -> None:
+    with_lora(adapter, load_base(base).model, base="LLaMA-2-7B", base_digest="0123456789ab")
+    with pytest.raises(AdapterMismatch, match=r"LLaMA-2-7B.*'tiny'"):
+        llama(base, adapter).select(PIXELS)
+
+
+def test_an_adapter_of_another_catalogue_is_refused_and_both_are_named(base, adapter) -> None:
+    digest = load_base(base).digest
+    with_lora(adapter, load_base(base).model, base_digest=digest, catalogue="theirs", model_ids=[1, 2, 3])
+    with pytest.raises(AdapterMismatch, match=r"'theirs'.*'the small one'"):
+        llama(base, adapter).select(PIXELS)
+
+
+def test_a_model_added_after_training_can_be_chosen(base, adapter) -> None:
+    old = small_catalogue()
+    digest = load_base(base).digest
+    with_lora(
+        adapter, load_base(base).model, base_digest=digest, catalogue=old.name, model_ids=list(old.model_ids)
+    )
+    new = old.get(201).model_copy(
+        update={
+            "model_id": 999,
+            "model": "Stained Glass",
+            "trigger_words": ("stained glass",),
+            "versions": (),
+        }
+    )
+    selector = LlamaSelector(Catalogue([*old, new], name="grown"), base=base, adapter=adapter, shortlist=1)
+    assert selector.select("a stained glass window")[0].api.model_id == 999
+
+
+def test_adapter_weights_without_a_card_are_refused(base, adapter) -> None:
+    with_lora(adapter, load_base(base).model)
+    (adapter / "card.json").unlink()
+    with pytest.raises(AdapterError, match=r"card\.json"):
+        llama(base, adapter).select(PIXELS)
+
+
+def test_a_folder_without_fusion_weights_is_refused(tmp_path) -> None:
+    with pytest.raises(AdapterError, match=r"lexical\.safetensors"):
+        RetrievalSelector(small_catalogue(), adapter=tmp_path).select(PIXELS)
+
+
+def test_an_unknown_mode_lists_the_known_ones(base, adapter) -> None:
+    with pytest.raises(InvalidInput, match="shortlist, constrained, free"):
+        llama(base, adapter, mode="telepathy")
+
+
+def test_merging_gives_what_peft_gives(base, adapter) -> None:
+    import torch
+    from peft import PeftModel
+
+    with_lora(adapter, load_base(base).model, base="tiny")
+    ids = torch.tensor([[1, 7, 30, 12]])
+    merged = load_base(base).model
+    with torch.no_grad():
+        plain = merged(input_ids=ids).logits
+        assert merge_lora(merged, adapter) == 2 * merged.config.num_hidden_layers
+        expected = PeftModel.from_pretrained(load_base(base).model, adapter)(input_ids=ids).logits
+        found = merged(input_ids=ids).logits
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert not torch.allclose(found, plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("change", [{"peft_type": "IA3"}, {"use_dora": True}, {"bias": "all"}])
+def test_anything_but_plain_lora_is_refused(base, adapter, change) -> None:
+    with_lora(adapter, load_base(base).model)
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(AdapterError, match="plain LoRA"):
+        merge_lora(load_base(base).model, adapter)
+
+
+def test_ten_threads_at_once_get_ten_right_answers_from_one_loaded_model(base, adapter) -> None:
+    lines: list[str] = []
+    selector = llama(base, adapter, progress=lines.append)
+    asked = [PIXELS, "watercolor of a lake"] * 5
+    alone = [llama(base, adapter).select(prompt)[0].api.model for prompt in asked[:2]] * 5
+    with ThreadPoolExecutor(10) as pool:
+        together = [s[0].api.model for s in pool.map(selector.select, asked)]
+    assert together == alone
+    assert selector.llama is selector.llama
+
+
+def test_many_awaited_at_once(retrieval) -> None:
+    async def ask() -> list[str]:
+        answers = await asyncio.gather(*(retrieval.aselect(PIXELS) for _ in range(8)))
+        return [answer[0].api.model for answer in answers]
+
+    assert asyncio.run(ask()) == ["Pixel Art Helper"] * 8
