@@ -177,12 +177,16 @@ def evaluate(
         "adapter": _adapter(options.adapter),
         "negative prompts": "left out" if options.no_negative else "asked, too",
     }
+    longest = max(RECALL_AT) if options.mode == "retrieval" else max(ACCURACY_AT)
+    if options.prompts_file:
+        # no rank is looked at, and in constrained mode every further model is a further beam
+        longest = 1
+    run["models asked for"] = f"{longest} a prompt; latency is for so many"
     asking = {key: run[key] for key in ("mode", "catalogue", "base", "adapter")}
     baselines = fitted(options, data)
     columns = {model["model_id"]: place for place, model in enumerate(data.models)}
     variants: dict[str, Any] = {}
     for variant, cases in data.cases.items():
-        longest = max(RECALL_AT) if options.mode == "retrieval" else max(ACCURACY_AT)
         path = options.output / f"answers_{variant}.jsonl"
         answers = predict(selector, cases, path, asking, k=longest, progress=tell)
         if options.prompts_file:
