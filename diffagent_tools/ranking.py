@@ -128,6 +128,10 @@ class Ranker:
             for place in order
         ]
 
+    def knows(self, instruction: Instruction) -> bool:
+        """Whether any word of the request is a word of any model; if not, a ranking would be a lottery."""
+        return self._scorer.knows(instruction)
+
     def shared_terms(self, record: ModelRecord, prompt: str) -> tuple[str, ...]:
         """What the request and the model's sample prompts both say, the most telling first."""
         return self._scorer.shared_terms(record, prompt)
@@ -140,7 +144,7 @@ class Ranker:
             InvalidInput: something to exclude is neither an id nor a name of the catalogue.
         """
         family = family_of(filters.base_model).name if filters.base_model else None
-        excluded = self._excluded(filters.exclude)
+        excluded = self.excluded(filters.exclude)
         return [
             place
             for place, record in enumerate(self.records)
@@ -153,7 +157,8 @@ class Ranker:
             and (filters.commercial_use is not True or record.allows_commercial_use() is True)
         ]
 
-    def _excluded(self, names: Sequence[int | str]) -> set[int]:
+    def excluded(self, names: Sequence[int | str]) -> set[int]:
+        """Ids of the named models. Raises InvalidInput for a name the catalogue does not have."""
         found: set[int] = set()
         for name in names:
             if isinstance(name, int):

@@ -25,12 +25,15 @@ from diffagent_tools.ranking import STARTER_ADAPTER, Candidate, Ranker
 from diffagent_tools.selection import BatchItem, Evidence, Filters, Mode, Request, Selection
 from retrieval.api import Instruction, read_api, read_instruction
 from retrieval.catalogue import Catalogue
-from retrieval.errors import InvalidApi, InvalidInput
+from retrieval.errors import InvalidApi, InvalidInput, UnknownModel
+from retrieval.families import family_of
 from retrieval.fill import api_for
 from retrieval.lexical import matched_triggers
 from retrieval.repair import repair
 
 SHORTLIST = 8
+DEFAULT_FAMILY = "SD 1.5"
+"""of the fallback, where no family is asked for"""
 _TYPES = {"lora": "LORA", "checkpoint": "Checkpoint"}
 
 
@@ -79,8 +82,7 @@ class _Selector(ABC):
         filters = make_filters(base_model, type, commercial_use, exclude)
         if k < 1:
             raise InvalidInput(f"k is {k}; ask for one model or more")
-        request = read_instruction(instruction)
-        return [self._selection(ranked, request) for ranked in self._rank(request, filters, k)]
+        return self._answer(read_instruction(instruction), filters, k)
 
     async def aselect(
         self,
@@ -125,11 +127,40 @@ class _Selector(ABC):
                 request = {key: value for key, value in request.items() if key != "id"}
             try:
                 instruction = read_instruction(request)
-                ranked = [self._selection(item, instruction) for item in self._rank(instruction, filters, k)]
+                ranked = self._answer(instruction, filters, k)
             except InvalidInput as error:
                 yield BatchItem(id=name, error=str(error))
             else:
                 yield BatchItem(id=name, ranked=tuple(ranked))
+
+    def _answer(self, request: Instruction, filters: Filters, k: int) -> list[Selection]:
+        if not self.ranker.knows(request):
+            return self._abstention(request, filters)
+        return [self._selection(ranked, request) for ranked in self._rank(request, filters, k)]
+
+    def _abstention(self, request: Instruction, filters: Filters) -> list[Selection]:
+        """The family's base model with default parameters, as the paper falls back (section 4.1).
+
+        Nothing where the catalogue has none or the filters do not let it pass.
+        """
+        family = family_of(filters.base_model or DEFAULT_FAMILY).name
+        try:
+            record = self.catalogue.default_model(family)
+        except UnknownModel:
+            return []
+        unfit = filters.commercial_use is True and record.allows_commercial_use() is not True
+        if unfit or record.model_id in self.ranker.excluded(filters.exclude):
+            return []
+        return [
+            Selection(
+                api=api_for(record.model_copy(update={"settings": None}), request),
+                score=0.0,
+                reason="no word of the request is known of any model, so this is the base model with default "
+                "parameters",
+                page_url=record.page_url,
+                abstained=True,
+            )
+        ]
 
     @abstractmethod
     def _rank(self, request: Instruction, filters: Filters, k: int) -> list[_Ranked]: ...
@@ -143,7 +174,7 @@ class _Selector(ABC):
             matched_trigger_words=triggers,
             matched_terms=terms,
             name_said=candidate.scores.get("name.said", 0.0) > 0,
-            similarity=candidate.scores.get("retriever.document"),
+            similarity=candidate.scores.get("retriever.facts"),
             retrieval_score=candidate.logit,
             llm_score=ranked.llm_score,
             said=ranked.said,

@@ -161,6 +161,16 @@ class LexicalScorer:
         scores["unseen"] = self._unseen
         return scores
 
+    def knows(self, instruction: Instruction) -> bool:
+        """Whether any word of the request, or of its negative prompt, is a word of any model."""
+        everything, negative = self._fields["all"].vocabulary, self._fields["negative"].vocabulary
+        said = squash(instruction.prompt)
+        return (
+            any(term in everything for term in prompt_terms(instruction.prompt))
+            or any(term in negative for term in prompt_terms(instruction.negative_prompt))
+            or any(name and name in said for name in self._names)
+        )
+
     def shared_terms(self, record: ModelRecord, prompt: str, k: int = 4) -> tuple[str, ...]:
         """What the request and the model's sample prompts both say, the most telling first.
 

@@ -244,3 +244,15 @@ def test_many_awaited_at_once(retrieval) -> None:
         return [answer[0].api.model for answer in answers]
 
     assert asyncio.run(ask()) == ["Pixel Art Helper"] * 8
+
+
+def test_a_request_whose_words_nobody_knows_gets_the_base_model_and_says_so(retrieval) -> None:
+    (chosen,) = retrieval.select("qzxv wvutsr", k=5)
+    assert chosen.abstained
+    assert chosen.api.model_id == 62437
+    assert (chosen.api.sampling_method, chosen.api.sampling_steps, chosen.api.cfg_scale) == ("Euler a", 20, 7)
+    assert chosen.confidence is None
+    assert "base model" in chosen.reason
+    assert retrieval.select("qzxv wvutsr", base_model="SDXL 1.0")[0].api.model_id == 101055
+    assert retrieval.select("qzxv wvutsr", base_model="SDXL 1.0", commercial_use=True) == []
+    assert retrieval.select("qzxv wvutsr", exclude=[62437]) == []
