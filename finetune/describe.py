@@ -11,13 +11,12 @@ three words are kept out.
 """
 
 import itertools
-import math
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from finetune.lexicon import MEDIA, QUALITY, STOP_WORDS, STYLES, SUBJECTS
+from finetune.lexicon import MEDIA, QUALITY, STYLES, SUBJECTS
+from finetune.profiles import TermStats
 from finetune.screen import is_blocked
 from retrieval.terms import prompt_terms, words
 
@@ -27,7 +26,6 @@ _ORDERS = 48  # of a list that are tried before it is shortened
 _MIN_MODELS = 3  # a motif must be common language, which a name is not: several models' prompts hold it,
 _MIN_MODELS_WORD = 8  # and each of its words
 _WORD = re.compile(r"[^\W_]+")
-_MEASURE = re.compile(r"\d+(?:k|mm|x|p|px|fps|st|nd|rd|th|hd|bit)")
 
 
 @dataclass(frozen=True)
@@ -42,71 +40,6 @@ class RecordFacts:
     trigger_words: tuple[str, ...] = ()
     terms: Mapping[str, float] = field(default_factory=dict)
     description_terms: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TermStats:
-    """How common each term is: `total` the sum of its shares, `models` the number of models that have it."""
-
-    models: Mapping[str, int]
-    total: Mapping[str, float]
-    average: float
-    """mean sum of shares of a model, the A of the class-based TF-IDF"""
-    count: int
-
-    @classmethod
-    def of(cls, profiles: Mapping[int, Mapping[str, float]]) -> "TermStats":
-        models: Counter[str] = Counter()
-        total: dict[str, float] = {}
-        for profile in profiles.values():
-            for term, share in profile.items():
-                models[term] += 1
-                total[term] = total.get(term, 0.0) + share
-        average = sum(total.values()) / len(profiles) if profiles else 0.0
-        return cls(models, total, average, len(profiles))
-
-    def weight(self, term: str, share: float) -> float:
-        """Class-based TF-IDF: tf(t, c) log(1 + A / f(t)), classes are models (Grootendorst 2022, Eq. 2)."""
-        return share * math.log(1 + self.average / max(self.total.get(term, 0.0), share, 1e-9))
-
-
-def term_profile(
-    prompts: Iterable[str], *, common: Collection[str] = (), digits: int = 3
-) -> dict[str, float]:
-    """Words and two-word terms with the share of prompts that hold them.
-
-    A two-word term is kept if two different prompts hold it or it is `common` language: the pairs of a single
-    prompt, laid end to end, would be the prompt itself.
-
-    Args:
-        prompts: of one model; equal ones count as one.
-        common: two-word terms that many models' prompts hold.
-    """
-    distinct = sorted(set(prompts))
-    counts = Counter(term for prompt in distinct for term in set(prompt_terms(prompt)))
-    return {
-        term: round(count / len(distinct), digits)
-        for term, count in sorted(counts.items())
-        if is_telling(term) and (" " not in term or count > 1 or term in common) and not is_blocked(term)
-    }
-
-
-def is_telling(term: str) -> bool:
-    """Whether a term may stand in a profile: no stop words, no numbers, no single letters, no measures.
-
-    Of scripts that write without spaces only pairs of characters are taken, never pairs of pairs: laid end to
-    end those would be the sentence.
-    """
-    parts = term.split()
-    if len(parts) > 1 and not term.isascii():
-        return False
-    return all(
-        1 < len(part) <= 24
-        and part not in STOP_WORDS
-        and not part.isdecimal()
-        and not _MEASURE.fullmatch(part)
-        for part in parts
-    )
 
 
 def describe(facts: RecordFacts, stats: TermStats, *, forbidden: Collection[tuple[str, ...]] = ()) -> str:

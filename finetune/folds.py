@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from finetune.profiles import profiles_of
+from finetune.profiles import TermStats, keywords, profiles_of
 from retrieval.records import ModelRecord
 from retrieval.terms import words
 
@@ -68,11 +68,13 @@ def with_profiles(records: Iterable[ModelRecord], pairs: Sequence[Pair]) -> list
         {record.model_id: prompts[record.model_id] for record in listed},
         {record.model_id: negatives[record.model_id] for record in listed},
     )
+    stats = TermStats.of(terms)
     return [
         record.model_copy(
             update={
                 "terms": terms[record.model_id],
                 "negative_terms": negative_terms[record.model_id],
+                "keywords": keywords(terms[record.model_id], stats),
                 "samples": len(prompts[record.model_id]),
             }
         )

