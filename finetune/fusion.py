@@ -2,28 +2,43 @@
 
     python -m finetune.fusion --pairs pairs_train.jsonl.gz --output diffagent_tools/adapters/starter
 
-Every pair is scored by profiles made of the other folds, in four variants: the prompt as it is or without the
-trigger and name words of its model, with its negative prompt or without. A fusion is fitted as a conditional
-logit: the model of the pair against the strongest others and a random few, by cross-entropy. The temperature
-is fitted last, on a fold that the weights did not see.
+Three stages, each a fusion (diffagent_tools/fusion.py) that weighs the one before it and what it adds:
+
+    lexical    the word scores. Every pair is scored by profiles made of the other folds.
+    retrieval  lexical and the cosines of the retriever, which was trained without the held-out fold
+               (finetune/retriever.py --hold-out 4), on that fold.
+    shortlist  retrieval and the language model's scores of the best few, trained without the fold as well.
+
+Each pair counts in four variants: the prompt as it is or without the trigger and name words of its model,
+with its negative prompt or without. A fusion is fitted as a conditional logit: the model of the pair against
+the strongest others and a random few, by cross-entropy. Half of the held-out fold fits a trial, whose
+accuracy and temperature the other half tells; then all of it fits the weights that are written.
 """
 
 import argparse
-import gzip
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent_tools.fusion import Fusion, design
-from diffagent_tools.ranking import LEXICAL_FILE, STARTER_ADAPTER
-from finetune.folds import Pair, fold_of, with_profiles
-from finetune.stripping import strip_prompt
-from retrieval.api import Instruction
+from diffagent_tools.fusion import Fusion
+from diffagent_tools.llama import SHORTLIST_FILE, Llama
+from diffagent_tools.ranking import LEXICAL_FILE, RETRIEVAL_FILE, STARTER_ADAPTER
+from diffagent_tools.retriever import Retriever
+from finetune.evidence import (
+    FOLDS,
+    HELD_OUT,
+    LEXICAL_SCORES,
+    RETRIEVAL_SCORES,
+    SHORTLIST_SCORES,
+    Example,
+    lexical_examples,
+    read_pairs,
+    retrieval_examples,
+)
+from finetune.folds import fold_of
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
-from retrieval.lexical import LexicalScorer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,92 +46,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float32]
-
-HARD = 150
-RANDOM = 40
-FOLDS = 5
-LEXICAL_SCORES = (
-    "name.cosine",
-    "name.coverage",
-    "name.said",
-    "trigger.cosine",
-    "trigger.coverage",
-    "trigger.said",
-    "tags.cosine",
-    "tags.coverage",
-    "description.cosine",
-    "terms.cosine",
-    "terms.likelihood",
-    "negative.cosine",
-    "negative.likelihood",
-    "all.cosine",
-    "all.likelihood",
-    "samples",
-    "unseen",
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """One choice to learn: `inputs` [C, D] of C candidates, and the place of the right one."""
-
-    inputs: "Array"
-    right: int
-    variant: str
-    fold: int
-
-
-def variants(pair: Pair, catalogue: Catalogue) -> Iterator[tuple[str, Instruction]]:
-    """The pair's instruction raw and stripped, each with and without its negative prompt; those that are
-    empty after stripping are left out."""
-    record = catalogue.get(pair["model_id"])
-    stripped = strip_prompt(pair["prompt"], record.model, record.trigger_words)
-    for name, prompt in (("raw", pair["prompt"]), ("stripped", stripped)):
-        if prompt.strip():
-            negative = pair["negative_prompt"]
-            if negative.strip():
-                yield name, Instruction(prompt=prompt, negative_prompt=negative)
-            yield f"{name}, no negative", Instruction(prompt=prompt)
-
-
-def lexical_examples(
-    catalogue: Catalogue, pairs: Sequence[Pair], folds: Sequence[int], *, seed: int = 0
-) -> Iterator[Example]:
-    """Every variant of every pair, scored by the profiles of the other folds."""
-    import numpy as np
-
-    random = np.random.default_rng(seed)
-    for fold in sorted(set(folds)):
-        kept = [pair for pair, its in zip(pairs, folds, strict=True) if its != fold]
-        scorer = LexicalScorer(with_profiles(catalogue, kept))
-        place_of = {model_id: place for place, model_id in enumerate(scorer.model_ids)}
-        for pair, its in zip(pairs, folds, strict=True):
-            if its != fold:
-                continue
-            right = place_of[pair["model_id"]]
-            for variant, instruction in variants(pair, catalogue):
-                scores = scorer.features(instruction)
-                # a rough sum is enough to know which models are worth learning from
-                rough = (
-                    scores["all.cosine"]
-                    + scores["terms.cosine"]
-                    + scores["negative.cosine"]
-                    + 0.3 * (scores["name.coverage"] + scores["trigger.coverage"])
-                )
-                others = sample_others(rough, right, random)
-                inputs = design(scores, LEXICAL_SCORES)[[right, *others]]
-                yield Example(inputs, 0, variant, fold)
-
-
-def sample_others(rough: "Array", right: int, random: "np.random.Generator") -> list[int]:
-    """The strongest wrong models and some random ones."""
-    import numpy as np
-
-    order = np.argsort(-rough, kind="stable")
-    hard = [int(place) for place in order[: HARD + 1] if place != right][:HARD]
-    rest = [int(place) for place in order[HARD + 1 :] if place != right]
-    picked = random.choice(len(rest), size=min(RANDOM, len(rest)), replace=False) if rest else []
-    return hard + [rest[place] for place in picked]
 
 
 def fit(
@@ -177,8 +106,6 @@ def fit(
 def with_temperature(fusion: Fusion, held: Sequence[Example]) -> Fusion:
     """The fusion with the temperature of the lowest cross-entropy on examples it was not fitted on
     (Guo et al. 2017)."""
-    from dataclasses import replace
-
     import numpy as np
 
     logits = [score(fusion, example) for example in held]
@@ -225,32 +152,43 @@ def _stacked(examples: Sequence[Example]) -> "tuple[torch.Tensor, torch.Tensor]"
     return inputs, mask
 
 
-def read_pairs(path: Path, catalogue: Catalogue) -> list[Pair]:
-    """The pairs of a `.jsonl` or `.jsonl.gz` file whose models the catalogue holds.
+def fit_halves(
+    examples: Sequence[Example], names: Sequence[str], card: Mapping[str, object], **settings: Any
+) -> Fusion:
+    """A fusion of all examples; its temperature, and the accuracy in its card, from trials on each half."""
+    import numpy as np
 
-    Raises:
-        DataError: the file cannot be read, or no pair of it names a model of the catalogue.
-    """
-    opened: Any = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines if line.strip()]
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(
-            f"cannot read the pairs {path} ({error}); needed is a .jsonl or .jsonl.gz file"
-        ) from error
-    kept = [row for row in rows if row["model_id"] in catalogue]
-    if not kept:
-        raise DataError(f"none of the {len(rows)} pairs in {path} names a model of {catalogue.name}")
-    return kept
+    report: dict[str, list[float]] = {}
+    temperatures: list[float] = []
+    for half in (0, 1):
+        held = [example for example in examples if example.fold != half]
+        trial = with_temperature(
+            fit([example for example in examples if example.fold == half], names, **settings), held
+        )
+        temperatures.append(trial.temperature)
+        for variant in sorted({example.variant for example in held}):
+            its = [example for example in held if example.variant == variant]
+            report.setdefault(variant, []).append(accuracy(trial, its))
+            first = [float(example.inputs[:, 0].argmax() == example.right) for example in its]
+            report.setdefault(f"{variant}, by {names[0]} alone", []).append(float(np.mean(first)))
+    shown = {name: round(float(np.mean(values)), 3) for name, values in report.items()}
+    print(f"held out, top-1 among the candidates: {shown}")
+    final = fit(examples, names, card={**card, "held_out_top1_of_candidates": shown, **settings}, **settings)
+    return replace(final, temperature=float(np.mean(temperatures)))
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="fit the weights of retrieval's evidence")
+    parser = argparse.ArgumentParser(description="fit the weights of the evidence")
     parser.add_argument("--pairs", type=Path, required=True, help="training pairs, .jsonl or .jsonl.gz")
     parser.add_argument("--catalogue", type=Path, help="catalogue (default: the packaged one)")
     parser.add_argument("--output", type=Path, default=STARTER_ADAPTER, help="the adapter's folder")
-    parser.add_argument("--hidden", type=int, default=24, help="width of the hidden layer")
+    parser.add_argument("--stage", choices=("lexical", "retrieval", "shortlist"), default="lexical")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/fusion"), help="folder for the trial's weights"
+    )
+    parser.add_argument("--base", help="language model of the shortlist stage (default: the embedded one)")
+    parser.add_argument("--limit", type=int, help="pairs of the shortlist stage (default: all held-out ones)")
+    parser.add_argument("--hidden", type=int, help="width of the hidden layer (default: 24, later stages 6)")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     return parser
@@ -260,33 +198,60 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = make_parser().parse_args(arguments)
     catalogue = Catalogue.load(options.catalogue) if options.catalogue else Catalogue.starter()
     pairs = read_pairs(options.pairs, catalogue)
-    if options.hidden < 1 or options.epochs < 1:
+    hidden = options.hidden or (24 if options.stage == "lexical" else 6)
+    if hidden < 1 or options.epochs < 1:
         raise InvalidInput("--hidden and --epochs must be 1 or more")
-    examples = list(lexical_examples(catalogue, pairs, fold_of(pairs, FOLDS), seed=options.seed))
-    last = FOLDS - 1
-    settings = {"hidden": options.hidden, "epochs": options.epochs, "seed": options.seed}
-    trial = fit([e for e in examples if e.fold != last], LEXICAL_SCORES, **settings)
-    held = [e for e in examples if e.fold == last]
-    trial = with_temperature(trial, held)
-    report = {
-        variant: round(accuracy(trial, [e for e in held if e.variant == variant]), 3)
-        for variant in sorted({e.variant for e in held})
-    }
-    print(f"held-out fold, top-1 among the sampled candidates: {report}; temperature {trial.temperature:.2f}")
-    card = {
+    folds = fold_of(pairs, FOLDS)
+    settings = {"hidden": hidden, "epochs": options.epochs, "seed": options.seed}
+    card: dict[str, object] = {
         "pairs": len(pairs),
-        "examples": len(examples),
         "catalogue": catalogue.name,
         "catalogue_digest": catalogue.digest,
-        "held_out_top1_of_sampled": report,
-        **settings,
     }
-    final = fit(examples, LEXICAL_SCORES, **settings, card=card)
-    from dataclasses import replace
-
-    # the temperature of the trial: no fold is left that the final weights did not see
-    replace(final, temperature=trial.temperature).save(options.output / LEXICAL_FILE)
-    print(f"wrote {options.output / LEXICAL_FILE}")
+    trial_file = options.work / LEXICAL_FILE
+    if options.stage == "lexical":
+        examples = list(lexical_examples(catalogue, pairs, folds, seed=options.seed))
+        held = [example for example in examples if example.fold == HELD_OUT]
+        trial = fit([e for e in examples if e.fold != HELD_OUT], LEXICAL_SCORES, **settings)
+        trial = with_temperature(trial, held)
+        trial.save(trial_file)
+        report = {
+            variant: round(accuracy(trial, [e for e in held if e.variant == variant]), 3)
+            for variant in sorted({e.variant for e in held})
+        }
+        print(f"held-out fold, top-1 among the candidates: {report}; temperature {trial.temperature:.2f}")
+        card |= {"held_out_top1_of_candidates": report, **settings}
+        final = fit(examples, LEXICAL_SCORES, card=card, **settings)
+        # the temperature of the trial: no fold is left that the final weights did not see
+        fusion, file = replace(final, temperature=trial.temperature), LEXICAL_FILE
+    else:
+        retriever = Retriever.load(options.output, catalogue)
+        if retriever is None:
+            raise DataError(f"{options.output} has no retriever; train one: python -m finetune.retriever")
+        lexical = Fusion.load(trial_file)
+        if options.stage == "retrieval":
+            examples = list(
+                retrieval_examples(catalogue, pairs, folds, lexical, retriever, seed=options.seed)
+            )
+            fusion, file = fit_halves(examples, RETRIEVAL_SCORES, card, **settings), RETRIEVAL_FILE
+        else:
+            llama = Llama.load(catalogue, base=options.base, adapter=options.output)
+            examples = list(
+                retrieval_examples(
+                    catalogue,
+                    pairs,
+                    folds,
+                    lexical,
+                    retriever,
+                    retrieval=Fusion.load(options.output / RETRIEVAL_FILE),
+                    llama=llama,
+                    limit=options.limit,
+                    seed=options.seed,
+                )
+            )
+            fusion, file = fit_halves(examples, SHORTLIST_SCORES, card, **settings), SHORTLIST_FILE
+    fusion.save(options.output / file)
+    print(f"wrote {options.output / file} from {len(examples)} examples")
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ from diffagent_tools.retriever import (
     load_model,
     save_model,
 )
+from finetune.evidence import FOLDS, read_pairs
 from finetune.folds import Pair, clusters, fold_of
-from finetune.fusion import FOLDS, read_pairs
 from finetune.stripping import strip_prompt
 from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue

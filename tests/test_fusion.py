@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from diffagent_tools.fusion import Fusion, design, softmax
-from finetune.fusion import Example, accuracy, fit, with_temperature
+from finetune.evidence import Example
+from finetune.fusion import accuracy, fit, with_temperature
 from retrieval.errors import AdapterError, DataError
 
 
