@@ -244,9 +244,9 @@ def build_dialogues(
         kinds["full response" if full else "name alone"] += 1
     if not rows:
         raise DataError(
-            f"nothing is left to train on: of {len(pairs):,} pairs {unknown:,} name models that "
-            f"the catalogue {catalogue.name!r} lacks, {empty:,} dialogues have no prompt and {too_long:,} are "
-            f"longer than the context of {max_length:,} tokens; check the catalogue, raise max_length or lower "
+            f"nothing is left to train on: of {len(pairs):,} pairs {unknown:,} name models that the "
+            f"catalogue {catalogue.name!r} lacks, {empty:,} dialogues have no prompt, {too_long:,} longer "
+            f"than the {max_length:,} tokens of the context; check the catalogue, raise max_length or lower "
             "max_prompt_tokens"
         )
     return Dialogues(tuple(rows), dict(kinds), too_long, unknown, empty)
