@@ -3,8 +3,10 @@
     hybrid = HybridScorer(records)
     scores = hybrid.lexical(instruction) + hybrid.dense_weight(instruction) * cosines  # [N]
 
-The features are those of retrieval/lexical.py, BM25 over all of a model's words (bm25s), and the cosine of
-the embeddings. Their weights lie in hybrid_weights.json; `python -m finetune.hybrid_weights` fits them.
+The features are those of retrieval/lexical.py, BM25 over all words of a model (bm25s), and the cosine of
+the embeddings. Of scores whose height hangs on the request, the share of the best model's score is a feature
+too: it tells a model that leads from one of many. The weights lie in hybrid_weights.json;
+`python -m finetune.hybrid_weights` fits them.
 """
 
 import functools
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parent / "hybrid_weights.json"
 DENSE = "dense"
 BM25 = "all.bm25"
+OF_BEST = "/best"
+_STATIC = frozenset({"samples", "unseen", "name.said", "trigger.said"})
 _MATCHED = 8
 # how often a word of a field is repeated in the text that BM25 counts
 _NAME, _TRIGGER, _TAG, _DESCRIPTION = 3, 3, 2, 1
@@ -52,10 +56,12 @@ class HybridScorer:
         self._weights = weights if weights is not None else packaged_weights()
 
     def features(self, instruction: Instruction) -> dict[str, "Scores"]:
-        """Named score arrays, each [N] float32; the cosine is not among them."""
+        """Named score arrays, each [N] float32; the cosine of the embeddings is not among them."""
         features = self._scorer.features(instruction)
         features[BM25] = self._bm25.scores(instruction.prompt)
-        return features
+        best = {name: float(score.max(initial=0)) for name, score in features.items() if name not in _STATIC}
+        relative = {name + OF_BEST: features[name] / (most or 1) for name, most in best.items()}
+        return features | relative
 
     def lexical(self, instruction: Instruction) -> "Scores":
         """[N]: the weighted sum of the features."""

@@ -83,6 +83,19 @@ def test_bm25_by_hand() -> None:
     assert found.tolist() == pytest.approx([expected, 0], abs=1e-6)
 
 
+def test_the_share_of_the_best_is_one_for_the_best() -> None:
+    two = [model(1, terms={"cat": 1.0, "red": 1.0}), model(2, terms={"cat": 0.5, "dog": 1.0}), model(3)]
+    found = HybridScorer(two, {}).features(Instruction(prompt="a red cat"))
+    cosine, share = found["terms.cosine"], found["terms.cosine/best"]
+    assert share.tolist() == pytest.approx([1, cosine[1] / cosine[0], 0])
+    assert not {"samples/best", "unseen/best", "name.said/best"} & set(found)
+    assert HybridScorer(two, {}).features(Instruction(prompt="tower"))["terms.cosine/best"].tolist() == [
+        0,
+        0,
+        0,
+    ]
+
+
 def test_bm25_counts_every_field() -> None:
     scorer = HybridScorer(records(), {})
     for prompt, number in (
