@@ -68,11 +68,15 @@ class Fusion:
 
     def logits(self, scores: Mapping[str, "Array"]) -> "Array":
         """One logit a model, [N]."""
+        return self.weigh(design(scores, self.names))
+
+    def weigh(self, inputs: "Array") -> "Array":
+        """One logit for each row of a `design`, [N]."""
         import numpy as np
 
-        inputs = (design(scores, self.names) - self.mean) / self.scale
-        result: Array = inputs @ self.linear + np.tanh(inputs @ self.hidden + self.bias) @ self.out
-        return result.astype(np.float32)
+        x = (inputs - self.mean) / self.scale
+        logits: Array = (x @ self.linear + np.tanh(x @ self.hidden + self.bias) @ self.out).astype(np.float32)
+        return logits
 
     def save(self, path: Path) -> None:
         from safetensors.numpy import save
@@ -115,5 +119,6 @@ def softmax(logits: "Array", temperature: float = 1.0) -> "Array":
     if not logits.size:
         return logits
     scaled = (logits - logits.max()) / temperature
-    weights: Array = np.exp(scaled)
-    return weights / weights.sum()
+    weights = np.exp(scaled)
+    chances: Array = (weights / weights.sum()).astype(np.float32)
+    return chances

@@ -150,7 +150,8 @@ class Llama:
         ids = torch.tensor([prompt], device=self._base.model.device)
         beams = min(max(_FEWEST_BEAMS, k), len(trie))
         with torch.no_grad():
-            found: Any = self._base.model.generate(
+            model: Any = self._base.model
+            found = model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
                 logits_processor=[processor],
@@ -179,7 +180,8 @@ class Llama:
         prompt = encode_prompt(instruction, tokenizer, max_prompt_tokens=self._max_prompt_tokens)
         ids = torch.tensor([prompt], device=self._base.model.device)
         with torch.no_grad():
-            found: Any = self._base.model.generate(
+            model: Any = self._base.model
+            found = model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
                 do_sample=False,

@@ -116,8 +116,9 @@ class Ranker:
         scores = self.scores(instruction)
         logits = scores["retrieval"][allowed]
         chances = softmax(logits, self.temperature)
-        downloads = [-(self.records[i].stats.downloads or 0) for i in allowed]
-        order = np.lexsort(([self.records[i].model_id for i in allowed], downloads, -logits))[:k]
+        downloads = np.asarray([self.records[place].stats.downloads or 0 for place in allowed])
+        ids = np.asarray([self.records[place].model_id for place in allowed])
+        order = np.lexsort((ids, -downloads, -logits))[:k]
         return [
             Candidate(
                 record=self.records[allowed[place]],

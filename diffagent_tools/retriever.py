@@ -281,7 +281,8 @@ def save_model(model: "torch.nn.Module", tokenizer: Any, folder: Path) -> None:
         else:
             stored[name] = value.contiguous()
     atomic_write(folder / MODEL_FILE, save(stored))
-    config = {key: value for key, value in model.config.to_dict().items() if not key.startswith("_")}
+    settings: Any = model.config
+    config = {key: value for key, value in settings.to_dict().items() if not key.startswith("_")}
     atomic_write(folder / CONFIG_FILE, (json.dumps(config, indent=1, sort_keys=True) + "\n").encode())
     atomic_write(folder / TOKENIZER_FILE, tokenizer.to_str().encode())
 

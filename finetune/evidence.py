@@ -121,7 +121,7 @@ def sample_others(rough: "Array", right: int, random: "np.random.Generator") -> 
     order = np.argsort(-rough, kind="stable")
     hard = [int(place) for place in order[: HARD + 1] if place != right][:HARD]
     rest = [int(place) for place in order[HARD + 1 :] if place != right]
-    picked = random.choice(len(rest), size=min(RANDOM, len(rest)), replace=False) if rest else []
+    picked = random.permutation(len(rest))[:RANDOM]
     return hard + [rest[place] for place in picked]
 
 

@@ -65,7 +65,6 @@ def fit(
     Raises:
         DataError: no examples.
     """
-    import numpy as np
     import torch
 
     if not examples:
@@ -87,18 +86,26 @@ def fit(
     steps = epochs * -(-len(examples) // batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(epochs):
-        for rows in torch.randperm(len(examples)).split(batch):
+        order = torch.randperm(len(examples))
+        for rows in (order[first : first + batch] for first in range(0, len(examples), batch)):
             x = inputs[rows]
             logits = x @ linear + torch.tanh(x @ inner + bias) @ out
             logits = logits.masked_fill(~mask[rows], -torch.inf)
             loss = torch.nn.functional.cross_entropy(logits, right[rows])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-    arrays = [weight.detach().numpy().astype(np.float32) for weight in weights]
     fusion = Fusion(
-        tuple(names), mean.numpy(), scale.numpy(), *arrays, temperature=1.0, card=dict(card or {})
+        names=tuple(names),
+        mean=mean.numpy(),
+        scale=scale.numpy(),
+        linear=linear.detach().numpy(),
+        hidden=inner.detach().numpy(),
+        bias=bias.detach().numpy(),
+        out=out.detach().numpy(),
+        temperature=1.0,
+        card=dict(card or {}),
     )
     return with_temperature(fusion, held) if held else fusion
 
@@ -108,7 +115,7 @@ def with_temperature(fusion: Fusion, held: Sequence[Example]) -> Fusion:
     (Guo et al. 2017)."""
     import numpy as np
 
-    logits = [score(fusion, example) for example in held]
+    logits = [fusion.weigh(example.inputs) for example in held]
 
     def loss(temperature: float) -> float:
         total = 0.0
@@ -122,20 +129,11 @@ def with_temperature(fusion: Fusion, held: Sequence[Example]) -> Fusion:
     return replace(fusion, temperature=float(min(grid, key=loss)))
 
 
-def score(fusion: Fusion, example: Example) -> "Array":
-    """The fusion's logits of an example's candidates, [C]."""
-    import numpy as np
-
-    x = (example.inputs - fusion.mean) / fusion.scale
-    logits: Array = x @ fusion.linear + np.tanh(x @ fusion.hidden + fusion.bias) @ fusion.out
-    return logits
-
-
 def accuracy(fusion: Fusion, examples: Sequence[Example], k: int = 1) -> float:
     """The share of examples whose right candidate is among the best k of the sampled ones."""
     hits = 0
     for example in examples:
-        logits = score(fusion, example)
+        logits = fusion.weigh(example.inputs)
         hits += int((logits > logits[example.right]).sum() < k)
     return hits / max(len(examples), 1)
 

@@ -218,7 +218,8 @@ def train(
             ),
         )
         trainer.train()
-    save_model(model[0].auto_model, tokenizer, folder)
+    transformer: Any = model[0]
+    save_model(transformer.auto_model, tokenizer, folder)
 
 
 def prompt_vectors(pairs: Sequence[Pair], encoder: Encoder) -> PromptVectors:

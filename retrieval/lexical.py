@@ -8,7 +8,6 @@ prompts and of its sample negative prompts. A new record needs no training to be
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -215,11 +214,11 @@ def _scaled(document: Mapping[str, float], factor: float) -> dict[str, float]:
 
 
 def _merge(*documents: Mapping[str, float]) -> Mapping[str, float]:
-    total: Counter[str] = Counter()
+    total: dict[str, float] = {}
     for document in documents:
         for term, weight in document.items():
-            total[term] += weight  # type: ignore[assignment]  # Counter is typed for whole counts
-    return total  # type: ignore[return-value]
+            total[term] = total.get(term, 0.0) + weight
+    return total
 
 
 def _per_row(values: Any, rows: Any, count: int, *, power: int) -> Any:
