@@ -26,7 +26,7 @@ from retrieval.api import parse_air
 from retrieval.embeddings import Embeddings
 from retrieval.errors import CatalogueError, CatalogueFormatError, UnknownModel
 from retrieval.families import Family, family_of
-from retrieval.lookup import HEAD, NAMES, Head, NameIndex, Names
+from retrieval.lookup import HEAD, NAMES, Head, NameIndex, Names, Place
 from retrieval.names import alias_keys, normalise_name, without_ending
 from retrieval.paths import atomic_write
 from retrieval.records import (
@@ -190,20 +190,23 @@ class Catalogue:
         return _by_downloads(exact) if exact else self._looser(name)
 
     def _looser(self, name: str) -> list[Match]:
-        index = self._index
         full, loose = normalise_name(name), alias_keys(name)
         file_name = normalise_name(without_ending(name))
-        levels: list[tuple[How, list[tuple[int, int | None]]]] = [
-            ("alias", index.aliases.get(full, [])),
-            ("file", index.files.get(file_name, [])),
-        ]
-        levels += [("loose", index.aliases.get(key, []) or index.files.get(key, [])) for key in loose]
-        levels += [("loose", index.loose.get(key, [])) for key in (full, *loose)]
-        for how, found in levels:
+        for how, found in self._levels(full, file_name, loose):
             if found:
                 return _by_downloads(_unique(self._match(*place, how) for place in found))
         digest = _HASH.fullmatch(name)
         return self._by_hash(digest.group(1).upper()) if digest else []
+
+    def _levels(self, full: str, file_name: str, loose: Sequence[str]) -> Iterator[tuple[How, list[Place]]]:
+        """What fits, the closest first; looser dictionaries are built only if nothing closer fits."""
+        index = self._index
+        yield "alias", index.aliases.get(full, [])
+        yield "file", index.files.get(file_name, [])
+        for key in loose:
+            yield "loose", index.aliases.get(key, []) or index.files.get(key, [])
+        for key in (full, *loose):
+            yield "loose", index.loose.get(key, [])
 
     def resolve(self, name: str, *, type: str | None = None, base_model: str | None = None) -> Match | None:
         """The one record that a name stands for, or None where there is none, or several.

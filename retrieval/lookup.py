@@ -3,6 +3,7 @@
 The catalogue (retrieval/catalogue.py) is the only caller.
 """
 
+import functools
 from collections.abc import Iterable
 from typing import NotRequired
 
@@ -11,6 +12,9 @@ from typing_extensions import TypedDict
 
 from retrieval.names import alias_keys, normalise_name, without_ending
 from retrieval.records import ModelType
+
+Place = tuple[int, int | None]
+"""Position of a record, and a version id if the name said one."""
 
 
 class VersionHead(TypedDict):
@@ -44,20 +48,28 @@ class NameIndex:
     """Dictionaries from keys to (position, version id): built at the first look-up."""
 
     def __init__(self, names: Iterable[Names]) -> None:
-        self.aliases: dict[str, list[tuple[int, int | None]]] = {}
-        self.files: dict[str, list[tuple[int, int | None]]] = {}
-        self.loose: dict[str, list[tuple[int, int | None]]] = {}
+        self.aliases: dict[str, list[Place]] = {}
+        self.files: dict[str, list[Place]] = {}
+        self._named: list[tuple[str, int]] = []
         self.hashes: dict[str, list[tuple[int, int, str]]] = {}
         self.versions: dict[int, int] = {}
         for position, entry in enumerate(names):
             self._add(position, entry)
 
+    @functools.cached_property
+    def loose(self) -> dict[str, list[Place]]:
+        """Keys of parts of names; built when nothing closer was found."""
+        loose: dict[str, list[Place]] = {}
+        for name, position in self._named:
+            for key in alias_keys(name):
+                loose.setdefault(key, []).append((position, None))
+        return loose
+
     def _add(self, position: int, entry: Names) -> None:
         name = entry["model"]
         for other in (name, *entry.get("aliases", ())):
             self.aliases.setdefault(normalise_name(other), []).append((position, None))
-            for key in alias_keys(other):
-                self.loose.setdefault(key, []).append((position, None))
+            self._named.append((other, position))
         for version in entry.get("versions", ()):
             version_id = version["version_id"]
             self.versions.setdefault(version_id, position)
