@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from diffagent_tools.fusion import Fusion
+from diffagent_tools.fusion import STATIC_SCORES, Fusion
 from diffagent_tools.ranking import LEXICAL_FILE
 
 
 def plain_fusion(names: tuple[str, ...] = ("all.cosine", "trigger.said"), temperature: float = 0.1) -> Fusion:
     """The sum of the named scores: linear weights of one, a hidden layer that adds nothing."""
-    width = 2 * len(names)
-    linear = np.zeros(width, np.float32)
-    linear[::2] = 1.0
+    # a static score has one column, every other a second one, for its distance from the best
+    columns = [[1.0] if name in STATIC_SCORES else [1.0, 0.0] for name in names]
+    linear = np.asarray([weight for each in columns for weight in each], np.float32)
+    width = len(linear)
     return Fusion(
         names=names,
         mean=np.zeros(width, np.float32),

@@ -246,24 +246,11 @@ class WordSelector:
 
 def small_adapter(folder: Path) -> Path:
     """An adapter's folder without a LoRA: weights that add all word scores up, for the real selectors."""
-    import numpy as np
+    from small_adapter import plain_fusion
 
-    from diffagent_tools.fusion import Fusion, design
     from retrieval.api import Instruction
     from retrieval.lexical import LexicalScorer
 
     scores = LexicalScorer(tuple(small_catalogue())).features(Instruction(prompt="pixel art"))
-    names = tuple(sorted(scores))
-    width = design(scores, names).shape[-1]
-    Fusion(
-        names=names,
-        mean=np.zeros(width, np.float32),
-        scale=np.ones(width, np.float32),
-        linear=np.ones(width, np.float32),
-        hidden=np.zeros((width, 1), np.float32),
-        bias=np.zeros(1, np.float32),
-        out=np.zeros(1, np.float32),
-        temperature=1.0,
-        card={},
-    ).save(folder / "lexical.safetensors")
+    plain_fusion(tuple(sorted(scores)), temperature=1.0).save(folder / "lexical.safetensors")
     return folder

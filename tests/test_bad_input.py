@@ -116,7 +116,7 @@ def test_an_injected_description_is_a_quotation_to_an_agent(tmp_path: Path) -> N
 @pytest.mark.parametrize("command", ["select", "index search"])
 def test_an_unknown_base_model_lists_the_known_ones(command: str, options: list[str]) -> None:
     given = options if command == "select" else options[:2]
-    arguments = [*command.split(), "a corgi", "--base-model", "SDXXL 1.0", *given]
+    arguments = [*command.split(), "a corgi, pixel art", "--base-model", "SDXXL 1.0", *given]
     said = failure(CliRunner().invoke(cli.app, arguments), 2)
     assert "found the base model 'SDXXL 1.0'" in said
     assert "did you mean 'SDXL 1.0'?" in said
@@ -137,9 +137,9 @@ def test_a_catalogue_with_a_broken_line(line: str, why: str, options: list[str],
     with (tmp_path / "small.jsonl").open("a", encoding="utf-8") as stream:
         stream.write("\n" + line + "\n")
     for arguments in (
-        ["select", "a corgi", "--mode", "retrieval", *options],
+        ["select", "a corgi, pixel art", "--mode", "retrieval", *options],
         ["check", "Free Pixels", *options[:2]],
-        ["index", "search", "a corgi", *options[:2]],
+        ["index", "search", "a corgi, pixel art", *options[:2]],
     ):
         said = failure(CliRunner().invoke(cli.app, arguments), 2)
         assert "small.jsonl, line 9: " in said
@@ -147,14 +147,14 @@ def test_a_catalogue_with_a_broken_line(line: str, why: str, options: list[str],
 
 
 def test_a_catalogue_that_is_not_there(options: list[str], tmp_path: Path) -> None:
-    said = failure(select("a corgi", "--catalogue", str(tmp_path / "none.jsonl")), 2)
+    said = failure(select("a corgi, pixel art", "--catalogue", str(tmp_path / "none.jsonl")), 2)
     assert "cannot read the catalogue" in said
 
 
 def test_an_index_of_another_embedder(options: list[str], tmp_path: Path) -> None:
     catalogue = Catalogue.load(tmp_path / "small.jsonl")
     DescriptionIndex(catalogue, HashEmbedder(), path=tmp_path / "index").build()
-    arguments = ["index", "search", "a corgi", "--path", str(tmp_path / "index"), *options[:2]]
+    arguments = ["index", "search", "a corgi, pixel art", "--path", str(tmp_path / "index"), *options[:2]]
     said = failure(CliRunner().invoke(cli.app, arguments), 3)
     assert "hashed-words-64" in said
     assert "all-MiniLM-L6-v2" in said
@@ -168,7 +168,7 @@ def test_no_index_to_describe(options: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["index", "build"], ["index", "search", "a corgi"], ["select", "a corgi"]]
+    "arguments", [["index", "build"], ["index", "search", "a corgi, pixel art"], ["select", "a corgi, pixel art"]]
 )
 def test_a_cache_folder_that_cannot_be_written(
     arguments: list[str], options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -200,7 +200,7 @@ def test_no_network_on_the_first_run(options: list[str], tmp_path: Path) -> None
         if not name.startswith(("PIP_", "UV_", "HF_")) and not name.lower().endswith("_proxy")
     }
     done = subprocess.run(
-        [sys.executable, "-m", "diffagent_tools", "select", "a corgi", *options],
+        [sys.executable, "-m", "diffagent_tools", "select", "a corgi, pixel art", *options],
         capture_output=True,
         text=True,
         timeout=300,
