@@ -194,8 +194,8 @@ def main() -> None:
     difference = abs(before[1] - before[0])
     print(f"loss of the same weights on the same batches differs by {difference:.1e} (at most {EQUAL:.0e})")
     print(
-        f"{runs[1].speed / stock.speed:.2f} times as fast by the clock, {runs[1].cpu_speed / stock.cpu_speed:.2f} "
-        f"times by the processor's, at equal loss; the target is {TARGET}"
+        f"{runs[1].speed / stock.speed:.2f} times as fast by the clock and "
+        f"{runs[1].cpu_speed / stock.cpu_speed:.2f} by the processor's, at equal loss; the target is {TARGET}"
     )
     if options.json:
         figures = [
