@@ -168,7 +168,9 @@ def retrieval_examples(
             scores["lexical"] = lexical.logits(scores)
             scores.update(retriever.scores(instruction))
             if retrieval is None or llama is None:
-                others = sample_others(scores["lexical"], right, random)
+                # logits spread further than cosines; 6 gives both a say in which models are hard
+                rough = scores["lexical"] + 6 * (scores["retriever.prompts"] + scores["retriever.facts"])
+                others = sample_others(rough, right, random)
                 inputs = design(scores, RETRIEVAL_SCORES)[[right, *others]]
                 yield Example(inputs, 0, variant, half)
                 continue

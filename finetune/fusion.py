@@ -187,7 +187,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--base", help="language model of the shortlist stage (default: the embedded one)")
     parser.add_argument("--limit", type=int, help="pairs of the shortlist stage (default: all held-out ones)")
     parser.add_argument("--hidden", type=int, help="width of the hidden layer (default: 24, later stages 6)")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, help="passes over the examples (default: 20, later stages 60)")
+    parser.add_argument("--learning-rate", type=float, help="(default: 0.003, later stages 0.01)")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
@@ -196,11 +197,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = make_parser().parse_args(arguments)
     catalogue = Catalogue.load(options.catalogue) if options.catalogue else Catalogue.starter()
     pairs = read_pairs(options.pairs, catalogue)
-    hidden = options.hidden or (24 if options.stage == "lexical" else 6)
-    if hidden < 1 or options.epochs < 1:
-        raise InvalidInput("--hidden and --epochs must be 1 or more")
+    # the later stages weigh few scores and have few examples: a small network, and more passes
+    few = options.stage != "lexical"
+    settings: dict[str, Any] = {
+        "hidden": options.hidden or (6 if few else 24),
+        "epochs": options.epochs or (60 if few else 20),
+        "learning_rate": options.learning_rate or (1e-2 if few else 3e-3),
+        "seed": options.seed,
+    }
+    if min(settings["hidden"], settings["epochs"]) < 1 or settings["learning_rate"] <= 0:
+        raise InvalidInput("--hidden and --epochs must be 1 or more, --learning-rate above 0")
     folds = fold_of(pairs, FOLDS)
-    settings = {"hidden": hidden, "epochs": options.epochs, "seed": options.seed}
     card: dict[str, object] = {
         "pairs": len(pairs),
         "catalogue": catalogue.name,
