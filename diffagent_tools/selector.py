@@ -50,7 +50,13 @@ class _Ranked:
 class _Selector(ABC):
     """What both selectors share: filters, batches, and the way from a ranked model to an answer."""
 
-    def __init__(self, catalogue: Catalogue | None, adapter: Path | str | None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue | None,
+        adapter: Path | str | None,
+        progress: Callable[[str], None] | None,
+    ) -> None:
+        self._progress = progress
         self.catalogue = catalogue if catalogue is not None else Catalogue.starter()
         self.adapter = Path(adapter) if adapter is not None else STARTER_ADAPTER
         self._lock = RLock()
@@ -65,7 +71,7 @@ class _Selector(ABC):
         """
         with self._lock:
             if self._ranker is None:
-                self._ranker = Ranker.packaged(self.catalogue, self.adapter)
+                self._ranker = Ranker.packaged(self.catalogue, self.adapter, progress=self._progress)
             return self._ranker
 
     def select(
@@ -196,10 +202,17 @@ class RetrievalSelector(_Selector):
     Args:
         catalogue: the models that can be chosen; the packaged starter if None.
         adapter: a folder with fusion weights; the packaged one if None.
+        progress: told, in one line each, what takes long on the first request.
     """
 
-    def __init__(self, catalogue: Catalogue | None = None, *, adapter: Path | str | None = None) -> None:
-        super().__init__(catalogue, adapter)
+    def __init__(
+        self,
+        catalogue: Catalogue | None = None,
+        *,
+        adapter: Path | str | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(catalogue, adapter, progress)
 
     def _rank(self, request: Instruction, filters: Filters, k: int) -> list[_Ranked]:
         found = self.ranker.rank(request, filters=filters, k=k)
@@ -233,13 +246,12 @@ class LlamaSelector(_Selector):
         shortlist: int = SHORTLIST,
         progress: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(catalogue, adapter)
+        super().__init__(catalogue, adapter, progress)
         if mode not in get_args(Mode):
             raise InvalidInput(f"no mode {mode!r}; use one of {', '.join(get_args(Mode))}")
         self.mode: Mode = mode
         self._shortlist = shortlist
         self._base = base
-        self._progress = progress
         self._loaded: Llama | None = None
 
     @property

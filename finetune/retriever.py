@@ -28,8 +28,12 @@ from diffagent_tools.retriever import (
     VECTORS_FILE,
     Encoder,
     PromptVectors,
+    embed_facts,
     facts_text,
     load_model,
+    load_tokenizer,
+    packaged_facts,
+    save_facts,
     save_model,
 )
 from finetune.evidence import FOLDS, read_pairs
@@ -156,7 +160,6 @@ def train(
     )
     from sentence_transformers.base.sampler import DefaultBatchSampler
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-    from tokenizers import Tokenizer
 
     if len({pair["model_id"] for pair in pairs}) < 2:
         raise DataError(
@@ -166,7 +169,7 @@ def train(
     torch.set_float32_matmul_precision(matmul_precision)
     model = SentenceTransformer(str(get_model_path()), device="cpu")
     model.max_seq_length = PROMPT_TOKENS + NEGATIVE_TOKENS + 3
-    tokenizer = Tokenizer.from_file(str(Path(get_model_path()) / "tokenizer.json"))
+    tokenizer = load_tokenizer()
     tokenizer.no_padding()
     tokenizer.no_truncation()
     batches = [
@@ -219,7 +222,7 @@ def train(
         )
         trainer.train()
     transformer: Any = model[0]
-    save_model(transformer.auto_model, tokenizer, folder)
+    save_model(transformer.auto_model, folder)
 
 
 def prompt_vectors(pairs: Sequence[Pair], encoder: Encoder) -> PromptVectors:
@@ -244,12 +247,13 @@ def prompt_vectors(pairs: Sequence[Pair], encoder: Encoder) -> PromptVectors:
     )
 
 
-def write_vectors(pairs: Sequence[Pair], folder: Path) -> None:
-    """Computes and writes the mean vectors of the pairs with the retriever in `folder`."""
-    from tokenizers import Tokenizer
-
-    encoder = Encoder(load_model(folder), Tokenizer.from_file(str(folder / "tokenizer.json")))
+def write_vectors(pairs: Sequence[Pair], catalogue: Catalogue, folder: Path) -> None:
+    """Computes and writes the mean vectors of the pairs and the vectors of the catalogue's facts."""
+    encoder = Encoder(load_model(folder), load_tokenizer())
     prompt_vectors(pairs, encoder).save(folder / VECTORS_FILE)
+    for old in folder.glob("facts-*.safetensors"):
+        old.unlink()
+    save_facts(packaged_facts(folder, catalogue.digest), embed_facts(encoder, tuple(catalogue), print))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -286,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             learning_rate=options.learning_rate,
             seed=options.seed,
         )
-    write_vectors(pairs, folder)
+    write_vectors(pairs, catalogue, folder)
     print(f"wrote {folder} from {len(pairs)} pairs")
 
 
