@@ -229,7 +229,7 @@ def make_selector(
 
     records = load_catalogue(catalogue)
     if mode is ModeName.retrieval:
-        return RetrievalSelector(records, adapter=adapter)
+        return RetrievalSelector(records, adapter=adapter, progress=tell)
     # typer reads a choice as an enumeration, the selector as a Literal of the same words
     decide: Any = mode.value
     return LlamaSelector(records, base=base, adapter=adapter, mode=decide, progress=tell)

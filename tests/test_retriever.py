@@ -1,0 +1,186 @@
+"""The retriever: its file, its vectors, models added later, and its training on a handful of pairs."""
+
+import json
+
+import numpy as np
+import pytest
+from small_world import small_catalogue
+
+from diffagent_tools.ranking import STARTER_ADAPTER
+from diffagent_tools.retriever import (
+    FOLDER,
+    MODEL_FILE,
+    NEGATIVE_TOKENS,
+    PROMPT_TOKENS,
+    Encoder,
+    PromptVectors,
+    Retriever,
+    facts_text,
+    load_model,
+    load_tokenizer,
+    save_model,
+)
+from finetune.retriever import Writer, prompt_vectors, rows, train, write_vectors
+from retrieval.api import Instruction
+from retrieval.catalogue import Catalogue
+from retrieval.errors import AdapterError, DataError
+
+PAIRS = [
+    {"model_id": 201, "prompt": "pixel art of a castle", "negative_prompt": "blurry"},
+    {"model_id": 201, "prompt": "a knight, sprite sheet", "negative_prompt": ""},
+    {"model_id": 202, "prompt": "blocky trees beside a road", "negative_prompt": "blurry, text"},
+    {"model_id": 203, "prompt": "watercolor lake, soft light", "negative_prompt": ""},
+    {"model_id": 204, "prompt": "neon street in the rain", "negative_prompt": "day"},
+]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
+
+
+def tiny_bert(seed: int = 0):
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=30522,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    return BertModel(config, add_pooling_layer=False).eval()
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    save_model(tiny_bert(), tmp_path / "adapter" / FOLDER)
+    write_vectors(PAIRS, small_catalogue(), tmp_path / "adapter" / FOLDER)
+    return tmp_path / "adapter"
+
+
+def test_a_saved_model_comes_back_but_for_the_rounding_to_int8(tmp_path) -> None:
+    save_model(tiny_bert(), tmp_path)
+    ids = [[101, 2000, 3000, 102], [101, 4000, 102]]
+    before = Encoder(tiny_bert(), load_tokenizer()).embed(ids)
+    after = Encoder(load_model(tmp_path), load_tokenizer()).embed(ids)
+    assert np.abs(before - after).max() < 0.02
+    assert np.linalg.norm(after, axis=1) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_vectors_do_not_depend_on_what_else_is_in_the_batch() -> None:
+    encoder = Encoder(tiny_bert(), load_tokenizer())
+    ids = [[101, 2000, 102], [101, *range(2000, 2050), 102], [101, 3000, 3001, 102]]
+    assert encoder.embed(ids) == pytest.approx(
+        np.concatenate([encoder.embed([each]) for each in ids]), abs=1e-5
+    )
+
+
+def test_requests_are_cut_and_the_negative_prompt_is_a_part_of_its_own() -> None:
+    encoder = Encoder(tiny_bert(), load_tokenizer())
+    start, end = 101, 102
+    ids = encoder.request_ids(Instruction(prompt="fox " * 500, negative_prompt="snow " * 500))
+    assert len(ids) == PROMPT_TOKENS + NEGATIVE_TOKENS + 3
+    assert (ids[0], ids[PROMPT_TOKENS + 1], ids[-1]) == (start, end, end)
+    assert encoder.request_ids(Instruction(prompt="fox")).count(end) == 1
+
+
+def test_training_reads_a_request_as_serving_does() -> None:
+    encoder = Encoder(tiny_bert(), load_tokenizer())
+    tokenizer = load_tokenizer()
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    prompt, negative = "a red fox, " * 30, "blurry, lowres " * 20
+    text = Writer(tokenizer).request(prompt, negative)
+    expected = encoder.request_ids(Instruction(prompt=prompt, negative_prompt=negative))
+    assert tokenizer.encode(text).ids == expected
+
+
+def test_scores_are_cosines_in_the_order_of_the_catalogue(adapter) -> None:
+    catalogue = small_catalogue()
+    scores = Retriever.load(adapter, catalogue).scores(Instruction(prompt="pixel art of a castle"))
+    assert set(scores) == {"retriever.prompts", "retriever.facts"}
+    assert all(values.shape == (len(catalogue),) for values in scores.values())
+    assert all(np.abs(values).max() <= 1 + 1e-5 for values in scores.values())
+    unseen = list(catalogue.model_ids).index(62437)
+    assert scores["retriever.prompts"][unseen] == 0  # no training prompts
+    assert scores["retriever.facts"][unseen] != 0
+
+
+def test_a_model_added_later_is_scored_by_its_facts(adapter) -> None:
+    old = small_catalogue()
+    new = old.get(201).model_copy(update={"model_id": 999, "model": "Stained Glass"})
+    grown = Catalogue([*old, new], name="grown")
+    lines: list[str] = []
+    scores = Retriever.load(adapter, grown, progress=lines.append).scores(Instruction(prompt="x y z"))
+    assert scores["retriever.facts"].shape == (8,)
+    assert scores["retriever.prompts"][-1] == 0
+    assert any("8 of 8" in line for line in lines)
+    lines.clear()
+    again = Retriever.load(adapter, grown, progress=lines.append).scores(Instruction(prompt="x y z"))
+    assert lines == []  # kept from the first time
+    assert again["retriever.facts"] == pytest.approx(scores["retriever.facts"], abs=2e-3)
+
+
+def test_an_adapter_without_a_retriever_has_none(tmp_path) -> None:
+    assert Retriever.load(tmp_path, small_catalogue()) is None
+
+
+def test_a_damaged_vector_file_is_an_adapter_error(adapter) -> None:
+    (adapter / FOLDER / "vectors.safetensors").write_bytes(b"junk")
+    with pytest.raises(AdapterError, match="retriever"):
+        Retriever.load(adapter, small_catalogue())
+
+
+def test_weights_that_do_not_fit_their_config_are_refused(adapter) -> None:
+    path = adapter / FOLDER / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "num_hidden_layers": 3}))
+    with pytest.raises(AdapterError, match="missing"):
+        load_model(adapter / FOLDER)
+
+
+def test_mean_vectors_are_of_the_model_s_own_prompts() -> None:
+    encoder = Encoder(tiny_bert(), load_tokenizer())
+    vectors = prompt_vectors(PAIRS, encoder)
+    assert vectors.model_ids == (201, 202, 203, 204)
+    only = encoder.embed([encoder.request_ids(Instruction(prompt=PAIRS[3]["prompt"]))])[0]
+    assert vectors.plain[2] == pytest.approx(only, abs=1e-5)
+    assert vectors.rows_for([204, 5]).full[1].tolist() == [0.0] * 32
+
+
+def test_a_batch_holds_no_model_twice_and_an_epoch_every_pair_once() -> None:
+    tokenizer = load_tokenizer()
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    made = list(rows(PAIRS, small_catalogue(), Writer(tokenizer), epochs=2, batch=3))
+    for batch in made:
+        assert len({row.model_id for row in batch}) == len(batch) <= 3
+    assert sum(len(batch) for batch in made) == 2 * len(PAIRS)
+
+
+def test_training_brings_a_request_nearer_to_its_model(tmp_path) -> None:
+    catalogue = small_catalogue()
+    train(PAIRS, catalogue, tmp_path / FOLDER, epochs=6, batch=4, learning_rate=1e-4)
+    write_vectors(PAIRS, catalogue, tmp_path / FOLDER)
+    scores = Retriever.load(tmp_path, catalogue).scores(Instruction(prompt="neon street in the rain"))
+    assert catalogue.model_ids[int(scores["retriever.prompts"].argmax())] == 204
+    assert (tmp_path / FOLDER / MODEL_FILE).stat().st_size < 25_000_000
+
+
+def test_pairs_of_one_model_cannot_be_told_apart(tmp_path) -> None:
+    with pytest.raises(DataError, match="fewer than two"):
+        train(PAIRS[:2], small_catalogue(), tmp_path)
+
+
+def test_the_packaged_retriever_fits_the_packaged_catalogue() -> None:
+    catalogue = Catalogue.starter()
+    lines: list[str] = []
+    retriever = Retriever.load(STARTER_ADAPTER, catalogue, progress=lines.append)
+    assert lines == []  # nothing is embedded at the first start
+    scores = retriever.scores(Instruction(prompt="A cute happy corgi, pixel art"))
+    best = catalogue.get(catalogue.model_ids[int(scores["retriever.facts"].argmax())])
+    assert "pixel" in facts_text(best).lower()
+    assert isinstance(PromptVectors.load(STARTER_ADAPTER / FOLDER / "vectors.safetensors"), PromptVectors)
