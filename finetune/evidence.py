@@ -40,7 +40,7 @@ RETRIEVAL_SCORES = (
     "samples",
     "unseen",
 )
-SHORTLIST_SCORES = ("retrieval", "llm.mean", "llm.total")
+SHORTLIST_SCORES = ("retrieval", "llm.mean")
 LEXICAL_SCORES = (
     "name.cosine",
     "name.coverage",

@@ -16,7 +16,7 @@ accuracy and temperature the other half tells; then all of it fits the weights t
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +110,62 @@ def fit(
     return with_temperature(fusion, held) if held else fusion
 
 
+def fit_weights(
+    examples: Sequence[Example],
+    names: Sequence[str],
+    *,
+    ridge: float = 1e-3,
+    card: Mapping[str, object] | None = None,
+    held: Sequence[Example] = (),
+) -> Fusion:
+    """A fusion of one weight a score, none below zero; its temperature on `held` if given.
+
+    Few parameters, because the shortlist has few examples; and a score that says nothing gets the weight
+    nought, so that what is added to retrieval cannot turn it round.
+
+    Raises:
+        DataError: no examples.
+    """
+    import numpy as np
+    from scipy.optimize import minimize
+
+    if not examples:
+        raise DataError("no examples to fit weights on; the right model was in no shortlist")
+    # every second column is a distance from the best, which a softmax over the candidates does not feel
+    inputs = [example.inputs[:, ::2].astype(np.float64) for example in examples]
+
+    def loss(weights: "Array") -> tuple[float, "Array"]:
+        total, slope = 0.0, np.zeros_like(weights)
+        for each, example in zip(inputs, examples, strict=True):
+            logits = each @ weights
+            chances = np.exp(logits - logits.max())
+            chances /= chances.sum()
+            total -= float(np.log(chances[example.right]))
+            slope += each.T @ chances - each[example.right]
+        count = len(examples)
+        return total / count + ridge * float(weights[1:] @ weights[1:]), slope / count + ridge * 2 * np.r_[
+            0.0, weights[1:]
+        ]
+
+    start = np.r_[1.0, np.zeros(len(names) - 1)]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(names)).x
+    width = 2 * len(names)
+    linear = np.zeros(width, np.float32)
+    linear[::2] = found
+    fusion = Fusion(
+        names=tuple(names),
+        mean=np.zeros(width, np.float32),
+        scale=np.ones(width, np.float32),
+        linear=linear,
+        hidden=np.zeros((width, 1), np.float32),
+        bias=np.zeros(1, np.float32),
+        out=np.zeros(1, np.float32),
+        temperature=1.0,
+        card={**(card or {}), "weights": dict(zip(names, map(float, found), strict=True))},
+    )
+    return with_temperature(fusion, held) if held else fusion
+
+
 def with_temperature(fusion: Fusion, held: Sequence[Example]) -> Fusion:
     """The fusion with the temperature of the lowest cross-entropy on examples it was not fitted on
     (Guo et al. 2017)."""
@@ -151,9 +207,17 @@ def _stacked(examples: Sequence[Example]) -> "tuple[torch.Tensor, torch.Tensor]"
 
 
 def fit_halves(
-    examples: Sequence[Example], names: Sequence[str], card: Mapping[str, object], **settings: Any
+    examples: Sequence[Example],
+    names: Sequence[str],
+    card: Mapping[str, object],
+    make: Callable[..., Fusion],
+    **settings: Any,
 ) -> Fusion:
-    """A fusion of all examples; its temperature, and the accuracy in its card, from trials on each half."""
+    """A fusion of all examples; its temperature, and the accuracy in its card, from trials on each half.
+
+    Args:
+        make: `fit` or `fit_weights`; `settings` are its own.
+    """
     import numpy as np
 
     report: dict[str, list[float]] = {}
@@ -161,7 +225,7 @@ def fit_halves(
     for half in (0, 1):
         held = [example for example in examples if example.fold != half]
         trial = with_temperature(
-            fit([example for example in examples if example.fold == half], names, **settings), held
+            make([example for example in examples if example.fold == half], names, **settings), held
         )
         temperatures.append(trial.temperature)
         for variant in sorted({example.variant for example in held}):
@@ -171,7 +235,8 @@ def fit_halves(
             report.setdefault(f"{variant}, by {names[0]} alone", []).append(float(np.mean(first)))
     shown = {name: round(float(np.mean(values)), 3) for name, values in report.items()}
     print(f"held out, top-1 among the candidates: {shown}")
-    final = fit(examples, names, card={**card, "held_out_top1_of_candidates": shown, **settings}, **settings)
+    said = {**card, "held_out_top1_of_candidates": shown, **settings}
+    final = make(examples, names, card=said, **settings)
     return replace(final, temperature=float(np.mean(temperatures)))
 
 
@@ -238,7 +303,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             examples = list(
                 retrieval_examples(catalogue, pairs, folds, lexical, retriever, seed=options.seed)
             )
-            fusion, file = fit_halves(examples, RETRIEVAL_SCORES, card, **settings), RETRIEVAL_FILE
+            fusion = fit_halves(examples, RETRIEVAL_SCORES, card, fit, **settings)
+            file = RETRIEVAL_FILE
         else:
             llama = Llama.load(catalogue, base=options.base, adapter=options.output)
             examples = list(
@@ -254,7 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     seed=options.seed,
                 )
             )
-            fusion, file = fit_halves(examples, SHORTLIST_SCORES, card, **settings), SHORTLIST_FILE
+            fusion, file = fit_halves(examples, SHORTLIST_SCORES, card, fit_weights), SHORTLIST_FILE
     fusion.save(options.output / file)
     print(f"wrote {options.output / file} from {len(examples)} examples")
 

@@ -168,7 +168,8 @@ def test_no_index_to_describe(options: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["index", "build"], ["index", "search", "a corgi, pixel art"], ["select", "a corgi, pixel art"]]
+    "arguments",
+    [["index", "build"], ["index", "search", "a corgi"], ["select", "a corgi, pixel art"]],
 )
 def test_a_cache_folder_that_cannot_be_written(
     arguments: list[str], options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

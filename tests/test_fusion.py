@@ -5,7 +5,7 @@ import pytest
 
 from diffagent_tools.fusion import Fusion, design, softmax
 from finetune.evidence import Example
-from finetune.fusion import accuracy, fit, with_temperature
+from finetune.fusion import accuracy, fit, fit_weights, with_temperature
 from retrieval.errors import AdapterError, DataError
 
 
@@ -99,3 +99,35 @@ def test_the_temperature_makes_a_boastful_fusion_modest() -> None:
 def test_nothing_to_fit_on_is_an_error() -> None:
     with pytest.raises(DataError, match="no examples"):
         fit([], ("a",))
+
+
+def shortlists(count: int, seed: int, *, second: float) -> list[Example]:
+    """The first score decides; the second agrees as much as `second` says, down to speaking against it."""
+    random = np.random.default_rng(seed)
+    made = []
+    for _ in range(count):
+        truth = random.normal(size=4)
+        first = truth + random.normal(size=4)
+        other = second * truth + random.normal(size=4)
+        inputs = np.stack([first, first - first.max(), other, other - other.max()], 1).astype(np.float32)
+        made.append(Example(inputs, int(truth.argmax()), "raw", 0))
+    return made
+
+
+def test_a_second_score_that_knows_more_is_weighed_and_lifts_accuracy() -> None:
+    both = fit_weights(shortlists(400, 1, second=2.0), ("first", "second"))
+    alone = fit_weights(shortlists(400, 1, second=0.0), ("first", "second"))
+    fresh = shortlists(400, 2, second=2.0)
+    assert both.card["weights"]["second"] > 0.3
+    assert accuracy(both, fresh) > accuracy(alone, fresh) + 0.1
+
+
+def test_a_score_that_speaks_against_the_truth_gets_no_weight() -> None:
+    fitted = fit_weights(shortlists(400, 1, second=-1.0), ("first", "second"))
+    assert fitted.card["weights"]["second"] == 0.0
+    assert fitted.card["weights"]["first"] > 0.3
+
+
+def test_no_shortlist_to_fit_on_is_an_error() -> None:
+    with pytest.raises(DataError, match="no examples"):
+        fit_weights([], ("a",))
