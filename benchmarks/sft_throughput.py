@@ -51,7 +51,8 @@ def make_run(name: str, rows: Sequence[Any], options: argparse.Namespace) -> Run
     from trl import SFTConfig, SFTTrainer
 
     from diffagent_tools.base import load_base
-    from finetune.sft_trainer import DiffAgentSFTTrainer, round_frozen_linears, to_dataset
+    from diffagent_tools.rounding import round_frozen_linears
+    from finetune.sft_trainer import DiffAgentSFTTrainer, to_dataset
 
     base = load_base(options.base)
     stock = name == "trl SFTTrainer"

@@ -79,6 +79,7 @@ class Llama:
             BaseModelError: the base model cannot be had.
         """
         from diffagent_tools.base import load_base
+        from diffagent_tools.rounding import round_frozen_linears, rounding_pays
 
         card = read_card(adapter)
         if card:
@@ -87,6 +88,9 @@ class Llama:
         if card:
             check_base(card, loaded.name, loaded.digest, adapter)
             merge_lora(loaded.model, adapter)
+        if rounding_pays(loaded.model):
+            loaded.model.requires_grad_(False)
+            round_frozen_linears(loaded.model)
         fusion = adapter / SHORTLIST_FILE
         return cls(
             loaded,

@@ -99,13 +99,13 @@ def main(
     import torch
     from datasets import disable_progress_bars
 
+    from diffagent_tools.rounding import round_frozen_linears
     from finetune.card import write_card
     from finetune.sft_trainer import (
         CsvLog,
         DiffAgentSFTTrainer,
         Progress,
         StopOnSignal,
-        round_frozen_linears,
         to_dataset,
     )
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy
 from torch.utils.data import Sampler
 from transformers import TrainerCallback
 from transformers.utils.generic import ModelOutput
@@ -79,29 +79,6 @@ def add_response_head(model: Any) -> None:
         return ResponseOutput(nll=nll, tokens=tokens, correct=correct)
 
     model.forward = types.MethodType(forward, model)
-
-
-def round_frozen_linears(model: Any) -> None:
-    """Lets linear layers without gradient multiply in bf16, with weights that are rounded once.
-
-    Autocast rounds frozen weights anew at every call, which costs more than it saves on a CPU. Everything
-    else stays fp32: LoRA's own weights, the residual stream, norms, attention and the head.
-    """
-    head = model.get_output_embeddings()
-    for module in model.modules():
-        if isinstance(module, torch.nn.Linear) and module is not head and not module.weight.requires_grad:
-            rounded = module.weight.detach().to(torch.bfloat16)
-            module.forward = _Rounded(rounded, module.bias)  # type: ignore[assignment]
-
-
-@dataclass(frozen=True)
-class _Rounded:
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        y = linear(x.to(torch.bfloat16), self.weight).float()
-        return y if self.bias is None else y + self.bias
 
 
 class LengthGroupedBatches(Sampler[int]):

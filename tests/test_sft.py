@@ -130,7 +130,7 @@ def test_batches_have_similar_lengths_in_an_order_that_seed_and_epoch_settle() -
 def test_frozen_layers_may_multiply_in_bf16() -> None:
     import torch
 
-    from finetune.sft_trainer import round_frozen_linears
+    from diffagent_tools.rounding import round_frozen_linears
 
     model = tiny_llama(400)
     before = model(**batch()).logits
