@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from diffagent_tools.base import Base
+    from diffagent_tools.decoding import PrefixTrie
     from diffagent_tools.ranking import Candidate
 
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -59,6 +60,7 @@ class Llama:
         self._base = base
         self._fusion = fusion
         self._max_prompt_tokens = max_prompt_tokens
+        self._trie: tuple[tuple[int, ...], PrefixTrie, int] | None = None
 
     @classmethod
     def load(
@@ -144,11 +146,10 @@ class Llama:
         """
         import torch
 
-        from diffagent_tools.decoding import PrefixTrie, TrieLogitsProcessor
+        from diffagent_tools.decoding import TrieLogitsProcessor
 
         tokenizer = self._base.tokenizer
-        sequences = [encode_name(record.model, tokenizer) for record in records]
-        trie = PrefixTrie(sequences)
+        trie, longest = self._trie_of(records)
         prompt = encode_prompt(instruction, tokenizer, max_prompt_tokens=self._max_prompt_tokens)
         processor = TrieLogitsProcessor(trie, prompt_length=len(prompt), eos_token_id=tokenizer.eos_token_id)
         ids = torch.tensor([prompt], device=self._base.model.device)
@@ -162,7 +163,7 @@ class Llama:
                 num_beams=beams,
                 num_return_sequences=min(k, beams),
                 do_sample=False,
-                max_new_tokens=max(map(len, sequences)) + 1,
+                max_new_tokens=longest + 1,
                 pad_token_id=tokenizer.eos_token_id,
                 return_dict_in_generate=True,
                 output_scores=True,
@@ -175,6 +176,18 @@ class Llama:
                 score = float(found.sequences_scores[row]) if beams > 1 else 0.0
                 answers.append((model_id, score))
         return answers
+
+    def _trie_of(self, records: Sequence[ModelRecord]) -> "tuple[PrefixTrie, int]":
+        """The trie of the records' names and the tokens of the longest; the last one asked for is kept."""
+        from diffagent_tools.decoding import PrefixTrie
+
+        asked = tuple(record.model_id for record in records)
+        kept = self._trie
+        if kept is None or kept[0] != asked:
+            sequences = [encode_name(record.model, self._base.tokenizer) for record in records]
+            # one assignment, so that threads see the old trie or the new one whole
+            self._trie = kept = asked, PrefixTrie(sequences), max(map(len, sequences))
+        return kept[1], kept[2]
 
     def write(self, instruction: Instruction) -> str:
         """The whole answer, decoded greedily and without constraint: what the model says, true or not."""
