@@ -12,8 +12,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from retrieval.index import DescriptionIndex
-
     from diffagent_tools.examination import Examination, examine
     from diffagent_tools.selection import BatchItem, Evidence, Selection, Selector
     from diffagent_tools.selector import LlamaSelector, RetrievalSelector
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
         StorageError,
         UnknownBaseModel,
     )
+    from retrieval.index import DescriptionIndex
     from retrieval.repair import Repair, repair
 
 __version__ = "0.1.0"
