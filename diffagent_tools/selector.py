@@ -308,7 +308,11 @@ class LlamaSelector(_Selector):
         except InvalidApi as error:
             return [_Ranked(ranked[0], ranked[0].logit, None, None, said, (f"the model's answer: {error}",))]
         notes = tuple(f"{change.field}: {change.why}" for change in mended.changes if change.field == "model")
-        chosen = by_id.get(mended.api.model_id or -1)
+        # the paper's nine fields hold no id
+        match = self.catalogue.resolve(
+            mended.api.model, type=mended.api.type, base_model=mended.api.base_model
+        )
+        chosen = by_id.get(match.record.model_id) if match else None
         if chosen is None or mended.abstained:
             why = "the model that was named does not exist or does not pass the filters"
             return [_Ranked(ranked[0], ranked[0].logit, None, None, said, (*notes, why))]

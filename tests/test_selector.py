@@ -256,3 +256,23 @@ def test_a_request_whose_words_nobody_knows_gets_the_base_model_and_says_so(retr
     assert retrieval.select("qzxv wvutsr", base_model="SDXL 1.0")[0].api.model_id == 101055
     assert retrieval.select("qzxv wvutsr", base_model="SDXL 1.0", commercial_use=True) == []
     assert retrieval.select("qzxv wvutsr", exclude=[62437]) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "model", "noted"),
+    [
+        ('{"model":"Free Pixels","type":"Checkpoint","base model":"SD 1.5"}', "Free Pixels", False),
+        ('{"model":"Fre Pixels","type":"Checkpoint","base model":"SD 1.5"}', "Free Pixels", True),
+        ('{"model":"Free Pixels","type":"Check', "Free Pixels", False),
+        ("I would rather not", "Pixel Art Helper", True),
+    ],
+)
+def test_free_mode_takes_the_named_model_and_mends_a_misspelt_one(
+    base, adapter, monkeypatch, said, model, noted
+) -> None:
+    selector = llama(base, adapter, mode="free")
+    monkeypatch.setattr(selector.llama, "write", lambda request: said)
+    (chosen,) = selector.select(PIXELS)
+    assert chosen.api.model == model
+    assert bool(chosen.notes) == noted
+    assert chosen.evidence.said == said
