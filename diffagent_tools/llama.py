@@ -163,6 +163,8 @@ class Llama:
                 num_beams=beams,
                 num_return_sequences=min(k, beams),
                 do_sample=False,
+                # names are short and the longest very long: without it every beam goes on to the longest
+                early_stopping=True,
                 max_new_tokens=longest + 1,
                 pad_token_id=tokenizer.eos_token_id,
                 return_dict_in_generate=True,
