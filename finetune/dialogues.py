@@ -22,15 +22,15 @@ import gzip
 import hashlib
 import json
 import random
-import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.prompt import encode_dialogue, encode_name, encode_prompt
+from finetune.stripping import strip_prompt
 from retrieval.api import Instruction, T2IApi, read_instruction
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInstruction
@@ -40,7 +40,6 @@ from retrieval.records import ModelRecord
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-_LONG_WORD = 4
 _TERMS = (4, 12)
 _TELLING = 40  # characters; "SD 1.5 checkpoint." fits hundreds of models
 _PARAMETERS = {
@@ -126,19 +125,6 @@ class Dialogues:
             f"catalogue lacks, {self.empty:,} without a prompt"
         )
         return f"{len(self.rows):,} dialogues of {len(self.model_ids):,} models ({kinds}); {left_out}"
-
-
-def strip_prompt(prompt: str, model: str, trigger_words: Iterable[str]) -> str:
-    """The prompt without its model's trigger words and name words, those of more than 3 characters.
-
-    A trigger entry may hold several, parted by commas. Each is replaced by a space wherever it stands, inside
-    longer words too, whatever its case.
-    """
-    triggers = [word.strip() for entry in trigger_words for word in entry.split(",")]
-    for word in [*triggers, *re.findall(r"\w+", model)]:
-        if len(word) >= _LONG_WORD:
-            prompt = re.sub(re.escape(word), " ", prompt, flags=re.IGNORECASE)
-    return prompt
 
 
 def read_pairs(path: Path) -> list[Pair]:

@@ -12,7 +12,8 @@ from small_world import small_catalogue
 from tiny import tiny_tokenizer
 
 from diffagent_tools.prompt import encode_name
-from finetune.dialogues import Dialogues, Mix, Pair, build_dialogues, read_pairs, strip_prompt
+from finetune.dialogues import Dialogues, Mix, Pair, build_dialogues, read_pairs
+from finetune.stripping import strip_prompt
 from retrieval.api import read_api
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
