@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diffagent_tools import index_command
+from diffagent_tools import dabench_command, index_command
 from diffagent_tools.exits import Exit, plain_exit, tell
 from diffagent_tools.options import (
     CatalogueOption,
@@ -51,6 +51,7 @@ class ModeName(StrEnum):
 
 
 app.add_typer(index_command.app, name="index")
+app.add_typer(dabench_command.app, name="dabench")
 
 
 @app.command()
