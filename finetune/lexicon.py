@@ -24,7 +24,7 @@ STYLES = _read(
     realistic: realistic, realism, real
     semi-realistic: semi realistic, semi realism, semirealistic
     2.5D: 2.5d, 25d
-    3D: 3d, 3d render, cgi, c4d, pixar, clay
+    3D: 3d, 3d render, cgi, c4d, pixar, claymation
     cartoon: cartoon, toon, cartoony, 2d cartoon
     comic-book: comic, comics, comic book, western comics, graphic novel, superhero, ligne claire
     pixel-art: pixel, pixel art, 8bit, 16bit
@@ -91,11 +91,11 @@ MEDIA = _read(
 
 SUBJECTS = _read(
     """
-    portraits: portrait, portraits, portaits, face, faces, close up, closeup, headshot
+    portraits: portrait, portraits, portaits, closeup portrait, headshot
     women: woman, women, female, lady, 1girl, girl, girls, waifu
     men: man, men, male, 1boy, boy, guy, handsome, beard
     characters: character, characters, character design, game character, oc
-    groups: couple, crowd, group, people
+    crowds: crowd, crowds, people
     landscapes: landscape, landscapes, scenery, mountain, mountains, valley, river, lake, waterfall
     forests: forest, jungle, trees, woods
     coastlines: ocean, sea, beach, underwater, waves, coast
@@ -190,6 +190,37 @@ QUALITY = _words(
     impressive gigapixel superresolution topaz upscaled reflections reflection reflective refraction
     glow glows
     """
+)
+
+# words that tell how something is; they are no motif by themselves, but may stand before one
+ADJECTIVES = _words(
+    """
+    modern powerful huge rugged foggy snowy wavy cosmic eerie luxurious muscular symmetrical straight
+    abandoned outdoors indoors perspective symmetry summer smiling collared floating starry cloudy sunny
+    majestic ancient futuristic colorful mysterious magical mystical ethereal delicate decorated
+    decorative crowded dirty messy wet dusty rusty overgrown broken damaged ornamental transparent
+    translucent metallic fluffy furry round curly braided tied parted blonde brunette ginger pale tan
+    tanned freckled happy sad angry calm cozy warm cold hooded sleeveless striped plaid floral outdoor
+    indoor urban rural tropical alternate random minimal heavy wide empty fictional historical
+    traditional contemporary classical classic european american asian russian french italian german
+    british african indian korean evil holy divine lonely alien fantasy energy beauty view views day
+    fiction science high short sideways screen aesthetic raw
+    design ornament game definition theme closeup midjourney camera inside around shoulder teeth gradient
+    sci rim foreground environment cool complex arms lines shade thick facial master extreme dim artistic
+    multicolored star heart lush intense waist gloomy strong piece milky dutch pupils effect cut masculine
+    pattern against windy shallow inspired action peaceful robotic surrounded hues oversized finger four
+    western outside shoulders faded cover rays sense life wooden ears neck tail sports parts casual liquid
+    serene motion matte distant filled mad air media luxury power east scheme complicated cluttered macro
+    muscle hairstyle bold visual flame giant neutral aerial blur shaped crossed celestial strange another
+    print area extreme bob line circle head effect stream device chest arm covered flare bun pov 2girls
+    1man pipeline outline shade aura style pupils headshot aqua teal cyan god
+    architectural rainy cherry nature horizontal music
+    """
+)
+
+NOUNS_IN_ING = _words(
+    "bed shed weed lightning"
+    " ring rings wing wings king earring earrings evening morning ceiling string spring clothing"
 )
 
 STOP_WORDS = _words(

@@ -201,7 +201,10 @@ def _versions(model: Row) -> tuple[VersionRecord, ...]:
 
 
 def settings_of(rows: Sequence[Row], known: Mapping[int, Row]) -> Settings:
-    """The mode of every setting over a model's sample images, of the values that can be used again."""
+    """The mode of every setting over a model's sample images, of the values that can be used again.
+
+    A base checkpoint can be used again if it is in the catalogue and can still be had.
+    """
     family = family_of(FAMILY)
     samplers = [sampler.name for row in rows if (sampler := find_sampler(row["sampling_method"]))]
     sizes = [
@@ -213,7 +216,8 @@ def settings_of(rows: Sequence[Row], known: Mapping[int, Row]) -> Settings:
     ]
     size = mode(sizes)
     bases = [row["base_checkpoint"] for row in rows if row["base_checkpoint"]]
-    base = mode([(base["model_id"], base["version_id"]) for base in bases if base["model_id"] in known])
+    usable = [base for base in bases if base["model_id"] in known and known[base["model_id"]]["available"]]
+    base = mode([(base["model_id"], base["version_id"]) for base in usable])
     return Settings(
         sampling_method=mode(samplers),
         sampling_steps=mode([row["sampling_steps"] for row in rows]),

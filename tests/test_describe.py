@@ -75,6 +75,42 @@ def test_forbidden_runs_are_kept_out() -> None:
     assert not forbidden & set(runs(kept.replace("SD 1.5", "BASEMODEL")))
 
 
+def test_a_style_is_not_said_twice() -> None:
+    text = describe(facts(tags=("pixel art", "sprites", "3d"), terms={}), STATS).casefold()
+    assert "pixel art" in text
+    assert "sprite" not in text
+    photographs = describe(facts(tags=("photorealistic", "realistic", "photo"), terms={}), STATS)
+    assert "photorealistic images" in photographs.casefold()
+
+
+def test_a_single_motif_is_left_out_and_triggers_are_no_motifs() -> None:
+    common = {model_id: {"lantern": 0.1, "bridge": 0.1, "umbrella": 0.1} for model_id in range(20)}
+    stats = TermStats.of(common)
+    two = {"lantern": 1.0, "bridge": 1.0, "umbrella": 1.0}
+    assert "lantern" in describe(facts(terms=two), stats)
+    fewer = describe(facts(terms=two, trigger_words=("umbrella", "bridge")), stats)
+    assert not any(term in fewer for term in two)
+
+
+def test_motifs_are_things_once_each() -> None:
+    terms = ["lantern", "lanterns", "incredibly", "running", "modern", "bridge"]
+    stats = TermStats.of({model_id: dict.fromkeys(terms, 0.1) for model_id in range(20)})
+    text = describe(facts(terms=dict.fromkeys(terms, 1.0)), stats)
+    assert text.count("lantern") == 1
+    assert "bridge" in text
+    assert not any(word in text for word in ("incredibly", "running", "modern"))
+
+
+def test_joined_names_are_read() -> None:
+    assert "urreal" in describe(facts(model="SurrealismAI LoRA", terms={}), STATS)
+
+
+def test_portraits_of_people() -> None:
+    text = describe(facts(tags=("woman", "portrait", "forest"), terms={}), STATS)
+    assert "ortraits of women" in text
+    assert "forests" in text
+
+
 def test_a_model_of_which_nothing_is_known() -> None:
     text = describe(RecordFacts(7, ">_<", "Checkpoint", "SDXL 1.0"), TermStats.of({}))
     assert "heckpoint" in text

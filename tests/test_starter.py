@@ -13,7 +13,7 @@ import pytest
 import retrieval
 from finetune.describe import runs
 from finetune.screen import is_advertised, is_blocked
-from finetune.starter import build, clean_words, mode, read_rows, screen
+from finetune.starter import build, clean_words, mode, read_rows, screen, settings_of
 from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue, document_text
 from retrieval.errors import DataError
@@ -251,6 +251,17 @@ def test_the_builder(tmp_path: Path) -> None:
     assert "example" not in ruins.description_terms
     assert catalogue.get(2).settings is None
     assert "castles" in ruins.description
+
+
+def test_a_base_checkpoint_that_cannot_be_had_is_not_recommended() -> None:
+    def base(model_id: int) -> dict[str, Any]:
+        return pair(1, "a", base_checkpoint={"model_id": model_id, "version_id": model_id, "name": "x"})
+
+    known = {5: model(5, "gone", available=False), 6: model(6, "here")}
+    chosen = settings_of([base(5), base(5), base(6), base(99)], known).base_checkpoint
+    assert chosen is not None
+    assert (chosen.model_id, chosen.model) == (6, "here")
+    assert settings_of([base(5), base(99)], known).base_checkpoint is None
 
 
 def test_the_builder_gives_the_same_bytes_twice(tmp_path: Path) -> None:
