@@ -18,6 +18,11 @@
     │   └── ChecksumError        a download whose SHA256 is not the known one
     ├── AdapterError
     │   └── AdapterMismatch      an adapter trained for another base model or catalogue
+    ├── ModelFileError
+    │   ├── MissingModelFile     a checkpoint or LoRA that is not in the models folder
+    │   ├── BrokenModelFile      a file that is no checkpoint or LoRA, or not one that is known here
+    │   └── FetchError           a model file that cannot be fetched, or did not come whole
+    ├── RenderError              a picture that cannot be made: device, memory, files that do not fit together
     ├── StorageError             a folder that cannot be written, a full disk
     └── TrainingError
         └── DataError            a data file that cannot be trained on
@@ -118,6 +123,26 @@ class AdapterError(DiffAgentError):
 
 class AdapterMismatch(AdapterError):
     """The adapter was trained for another base model or catalogue."""
+
+
+class ModelFileError(DiffAgentError):
+    """A file of a text-to-image model cannot be used."""
+
+
+class MissingModelFile(ModelFileError):
+    """A checkpoint or LoRA is not in the models folder."""
+
+
+class BrokenModelFile(ModelFileError):
+    """A file is no checkpoint or LoRA, or of an architecture that is not known here."""
+
+
+class FetchError(ModelFileError):
+    """A model file cannot be fetched, or did not come whole."""
+
+
+class RenderError(DiffAgentError):
+    """A picture cannot be made: device, memory, or files that do not fit together."""
 
 
 class StorageError(DiffAgentError):

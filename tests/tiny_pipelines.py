@@ -6,8 +6,8 @@
     files.sd_lora      # models/tiny-lora.safetensors, made with peft, kohya's keys
     files.sdxl_file, files.sdxl_folder, files.sdxl_lora
 
-Weights are random with fixed seeds. A picture of 64 x 64 in 4 steps takes about 0.1 s. The writers of keys are
-the inverse of what diffusers does when it reads a single file (diffusers' loaders/single_file_utils.py).
+Weights are random with fixed seeds. A picture of 64 x 64 in 4 steps takes about 0.1 s. The writers of keys
+are the inverse of what diffusers does when it reads a single file (loaders/single_file_utils.py).
 """
 
 import re
@@ -201,7 +201,7 @@ def _tiny_checker() -> tuple[Any, Any]:
 
 
 def save_lora(pipeline: Any, path: Path, *, kohya: bool = True, rank: int = 2, seed: int = 7) -> Path:
-    """Makes a LoRA with peft on the UNet and the text encoders and writes it as kohya's or diffusers' file."""
+    """Makes a LoRA with peft on UNet and text encoders and writes it with kohya's or diffusers' keys."""
     import torch
     from diffusers.utils import convert_state_dict_to_kohya
     from peft import LoraConfig, get_peft_model_state_dict
@@ -263,8 +263,7 @@ def save_single_file(pipeline: Any, path: Path) -> Path:
 
 
 def _weights(module: Any) -> Iterator[tuple[str, Any]]:
-    for key, value in module.state_dict().items():
-        yield key, value
+    yield from module.state_dict().items()
 
 
 _RESNET = {
