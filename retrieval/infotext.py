@@ -1,0 +1,427 @@
+"""A1111's infotext, the text under its pictures, read and written.
+
+    >>> infotext = read_infotext("a corgi <lora:pixel:0.8>\\nSteps: 20, Sampler: Euler a, Model: v1-5")
+    >>> take_lora_tags(infotext.prompt)
+    ('a corgi', (LoraTag(name='pixel', weight=0.8),))
+    >>> api_from_infotext(infotext).api.base_checkpoint.model
+    'v1-5'
+
+Three parts: the prompt, the lines from `Negative prompt:` on, and one line of settings. Since A1111 1.9 the
+noise schedule stands apart (`Sampler: DPM++ 2M, Schedule type: Karras`); both forms are read and written.
+The prompt has no escapes there, so that what would be read as another part is joined to the line before it.
+`Civitai resources` carries names and ids; a description, trigger words and a confidence are not carried.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from retrieval.air import parse_air
+from retrieval.api import ApiReading, CheckpointRef, T2IApi, read_api
+from retrieval.errors import InvalidInput
+from retrieval.families import FAMILIES
+from retrieval.names import normalise_name
+from retrieval.reading import fold_key, well_formed
+from retrieval.samplers import find_sampler
+
+MAX_INFOTEXT_CHARS = 400_000
+_NEGATIVE = "Negative prompt:"
+_TEMPLATES = ("Template:", "Negative Template:")
+_TAG = re.compile(r"<(?:lora|lyco):([^:<>\n]*[^:<>\s][^:<>\n]*)(?::([^<>\n]*))?>", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
+_KEY = re.compile(r"\s*(\w[\w \-/.()]{0,80}):[^\S\n]*")
+_END = re.compile(r"\s*(?:,|$)")
+_LORA_TYPES = {"lora", "lycoris", "locon", "dora"}
+_CHECKPOINT_TYPES = {"checkpoint", "model", "ckpt"}
+# an SD 1.5 picture of this many pixels is made by an upscaler, and its size is written as it was before
+_SDXL_PIXELS = 800_000
+
+
+@dataclass(frozen=True)
+class LoraTag:
+    """`<lora:name:weight>`; the name is that of a file, and None is a weight that is not said."""
+
+    name: str
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Infotext:
+    """The three parts; `settings` has the keys as they are written, in their order."""
+
+    prompt: str
+    negative_prompt: str
+    settings: Mapping[str, str]
+
+
+def read_infotext(text: str) -> Infotext:
+    """The parts of an infotext, LoRA tags still in the prompt.
+
+    The settings are the last line that begins with `Steps:`, else the last line if it has three settings or
+    more (as A1111 decides). Lines behind them are the templates of an extension.
+
+    Raises:
+        InvalidInput: there is no line of settings, or the text is too long to be an infotext.
+    """
+    if len(text) > MAX_INFOTEXT_CHARS:
+        raise InvalidInput(
+            f"the infotext has {len(text):,} characters and at most {MAX_INFOTEXT_CHARS:,} are read; "
+            "pass the text of one picture"
+        )
+    lines = _lines(text)
+    at = next((i for i in range(len(lines) - 1, -1, -1) if re.match(r"Steps:\s*\d", lines[i])), None)
+    if at is None and len(_settings(lines[-1])) >= 3:
+        at = len(lines) - 1
+    if at is None:
+        start = " ".join(text[:200].split())[:60]
+        raise InvalidInput(
+            f"found no settings in the text {start!r}; needed is an infotext of A1111, whose last line is "
+            "such as 'Steps: 20, Sampler: Euler a, CFG scale: 7, Size: 512x512, Model: dreamshaper_8'"
+        )
+    prompt: list[str] = []
+    negative: list[str] = []
+    part = prompt
+    for line in lines[:at]:
+        if line.startswith(_NEGATIVE):
+            part = negative
+            line = line.removeprefix(_NEGATIVE).strip()
+        part.append(line)
+    settings = _settings(lines[at]) | _templates(lines[at + 1 :])
+    return Infotext("\n".join(prompt).strip(), "\n".join(negative).strip(), MappingProxyType(settings))
+
+
+def take_lora_tags(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
+    """The prompt without its `<lora:name:weight>` tags, and the tags in their order.
+
+    Of a comma on either side of a tag one is left, and none at the end of a line. Of two weights (text
+    encoder and U-Net) the one of the U-Net is taken.
+    """
+    tags: list[LoraTag] = []
+    kept = ""
+    end = 0
+    for match in _TAG.finditer(prompt):
+        kept = _joined(kept, prompt[end : match.start()]) if end else prompt[: match.start()]
+        end = match.end()
+        tags.append(LoraTag(match[1].strip(), _weight(match[2] or "")))
+    if not tags:
+        return prompt, ()
+    return _joined(kept, prompt[end:]), tuple(tags)
+
+
+def api_from_infotext(infotext: Infotext) -> ApiReading:
+    """The T2I API that made the picture, with a sentence for each assumption.
+
+    With LoRAs the one of the largest weight is the model, and the checkpoint is under it.
+
+    Raises:
+        InvalidInput: neither a model nor a LoRA is named.
+    """
+    settings = {fold_key(key): value for key, value in infotext.settings.items()}
+    prompt, tags = take_lora_tags(infotext.prompt)
+    resources = _resources(settings.get("civitairesources", ""))
+    guesses: list[str] = []
+    checkpoint = _checkpoint(settings, resources, guesses)
+    loras = _loras(tags, settings, resources)
+    if not checkpoint.get("model") and not loras:
+        raise InvalidInput(
+            "the infotext names no model; needed is a setting such as 'Model: dreamshaper_8', or a tag such "
+            "as '<lora:pixel-art:0.8>' in the prompt"
+        )
+    fields: dict[str, Any] = dict(checkpoint)
+    if loras:
+        chosen = max(loras, key=lambda lora: abs(1.0 if lora["lora weight"] is None else lora["lora weight"]))
+        fields = dict(chosen) | ({"base checkpoint": checkpoint} if checkpoint.get("model") else {})
+        others = ", ".join(repr(lora["model"]) for lora in loras if lora is not chosen)
+        if others:
+            guesses.append(
+                f"{len(loras)} LoRAs are used; {chosen['model']!r} with the largest weight is the model, "
+                f"and {others} were left out"
+            )
+    fields["type"] = "LORA" if loras else "Checkpoint"
+    fields |= {"prompt": prompt, "negative prompt": infotext.negative_prompt}
+    fields |= {"sampling method": settings.get("sampler"), "schedule type": settings.get("scheduletype")}
+    for name in ("sampling steps", "cfg scale", "clip skip"):
+        fields[name] = _value(settings.get(fold_key(name.removeprefix("sampling "))))
+    fields["size"] = settings.get("size")
+    fields["base model"] = settings.get("basemodel") or _family(fields, guesses)
+    reading = read_api({key: value for key, value in fields.items() if value is not None})
+    return ApiReading(reading.api, (*guesses, *reading.guesses))
+
+
+def infotext_of(api: T2IApi, *, schedule_type: bool = False, seed: int | None = None) -> str:
+    """The infotext that pastes into A1111 and Forge.
+
+    Args:
+        schedule_type: the split form of A1111 1.9 and later, `Sampler` and `Schedule type`; else one name.
+        seed: left out if None.
+
+    Raises:
+        InvalidApi: the API may not be written.
+    """
+    api.to_wire()
+    prompt = _part(api.prompt)
+    if api.type == "LORA":
+        weight = 1.0 if api.lora_weight is None else api.lora_weight
+        tag = f"<lora:{re.sub(r'[:<>]', '_', ' '.join(api.model.split()))}:{_short(weight)}>"
+        prompt = f"{prompt.rstrip(', ')} {tag}".strip()
+    sampler = find_sampler(api.sampling_method)
+    method = sampler.name if sampler else api.sampling_method
+    settings: dict[str, str | None] = {"Steps": str(api.sampling_steps), "Sampler": method}
+    if schedule_type and sampler:
+        settings |= {"Sampler": sampler.a1111_name, "Schedule type": sampler.schedule_type}
+    settings["CFG scale"] = _short(api.cfg_scale)
+    settings["Seed"] = None if seed is None else str(seed)
+    settings["Size"] = f"{api.width}x{api.height}"
+    checkpoint = api.model if api.type == "Checkpoint" else api.base_checkpoint and api.base_checkpoint.model
+    settings["Model"] = checkpoint or None
+    settings["Clip skip"] = None if api.clip_skip is None else str(api.clip_skip)
+    settings["Base model"] = api.base_model
+    pairs = [f"{key}: {_quoted(value)}" for key, value in settings.items() if value is not None]
+    pairs.append(f"Civitai resources: {_resources_text(api)}")
+    negative = _part(api.negative_prompt)
+    parts = (prompt, f"{_NEGATIVE} {negative}" if negative else "", ", ".join(pairs))
+    return well_formed("\n".join(part for part in parts if part))
+
+
+def _lines(text: str) -> list[str]:
+    unified = well_formed(text).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return [line.strip() for line in unified.strip().split("\n")]
+
+
+def _settings(line: str) -> dict[str, str]:
+    """`Key: value, Key: "quoted, value", Key: [JSON]`; what has no key belongs to the value before it."""
+    settings: dict[str, list[str]] = {}
+    at, last = 0, None
+    while at < len(line):
+        key = _KEY.match(line, at)
+        start = key.end() if key else at
+        value, at = _setting_value(line, start)
+        if key:
+            last = key[1].strip()
+            settings[last] = [value]
+        elif last is not None and value:
+            settings[last].append(value)
+    return {name: ", ".join(values) for name, values in settings.items()}
+
+
+def _setting_value(line: str, start: int) -> tuple[str, int]:
+    """The value that begins at `start`, unquoted, and where the next setting begins."""
+    if line[start : start + 1] in ('"', "[", "{"):
+        try:
+            value, end = json.JSONDecoder(strict=False).raw_decode(line, start)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            behind = _END.match(line, end)
+            if behind:
+                return well_formed(value) if isinstance(value, str) else line[start:end], behind.end()
+    comma = line.find(",", start)
+    end = len(line) if comma < 0 else comma
+    return line[start:end].strip(), end + 1
+
+
+def _templates(lines: Sequence[str]) -> dict[str, str]:
+    """What the dynamic prompts' extension writes behind the settings; it may have several lines."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        start = next((template for template in _TEMPLATES if line.startswith(template)), None)
+        if start:
+            name = start.removesuffix(":")
+            found[name] = line.removeprefix(start).strip()
+        elif name:
+            found[name] += f"\n{line}"
+    return found
+
+
+def _joined(left: str, right: str) -> str:
+    """Two pieces of a prompt between which a tag stood."""
+    gap = " " if left[-1:].isspace() or right[:1].isspace() else ""
+    left, right = left.rstrip(" \t"), right.lstrip(" \t")
+    ends, begins = right[:1] in ("", "\n"), left[-1:] in ("", "\n")
+    if left.endswith(",") and (ends or right.startswith(",")):
+        left = left[:-1].rstrip(" \t")
+    elif begins and right.startswith(","):
+        right = right[1:].lstrip(" \t")
+    return left + right if ends or begins or right.startswith(",") else left + gap + right
+
+
+def _weight(arguments: str) -> float | None:
+    """Of `0.8`, `0.5:0.8` (text encoder, U-Net) or `te=0.5:unet=0.8`."""
+    te: float | None = None
+    unet: float | None = None
+    for position, argument in enumerate(arguments.split(":")[:4]):
+        name, equals, text = argument.strip().partition("=")
+        number = _value(text if equals else name)
+        if not isinstance(number, int | float):
+            continue
+        if name.strip() == "unet" or (not equals and position == 1):
+            unet = float(number)
+        elif name.strip() == "te" or (not equals and position == 0):
+            te = float(number)
+    return te if unet is None else unet
+
+
+def _value(text: str | None) -> int | float | str | None:
+    """A number where the text is one that a record can hold."""
+    if text is None or not _NUMBER.fullmatch(text.strip()[:400]):
+        return text
+    number = float(text.strip()[:400])
+    if not math.isfinite(number):
+        return text
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def _resources(text: str) -> list[dict[str, Any]]:
+    """`Civitai resources` as fields of T2I APIs, each with its folded `type`."""
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    found: list[dict[str, Any]] = []
+    for item in given if isinstance(given, list) else []:
+        if not isinstance(item, Mapping):
+            continue
+        one = {fold_key(key): value for key, value in item.items()}
+        air = parse_air(one["air"]) if isinstance(one.get("air"), str) else None
+        fields = {
+            "type": fold_key(one.get("type") or (air.type if air else "")),
+            "model": one.get("modelname"),
+            "version": one.get("modelversionname", one.get("versionname")),
+            "version id": one.get("modelversionid", air.version_id if air else None),
+            "model id": one.get("modelid", air.model_id if air else None),
+            "air": one.get("air") if air else None,
+            "lora weight": one.get("weight"),
+        }
+        found.append({key: value for key, value in fields.items() if value is not None})
+    return found
+
+
+def _checkpoint(
+    settings: Mapping[str, str], resources: Sequence[Mapping[str, Any]], guesses: list[str]
+) -> dict[str, Any]:
+    """What is known of the checkpoint; without a `model` if nothing names one."""
+    given = next((one for one in resources if one["type"] in _CHECKPOINT_TYPES), {})
+    fields = {key: value for key, value in given.items() if key not in ("type", "lora weight")}
+    model = _text(fields.get("model")) or settings.get("model", "").strip()
+    if not model and settings.get("modelhash", "").strip():
+        model = settings["modelhash"].strip()
+        guesses.append(f"the infotext has no name of the model; its hash {model} was taken for it")
+    return fields | {"model": model or _by_id(fields)}
+
+
+def _loras(
+    tags: Sequence[LoraTag], settings: Mapping[str, str], resources: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The LoRAs of the tags, of `Lora hashes` where no tag is left, and of `Civitai resources`, merged."""
+    named = [{"model": tag.name, "lora weight": tag.weight} for tag in tags]
+    if not named:
+        hashes = (pair.partition(":")[0].strip() for pair in settings.get("lorahashes", "").split(","))
+        named = [{"model": name, "lora weight": None} for name in hashes if name]
+    given = [one for one in resources if one["type"] in _LORA_TYPES]
+    loras: list[dict[str, Any]] = []
+    rest = list(given)
+    for position, lora in enumerate(named):
+        key = normalise_name(str(lora["model"]))
+        same = [one for one in rest if normalise_name(_text(one.get("model")) or " ") == key]
+        if not same and len(given) == len(named) and given[position] in rest:
+            same = [given[position]]
+        if same:
+            rest.remove(same[0])
+            known = {
+                key: value for key, value in same[0].items() if key != "lora weight" or _is_number(value)
+            }
+            lora = {**lora, **known} | (
+                {} if lora["lora weight"] is None else {"lora weight": lora["lora weight"]}
+            )
+        loras.append(lora)
+    for one in rest:
+        weight = one.get("lora weight")
+        loras.append({**one, "lora weight": weight if _is_number(weight) else None})
+    for lora in loras:
+        lora["model"] = _text(lora.get("model")) or _by_id(lora)
+    return [lora for lora in loras if lora["model"]]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
+
+
+def _text(value: object) -> str:
+    return value.strip() and value if isinstance(value, str) else ""
+
+
+def _by_id(fields: Mapping[str, Any]) -> str:
+    """A name for a model that only an id names: the AIR, which a catalogue finds."""
+    air, version = fields.get("air"), fields.get("version id")
+    return str(air) if air else f"version {version}" if version else ""
+
+
+def _family(fields: Mapping[str, Any], guesses: list[str]) -> str | None:
+    """The base model by the AIR, else by a size that no SD 1.5 picture starts with."""
+    air = parse_air(fields["air"]) if fields.get("air") else None
+    name = next((family.name for family in FAMILIES if air and family.air == air.ecosystem), None)
+    if air and name:
+        guesses.append(f"base model is missing; {name} was taken, as the AIR says {air.ecosystem}")
+        return name
+    size = re.fullmatch(r"\s*(\d{1,6})x(\d{1,6})\s*", fields.get("size") or "")
+    if size and int(size[1]) * int(size[2]) >= _SDXL_PIXELS:
+        guesses.append(f"base model is missing; SDXL 1.0 was taken for the size {size[0].strip()}")
+        return "SDXL 1.0"
+    return None
+
+
+def _part(text: str) -> str:
+    """A prompt as A1111 reads it back: lines stripped, and none that begins another part."""
+    lines: list[str] = []
+    for line in _lines(text):
+        if not line.startswith(_NEGATIVE):
+            lines.append(line)
+        elif lines:
+            lines[-1] = f"{lines[-1]} {line}".strip() if lines[-1] else f", {line}"
+        else:
+            lines.append(f", {line}")
+    return "\n".join(lines)
+
+
+def _short(number: float) -> str:
+    """`7`, `7.5`: every digit that counts and no other."""
+    return str(int(number)) if float(number).is_integer() and abs(number) < 2**53 else repr(float(number))
+
+
+def _quoted(value: str) -> str:
+    """As A1111 quotes, and also what would be read as quoted or lose its spaces."""
+    plain = not any(sign in value for sign in ",:\n\r") and value == value.strip() and value[:1] not in '"[{'
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _resources_text(api: T2IApi) -> str:
+    """Civitai's own list of what made a picture, as JSON on one line.
+
+    A1111 splits it at each comma and takes any `word:` for a key, so that commas and colons of names are
+    written as JSON's escapes.
+    """
+    own = _resource(api, "lora" if api.type == "LORA" else "checkpoint", api.version)
+    listed = [own]
+    if api.type == "LORA":
+        own["weight"] = 1.0 if api.lora_weight is None else api.lora_weight
+        if api.base_checkpoint is not None:
+            listed.insert(0, _resource(api.base_checkpoint, "checkpoint", None))
+    text = json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
+    return re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: m[0].replace(",", "\\u002c").replace(":", "\\u003a"), text)
+
+
+def _resource(named: T2IApi | CheckpointRef, kind: str, version: str | None) -> dict[str, Any]:
+    fields = {
+        "type": kind,
+        "modelVersionId": named.version_id,
+        "modelId": named.model_id,
+        "modelName": named.model,
+        "modelVersionName": version,
+        "air": named.air,
+    }
+    return {key: value for key, value in fields.items() if value is not None}
