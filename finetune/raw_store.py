@@ -1,4 +1,4 @@
-"""An append-only store of what an API returned: models and images, as compressed JSON lines, with a checkpoint.
+"""An append-only store of what an API returned: models and images, compressed JSON lines with a checkpoint.
 
     with RawStore.open(Path("raw"), query={"types": ["LORA"]}) as store:
         store.append("models", [{"id": 5, "modelVersions": []}])
@@ -189,7 +189,7 @@ class RawStore:
             self._held.notes.append(sentence)
 
     def append(self, kind: Kind, records: Iterable[Mapping[str, Any]]) -> None:
-        """Adds records; they count from the next `commit` on. What JSON cannot hold is dropped and counted."""
+        """Adds records, which count from the next `commit` on; one that JSON cannot hold is dropped."""
         for record in records:
             try:
                 # ASCII, so that half of a surrogate pair in somebody's prompt can be written

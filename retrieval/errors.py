@@ -24,6 +24,7 @@
     │   └── FetchError           a model file that cannot be fetched, or did not come whole
     ├── RenderError              a picture that cannot be made: device, memory, files that do not fit together
     ├── StorageError             a folder that cannot be written, a full disk
+    ├── ServiceError             a web API that does not answer, or refuses
     └── TrainingError
         └── DataError            a data file that cannot be trained on
 
@@ -147,6 +148,10 @@ class RenderError(DiffAgentError):
 
 class StorageError(DiffAgentError):
     """A folder cannot be written or the disk is full."""
+
+
+class ServiceError(DiffAgentError):
+    """A web API does not answer, or refuses."""
 
 
 class TrainingError(DiffAgentError):
