@@ -100,14 +100,20 @@ class Llama:
             max_prompt_tokens=int(card.get("max_prompt_tokens", MAX_PROMPT_TOKENS)),
         )
 
-    def scores(self, instruction: Instruction, names: Sequence[str]) -> "dict[str, NDArray[np.float32]]":
-        """Log-probabilities of names, each [n]: "llm.total" summed, "llm.mean" for each token (Eq. 7)."""
+    def scores(
+        self, instruction: Instruction, names: Sequence[str], *, choices: Sequence[str] = ()
+    ) -> "dict[str, NDArray[np.float32]]":
+        """Log-probabilities of names, each [n]: "llm.total" summed, "llm.mean" for each token (Eq. 7).
+
+        Args:
+            choices: what the request lists to choose from (diffagent_tools/prompt.py).
+        """
         from diffagent_tools.scoring import score_answers
 
         tokenizer = self._base.tokenizer
         scored = score_answers(
             self._base.model,
-            encode_prompt(instruction, tokenizer, max_prompt_tokens=self._max_prompt_tokens),
+            encode_prompt(instruction, tokenizer, max_prompt_tokens=self._max_prompt_tokens, choices=choices),
             [encode_name(name, tokenizer) for name in names],
         )
         return {"llm.total": scored.total.numpy(), "llm.mean": scored.mean.numpy()}

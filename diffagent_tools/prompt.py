@@ -14,19 +14,26 @@ Text becomes token ids in pieces that are tokenised one by one and joined:
 
 So a name has the same ids wherever it stands, in training (`encode_dialogue`), in a trie and in a score.
 The closing quote belongs to the name: "Dream" is never the beginning of "DreamShaper".
+
+A request may list models to choose from, each with what it is known for, in any order (`describe_choice`):
+
+    User: {"prompt": "a corgi, pixel art", "models": ["Pixel Art XL: pixel, sprite", "Watercolor: wet paper"]}
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrieval.api import Instruction, T2IApi
+from retrieval.records import ModelRecord
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 MAX_PROMPT_TOKENS = 256
 _ANCHOR = "\n"
+_CHOICE_LENGTH = 90  # characters, about 20 tokens: eight choices are as long as a long prompt
 
 
 @dataclass(frozen=True)
@@ -42,20 +49,32 @@ def format_prompt(
     *,
     max_prompt_tokens: int = MAX_PROMPT_TOKENS,
     tokenizer: "PreTrainedTokenizerFast | None" = None,
+    choices: Sequence[str] = (),
 ) -> str:
     """The text up to and including "Agent: ".
 
     Args:
         max_prompt_tokens: with a tokenizer, how many tokens of the prompt and the negative prompt together
-        are
-            kept. Their ends are cut off: the negative prompt keeps a quarter, and what the prompt leaves.
+            are kept. Their ends are cut off: the negative prompt keeps a quarter, and what the prompt leaves.
         tokenizer: counts the tokens; without one nothing is cut.
+        choices: models to choose from, as `describe_choice` writes them; they are never cut.
     """
     prompt, negative = _text(instruction.prompt), _text(instruction.negative_prompt)
     if tokenizer is not None:
         prompt, negative = _cut(prompt, negative, max_prompt_tokens, tokenizer)
-    spoken = json.dumps({"prompt": prompt, "negative prompt": negative}, ensure_ascii=False)
-    return f"User: {spoken}\nAgent: "
+    request: dict[str, object] = {"prompt": prompt, "negative prompt": negative}
+    if choices:
+        request["models"] = [_text(choice) for choice in choices]
+    return f"User: {json.dumps(request, ensure_ascii=False)}\nAgent: "
+
+
+def describe_choice(record: ModelRecord) -> str:
+    """A model as a choice in a request: its name and what tells it from others, in a few words."""
+    known_for = [*record.trigger_words[:2], *record.keywords] or [*record.tags, record.description]
+    about = ", ".join(dict.fromkeys(known_for))
+    if len(about) > _CHOICE_LENGTH:
+        about = about[:_CHOICE_LENGTH].rpartition(" ")[0].rstrip(", ")
+    return f"{record.model}: {about}"
 
 
 def answer_prefix() -> str:
@@ -82,9 +101,12 @@ def encode_prompt(
     tokenizer: "PreTrainedTokenizerFast",
     *,
     max_prompt_tokens: int = MAX_PROMPT_TOKENS,
+    choices: Sequence[str] = (),
 ) -> list[int]:
     """Token ids of the prompt and `answer_prefix()`, begun as the tokenizer begins a text."""
-    text = format_prompt(instruction, max_prompt_tokens=max_prompt_tokens, tokenizer=tokenizer)
+    text = format_prompt(
+        instruction, max_prompt_tokens=max_prompt_tokens, tokenizer=tokenizer, choices=choices
+    )
     return _begin(tokenizer) + _encode(text + answer_prefix(), tokenizer)
 
 

@@ -11,6 +11,8 @@ and the parameters. One pair can be said in several ways, each with a rate of it
     pair         the instruction as it is
     stripped     without the trigger words and name words of its model, so that the picture must decide
     no_negative  without the negative prompt
+    choice       with a list of models to choose from, the right one among them (finetune/choices.py), as it
+                 is or stripped by lot
     description  not from a pair: what the catalogue says of a model -> that model, so that models with few
                  pairs or none are learnt; in turns the description and a draw of the model's terms
 
@@ -40,6 +42,8 @@ from retrieval.records import ModelRecord
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from finetune.choices import ListChoices
+
 _TERMS = (4, 12)
 _TELLING = 40  # characters; "SD 1.5 checkpoint." fits hundreds of models
 _PARAMETERS = {
@@ -67,14 +71,15 @@ class Mix:
     """What to teach: dialogues for each pair (`description`: for each model), and the response's length.
 
     Attributes:
-        pair, stripped, no_negative, description: 0 leaves the kind out, 0.5 takes every second one by lot,
-            2 gives each twice.
+        pair, stripped, no_negative, choice, description: 0 leaves the kind out, 0.5 takes every second one
+            by lot, 2 gives each twice.
         full_share: share of the responses that are the whole JSON; the others are the name alone.
     """
 
     pair: float = 1.0
     stripped: float = 1.0
     no_negative: float = 0.0
+    choice: float = 0.0
     description: float = 1.0
     full_share: float = 0.0
 
@@ -204,9 +209,10 @@ def build_dialogues(
     rows: list[Row] = []
     kinds: Counter[str] = Counter()
     too_long = empty = 0
-    unknown = sum(pair.model_id not in catalogue for pair in pairs)
-    for kind, spoken, record, parameters in _spoken(pairs, catalogue, mix, lot):
-        full = lot.random() < mix.full_share
+    known = [pair for pair in pairs if pair.model_id in catalogue]
+    listed = _lists(known, catalogue) if mix.choice else None
+    for kind, spoken, record, parameters, place in _spoken(known, catalogue, mix, lot):
+        full = kind != "choice" and lot.random() < mix.full_share
         if not spoken["prompt"].strip(" ,.;\n\t"):
             empty += 1
             continue
@@ -220,7 +226,10 @@ def build_dialogues(
             whole = encode_dialogue(instruction, api, tokenizer, max_prompt_tokens=max_prompt_tokens)
             ids, start = whole.input_ids, whole.answer_start
         else:
-            prompt = encode_prompt(instruction, tokenizer, max_prompt_tokens=max_prompt_tokens)
+            choices = listed(place, instruction, lot) if listed and kind == "choice" else ()
+            prompt = encode_prompt(
+                instruction, tokenizer, max_prompt_tokens=max_prompt_tokens, choices=choices
+            )
             ids, start = (*prompt, *encode_name(record.model, tokenizer)), len(prompt)
         if len(ids) > max_length:
             too_long += 1
@@ -228,6 +237,7 @@ def build_dialogues(
         rows.append(Row(ids, start, kind, record.model_id))
         kinds[kind] += 1
         kinds["full response" if full else "name alone"] += 1
+    unknown = len(pairs) - len(known)
     if not rows:
         raise DataError(
             f"nothing is left to train on: of {len(pairs):,} pairs {unknown:,} name models that the "
@@ -238,29 +248,42 @@ def build_dialogues(
     return Dialogues(tuple(rows), dict(kinds), too_long, unknown, empty)
 
 
-_Spoken = tuple[str, dict[str, str], ModelRecord, Mapping[str, Any]]
+def _lists(pairs: Sequence[Pair], catalogue: Catalogue) -> "ListChoices":
+    from finetune.choices import list_choices
+
+    return list_choices(
+        [
+            {"prompt": pair.prompt, "negative_prompt": pair.negative_prompt, "model_id": pair.model_id}
+            for pair in pairs
+        ],
+        catalogue,
+    )
+
+
+_Spoken = tuple[str, dict[str, str], ModelRecord, Mapping[str, Any], int]
 
 
 def _spoken(pairs: Sequence[Pair], catalogue: Catalogue, mix: Mix, lot: random.Random) -> Iterator[_Spoken]:
-    """Kind, instruction, model and parameters of every dialogue."""
-    for pair in pairs:
-        if pair.model_id not in catalogue:
-            continue
+    """Kind, instruction, model, parameters and the pair's place (-1 without one) of every dialogue."""
+    for place, pair in enumerate(pairs):
         record = catalogue.get(pair.model_id)
         said = {"prompt": pair.prompt, "negative_prompt": pair.negative_prompt}
+        stripped = strip_prompt(pair.prompt, record.model, record.trigger_words)
         for _ in range(_times(mix.pair, lot)):
-            yield "pair", said, record, pair.parameters
+            yield "pair", said, record, pair.parameters, place
         for _ in range(_times(mix.stripped, lot)):
-            prompt = strip_prompt(pair.prompt, record.model, record.trigger_words)
-            yield "stripped", {**said, "prompt": prompt}, record, pair.parameters
+            yield "stripped", {**said, "prompt": stripped}, record, pair.parameters, place
         for _ in range(_times(mix.no_negative, lot)):
-            yield "no_negative", {**said, "negative_prompt": ""}, record, pair.parameters
+            yield "no_negative", {**said, "negative_prompt": ""}, record, pair.parameters, place
+        for _ in range(_times(mix.choice, lot) if mix.choice else 0):
+            prompt = pair.prompt if lot.random() < 0.5 else stripped
+            yield "choice", {**said, "prompt": prompt}, record, pair.parameters, place
     for record in catalogue:
         if not record.available:
             continue
         for turn in range(_times(mix.description, lot)):
             text = record.description if turn % 2 == 0 and len(record.description) >= _TELLING else ""
-            yield "description", {"prompt": text or _keywords(record, lot)}, record, {}
+            yield "description", {"prompt": text or _keywords(record, lot)}, record, {}, -1
 
 
 def _times(rate: float, lot: random.Random) -> int:
