@@ -8,7 +8,7 @@
 import importlib.metadata
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,26 @@ _POINTS = 40
 _LIBRARIES = ("torch", "transformers", "peft", "trl")
 
 
-def write_card(folder: Path, facts: Mapping[str, Any], *, metrics: Path, weights: int) -> None:
+def write_card(
+    folder: Path,
+    facts: Mapping[str, Any],
+    *,
+    metrics: Path,
+    weights: int,
+    markdown: Callable[[Mapping[str, Any]], str] | None = None,
+) -> None:
     """Writes both.
 
     Args:
         facts: what made the run (finetune/sft.py `run_facts`).
         metrics: the CSV of the run.
         weights: how many weights were trained.
+        markdown: the text for people; that of stage 1 if not given.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    from finetune.sft_trainer import read_curve
+    from finetune.callbacks import read_curve
 
     rows = read_curve(metrics)
     card = {
@@ -40,7 +48,7 @@ def write_card(folder: Path, facts: Mapping[str, Any], *, metrics: Path, weights
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
     atomic_write(folder / "card.json", (json.dumps(card, ensure_ascii=False, indent=1) + "\n").encode())
-    atomic_write(folder / "card.md", _markdown(card).encode())
+    atomic_write(folder / "card.md", (markdown or _markdown)(card).encode())
 
 
 def _figures(rows: Sequence[Mapping[str, str]]) -> dict[str, float | int | None]:
@@ -53,12 +61,23 @@ def _figures(rows: Sequence[Mapping[str, str]]) -> dict[str, float | int | None]
         "steps": int(rows[-1]["step"]) if rows else 0,
         "first_loss": round(float(trained[0]["loss"]), 4) if trained else None,
         "last_loss": round(math.fsum(float(row["loss"]) for row in tail) / len(tail), 4) if tail else None,
-        "last_token_accuracy": round(float(trained[-1]["mean_token_accuracy"]), 4) if trained else None,
+        **{f"last_{called}": _last(trained, name) for name, called in _SHARES.items() if _has(rows, name)},
         "eval_loss": round(float(measured[-1]["eval_loss"]), 4) if measured else None,
         "seconds": seconds,
         "tokens": tokens,
         "tokens_per_second": round(tokens / seconds, 1) if seconds else None,
     }
+
+
+_SHARES = {"mean_token_accuracy": "token_accuracy", "pairs_in_order": "pairs_in_order"}
+
+
+def _has(rows: Sequence[Mapping[str, str]], name: str) -> bool:
+    return any(row.get(name) for row in rows)
+
+
+def _last(rows: Sequence[Mapping[str, str]], name: str) -> float | None:
+    return next((round(float(row[name]), 4) for row in reversed(rows) if row[name]), None)
 
 
 def _thin(points: list[list[float]]) -> list[list[float]]:

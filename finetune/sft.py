@@ -54,6 +54,9 @@ class SFTScriptConfig:
     no_negative_rate: float = field(
         default=0.0, metadata={"help": "dialogues a pair, without its negative prompt"}
     )
+    choice_rate: float = field(
+        default=0.0, metadata={"help": "dialogues a pair, with a list of models to choose from"}
+    )
     description_rate: float = field(
         default=1.0, metadata={"help": "dialogues a model, from the catalogue's description or terms"}
     )
@@ -100,18 +103,13 @@ def main(
     from datasets import disable_progress_bars
 
     from diffagent_tools.rounding import round_frozen_linears
+    from finetune.callbacks import CsvLog, Progress, StopOnSignal
     from finetune.card import write_card
-    from finetune.sft_trainer import (
-        CsvLog,
-        DiffAgentSFTTrainer,
-        Progress,
-        StopOnSignal,
-        to_dataset,
-    )
+    from finetune.sft_trainer import CURVE, DiffAgentSFTTrainer, to_dataset
 
-    if config.matmul_precision not in _PRECISIONS:
+    if config.matmul_precision not in PRECISIONS:
         raise TrainingError(
-            f"matmul_precision is {config.matmul_precision!r}, needed is one of {', '.join(_PRECISIONS)}"
+            f"matmul_precision is {config.matmul_precision!r}, needed is one of {', '.join(PRECISIONS)}"
         )
     disable_progress_bars()
     if config.threads:
@@ -119,10 +117,10 @@ def main(
     torch.set_float32_matmul_precision("highest" if config.matmul_precision == "highest" else "medium")
     output = Path(str(args.output_dir))
     first = args.process_index == 0
-    speak = tell if first else _silent
+    speak = tell if first else silent
     catalogue, base, train, held_out = prepare(config, args, model_config, speak)
     facts = run_facts(config, args, model_config, base, catalogue, train)
-    resume = _resume_point(output, args.resume_from_checkpoint, facts, write=first)
+    resume = resume_point(output, args.resume_from_checkpoint, facts, write=first)
     if resume is not None:
         speak(f"going on from {resume.name}")
     args.dataset_kwargs = {"skip_prepare_dataset": True}
@@ -135,9 +133,13 @@ def main(
         eval_dataset=to_dataset(held_out.rows) if held_out else None,
         processing_class=base.tokenizer,
         peft_config=lora_config(model_config, config.upper_layers, base),
-        callbacks=[CsvLog(output / "metrics.csv"), Progress(speak), stop],
+        callbacks=[
+            CsvLog(output / "metrics.csv", CURVE),
+            Progress(speak, ("mean_token_accuracy", "response tokens right")),
+            stop,
+        ],
     )
-    _only_own_log(trainer)
+    only_own_log(trainer)
     model: Any = trainer.model
     if config.matmul_precision == "bfloat16":
         round_frozen_linears(model)
@@ -178,6 +180,7 @@ def prepare(
         pair=config.pair_rate,
         stripped=config.stripped_rate,
         no_negative=config.no_negative_rate,
+        choice=config.choice_rate,
         description=config.description_rate,
         full_share=config.full_share,
     )
@@ -189,7 +192,7 @@ def prepare(
     tell(f"train: {train.report()}")
     if not eval_pairs:
         return catalogue, base, train, None
-    as_served = Mix(pair=1, stripped=1, no_negative=0, description=0, full_share=0)
+    as_served = Mix(pair=1, stripped=1, no_negative=0, choice=0, description=0, full_share=0)
     held_out = build_dialogues(eval_pairs, catalogue, base.tokenizer, as_served, seed=args.seed, **limits)
     tell(f"eval: {held_out.report()}")
     return catalogue, base, train, held_out
@@ -243,15 +246,15 @@ def run_facts(
         },
         "config": {
             **given,
-            **{name: _plain(getattr(args, name)) for name in _TRAINING},
-            **{name: _plain(getattr(model_config, name)) for name in _LORA},
+            **{name: plain(getattr(args, name)) for name in TRAINING},
+            **{name: plain(getattr(model_config, name)) for name in LORA},
         },
         "processes": args.world_size,
         "model_ids": list(train.model_ids),
     }
 
 
-_TRAINING = (
+TRAINING = (
     *("seed", "data_seed", "num_train_epochs", "max_steps", "per_device_train_batch_size"),
     *(
         "gradient_accumulation_steps",
@@ -262,16 +265,16 @@ _TRAINING = (
     ),
     *("weight_decay", "max_grad_norm", "optim", "adam_beta1", "adam_beta2", "bf16", "fp16", "max_length"),
 )
-_LORA = (*("use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "use_rslora", "dtype"),)
+LORA = (*("use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "use_rslora", "dtype"),)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     return str(value.value) if hasattr(value, "value") else value
 
 
-def _resume_point(output: Path, asked: str | None, facts: dict[str, Any], *, write: bool) -> Path | None:
+def resume_point(output: Path, asked: str | None, facts: dict[str, Any], *, write: bool) -> Path | None:
     """The checkpoint to go on from; keeps the facts of a new run beside its checkpoints."""
-    from finetune.sft_trainer import last_checkpoint
+    from finetune.callbacks import last_checkpoint
 
     kept = output / "run.json"
     checkpoint = last_checkpoint(output) if asked in (None, "auto") else Path(asked)
@@ -311,7 +314,7 @@ def _resume_point(output: Path, asked: str | None, facts: dict[str, Any], *, wri
     return checkpoint
 
 
-_PRECISIONS = ("highest", "medium", "bfloat16")
+PRECISIONS = ("highest", "medium", "bfloat16")
 _MAY_CHANGE = ("threads", "eval_data", "adapter_dtype", "train_data", "catalogue")
 
 
@@ -344,7 +347,7 @@ def save_model(trainer: Any, folder: Path, base: "Base", dtype: str) -> None:
         )
 
 
-def _only_own_log(trainer: Any) -> None:
+def only_own_log(trainer: Any) -> None:
     """`Progress` says it in one line; the Trainer's own bar and dictionaries would say it twice more."""
     from transformers import PrinterCallback, ProgressCallback
 
@@ -352,7 +355,7 @@ def _only_own_log(trainer: Any) -> None:
     trainer.remove_callback(ProgressCallback)
 
 
-def _silent(line: str) -> None:
+def silent(line: str) -> None:
     """For every process but the first."""
 
 

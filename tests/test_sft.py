@@ -109,7 +109,7 @@ def test_only_the_responses_positions_go_through_the_head() -> None:
 
 
 def test_batches_have_similar_lengths_in_an_order_that_seed_and_epoch_settle() -> None:
-    from finetune.sft_trainer import LengthGroupedBatches
+    from finetune.batches import LengthGroupedBatches
 
     lengths = [(7 * i) % 101 for i in range(1003)]
     epoch = 0
