@@ -21,10 +21,10 @@ from types import MappingProxyType
 from typing import Any
 
 from retrieval.air import parse_air
-from retrieval.api import ApiReading, CheckpointRef, T2IApi, read_api
+from retrieval.api import ApiReading, T2IApi, read_api
 from retrieval.errors import InvalidInput
 from retrieval.families import FAMILIES
-from retrieval.names import normalise_name
+from retrieval.infotext_models import civitai_resources, named_checkpoint, named_loras, resources_text
 from retrieval.reading import fold_key, well_formed
 from retrieval.samplers import find_sampler
 
@@ -35,8 +35,6 @@ _TAG = re.compile(r"<(?:lora|lyco):([^:<>\n]*[^:<>\s][^:<>\n]*)(?::([^<>\n]*))?>
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 _KEY = re.compile(r"\s*(\w[\w \-/.()]{0,80}):[^\S\n]*")
 _END = re.compile(r"\s*(?:,|$)")
-_LORA_TYPES = {"lora", "lycoris", "locon", "dora"}
-_CHECKPOINT_TYPES = {"checkpoint", "model", "ckpt"}
 # an SD 1.5 picture of this many pixels is made by an upscaler, and its size is written as it was before
 _SDXL_PIXELS = 800_000
 
@@ -122,10 +120,10 @@ def api_from_infotext(infotext: Infotext) -> ApiReading:
     """
     settings = {fold_key(key): value for key, value in infotext.settings.items()}
     prompt, tags = take_lora_tags(infotext.prompt)
-    resources = _resources(settings.get("civitairesources", ""))
+    resources = civitai_resources(settings.get("civitairesources", ""))
     guesses: list[str] = []
-    checkpoint = _checkpoint(settings, resources, guesses)
-    loras = _loras(tags, settings, resources)
+    checkpoint = named_checkpoint(settings, resources, guesses)
+    loras = named_loras([(tag.name, tag.weight) for tag in tags], settings, resources)
     if not checkpoint.get("model") and not loras:
         raise InvalidInput(
             "the infotext names no model; needed is a setting such as 'Model: dreamshaper_8', or a tag such "
@@ -181,7 +179,7 @@ def infotext_of(api: T2IApi, *, schedule_type: bool = False, seed: int | None = 
     settings["Clip skip"] = None if api.clip_skip is None else str(api.clip_skip)
     settings["Base model"] = api.base_model
     pairs = [f"{key}: {_quoted(value)}" for key, value in settings.items() if value is not None]
-    pairs.append(f"Civitai resources: {_resources_text(api)}")
+    pairs.append(f"Civitai resources: {resources_text(api)}")
     negative = _part(api.negative_prompt)
     parts = (prompt, f"{_NEGATIVE} {negative}" if negative else "", ", ".join(pairs))
     return well_formed("\n".join(part for part in parts if part))
@@ -276,91 +274,6 @@ def _value(text: str | None) -> int | float | str | None:
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
-def _resources(text: str) -> list[dict[str, Any]]:
-    """`Civitai resources` as fields of T2I APIs, each with its folded `type`."""
-    try:
-        given = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    found: list[dict[str, Any]] = []
-    for item in given if isinstance(given, list) else []:
-        if not isinstance(item, Mapping):
-            continue
-        one = {fold_key(key): value for key, value in item.items()}
-        air = parse_air(one["air"]) if isinstance(one.get("air"), str) else None
-        fields = {
-            "type": fold_key(one.get("type") or (air.type if air else "")),
-            "model": one.get("modelname"),
-            "version": one.get("modelversionname", one.get("versionname")),
-            "version id": one.get("modelversionid", air.version_id if air else None),
-            "model id": one.get("modelid", air.model_id if air else None),
-            "air": one.get("air") if air else None,
-            "lora weight": one.get("weight"),
-        }
-        found.append({key: value for key, value in fields.items() if value is not None})
-    return found
-
-
-def _checkpoint(
-    settings: Mapping[str, str], resources: Sequence[Mapping[str, Any]], guesses: list[str]
-) -> dict[str, Any]:
-    """What is known of the checkpoint; without a `model` if nothing names one."""
-    given = next((one for one in resources if one["type"] in _CHECKPOINT_TYPES), {})
-    fields = {key: value for key, value in given.items() if key not in ("type", "lora weight")}
-    model = _text(fields.get("model")) or settings.get("model", "").strip()
-    if not model and settings.get("modelhash", "").strip():
-        model = settings["modelhash"].strip()
-        guesses.append(f"the infotext has no name of the model; its hash {model} was taken for it")
-    return fields | {"model": model or _by_id(fields)}
-
-
-def _loras(
-    tags: Sequence[LoraTag], settings: Mapping[str, str], resources: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """The LoRAs of the tags, of `Lora hashes` where no tag is left, and of `Civitai resources`, merged."""
-    named = [{"model": tag.name, "lora weight": tag.weight} for tag in tags]
-    if not named:
-        hashes = (pair.partition(":")[0].strip() for pair in settings.get("lorahashes", "").split(","))
-        named = [{"model": name, "lora weight": None} for name in hashes if name]
-    given = [one for one in resources if one["type"] in _LORA_TYPES]
-    loras: list[dict[str, Any]] = []
-    rest = list(given)
-    for position, lora in enumerate(named):
-        key = normalise_name(str(lora["model"]))
-        same = [one for one in rest if normalise_name(_text(one.get("model")) or " ") == key]
-        if not same and len(given) == len(named) and given[position] in rest:
-            same = [given[position]]
-        if same:
-            rest.remove(same[0])
-            known = {
-                key: value for key, value in same[0].items() if key != "lora weight" or _is_number(value)
-            }
-            lora = {**lora, **known} | (
-                {} if lora["lora weight"] is None else {"lora weight": lora["lora weight"]}
-            )
-        loras.append(lora)
-    for one in rest:
-        weight = one.get("lora weight")
-        loras.append({**one, "lora weight": weight if _is_number(weight) else None})
-    for lora in loras:
-        lora["model"] = _text(lora.get("model")) or _by_id(lora)
-    return [lora for lora in loras if lora["model"]]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
-
-
-def _text(value: object) -> str:
-    return value.strip() and value if isinstance(value, str) else ""
-
-
-def _by_id(fields: Mapping[str, Any]) -> str:
-    """A name for a model that only an id names: the AIR, which a catalogue finds."""
-    air, version = fields.get("air"), fields.get("version id")
-    return str(air) if air else f"version {version}" if version else ""
-
-
 def _family(fields: Mapping[str, Any], guesses: list[str]) -> str | None:
     """The base model by the AIR, else by a size that no SD 1.5 picture starts with."""
     air = parse_air(fields["air"]) if fields.get("air") else None
@@ -397,31 +310,3 @@ def _quoted(value: str) -> str:
     """As A1111 quotes, and also what would be read as quoted or lose its spaces."""
     plain = not any(sign in value for sign in ",:\n\r") and value == value.strip() and value[:1] not in '"[{'
     return value if plain else json.dumps(value, ensure_ascii=False)
-
-
-def _resources_text(api: T2IApi) -> str:
-    """Civitai's own list of what made a picture, as JSON on one line.
-
-    A1111 splits it at each comma and takes any `word:` for a key, so that commas and colons of names are
-    written as JSON's escapes.
-    """
-    own = _resource(api, "lora" if api.type == "LORA" else "checkpoint", api.version)
-    listed = [own]
-    if api.type == "LORA":
-        own["weight"] = 1.0 if api.lora_weight is None else api.lora_weight
-        if api.base_checkpoint is not None:
-            listed.insert(0, _resource(api.base_checkpoint, "checkpoint", None))
-    text = json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
-    return re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: m[0].replace(",", "\\u002c").replace(":", "\\u003a"), text)
-
-
-def _resource(named: T2IApi | CheckpointRef, kind: str, version: str | None) -> dict[str, Any]:
-    fields = {
-        "type": kind,
-        "modelVersionId": named.version_id,
-        "modelId": named.model_id,
-        "modelName": named.model,
-        "modelVersionName": version,
-        "air": named.air,
-    }
-    return {key: value for key, value in fields.items() if value is not None}
