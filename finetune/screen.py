@@ -1,6 +1,7 @@
 """What is kept out of catalogues and data: words of nudity, sex, gore, of minors, and names of people.
 
-    is_blocked("text")  -> True if a word of it is on the lists
+    is_blocked("text")      -> True if a word of it is on the lists
+    is_of_minors("text")    -> True if it is one that speaks of minors
 
 A word screen leaks in both directions; it stands behind Civitai's own flags, not in their place.
 """
@@ -27,7 +28,8 @@ _MINORS = """
     juvenile adolescent loli lolis lolita lolicon shota shotacon schoolgirl schoolgirls schoolboy
     schoolboys kindergarten preschool petite youngster serafuku
 """
-_BLOCKED = frozenset(_NOT_SAFE.split()) | frozenset(_MINORS.split())
+_MINOR_WORDS = frozenset(_MINORS.split())
+_BLOCKED = frozenset(_NOT_SAFE.split()) | _MINOR_WORDS
 # real people whom prompts name most; models of them are dropped by Civitai's own flag
 _PEOPLE = re.compile(
     r"\b(?:emma watson|scarlett|taylor swift|margot robbie|brad pitt|tom cruise|keanu reeves|elon musk"
@@ -39,6 +41,10 @@ _PHRASES = re.compile(
     r"|(?:school|elementary) (?:girls?|boys?|uniform)|see through|spread legs"
     r"|(?:medium|large|big|huge) chest|bare (?:chest|shoulders?|legs|back|skin)"
     r"|no (?:bra|pants)|years? old)\b"
+)
+_MINOR_PHRASES = re.compile(
+    r"\b(?:(?:little|young|small|tiny|aged?) (?:girls?|boys?)|(?:school|elementary) (?:girls?|boys?|uniform)"
+    r"|(?:1?\d|one|two|three|four|five|six|seven|eight|nine|ten|\w+teen) years? old|(?:loli|shota)\w*)\b"
 )
 _ADVERTISED = re.compile(
     r"nsfw|porn|hentai|nud(?:e|ity|ist)|naked|erotic|softcore|milf|busty|lingerie|bikini|panties|penis|vagina"
@@ -58,3 +64,14 @@ def is_blocked(text: str) -> bool:
 def is_advertised(text: str) -> bool:
     """Whether the text, a name or a tag, offers what the lists keep out, also inside a longer word."""
     return bool(_ADVERTISED.search(text))
+
+
+def is_of_minors(text: str) -> bool:
+    """Whether a word or phrase of the text speaks of children or of people who may be."""
+    words = _WORD.findall(text.casefold())
+    return any(word in _MINOR_WORDS for word in words) or bool(_MINOR_PHRASES.search(" ".join(words)))
+
+
+def names_a_person(text: str) -> bool:
+    """Whether one of the real people whom prompts name most is named."""
+    return bool(_PEOPLE.search(" ".join(_WORD.findall(text.casefold()))))

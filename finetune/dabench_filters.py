@@ -1,0 +1,400 @@
+"""The rules of the dataset: each says what it found in a record that it drops, or None for one that stays.
+
+    drop = first_drop(model, MODEL_RULES, limits)
+    drop.rule, drop.found        # ('is nsfw', 'flagged nsfw')
+
+A rule is a small function, and its name is how drops are counted. They are asked in order, safety first, so that
+what is withheld for what it shows is counted as that and not as unpopular. What concerns minors is asked first
+and has no switch.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from finetune.api_objects import ApiFile, ApiImage, ApiModel, ApiVersion
+from finetune.dabench_config import BuildConfig
+from finetune.generation import Generation
+from finetune.screen import is_advertised, is_blocked, is_of_minors, names_a_person
+from retrieval.errors import UnknownBaseModel
+from retrieval.families import Family, family_of
+from retrieval.parameters import MAX_CLIP_SKIP
+from retrieval.samplers import Sampler, find_sampler
+
+_MODEL_FILES = {"model", "pruned model"}
+_SHOWN = 60
+_SCREENED = 20_000
+_family = functools.lru_cache(maxsize=1024)(family_of)
+_find_sampler = functools.lru_cache(maxsize=1024)(find_sampler)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the rules go by: the thresholds, and the moment of collection as ISO text."""
+
+    config: BuildConfig
+    as_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sample image with what its metadata says, and the family and type of its version."""
+
+    image: ApiImage
+    made: Generation | None
+    family: Family
+    type: str
+
+    @property
+    def generation(self) -> Generation:
+        """Of an image that has passed `has_no_metadata`."""
+        assert self.made is not None
+        return self.made
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Which rule dropped a record, and what it found there; never a word of a prompt."""
+
+    rule: str
+    found: str
+
+
+Rule = Callable[[T, Limits], str | None]
+
+
+def first_drop(record: T, rules: Sequence[Rule[T]], limits: Limits) -> Dropped | None:
+    """By the first rule that finds something; None if the record stays."""
+    for rule in rules:
+        found = rule(record, limits)
+        if found is not None:
+            return Dropped(rule_name(rule), found)
+    return None
+
+
+def rule_name(rule: Callable[..., str | None]) -> str:
+    """`model_is_nsfw` as it is counted: `model is nsfw`."""
+    return rule.__name__.replace("_", " ")
+
+
+# models
+
+
+def model_concerns_minors(model: ApiModel, limits: Limits) -> str | None:
+    """Flagged so, or its name or a tag says so; never switched off."""
+    if model.minor:
+        return "flagged minor"
+    return "in its name or tags" if any(map(is_of_minors, (model.name, *model.tags))) else None
+
+
+def model_is_a_real_person(model: ApiModel, limits: Limits) -> str | None:
+    """Flagged as depicting a person who lives or lived, or named after one."""
+    if limits.config.real_people:
+        return None
+    return "flagged poi" if model.poi else "in its name" if names_a_person(model.name) else None
+
+
+def model_is_nsfw(model: ApiModel, limits: Limits) -> str | None:
+    """Flagged so, or above the browsing level, or advertised so in its name or tags."""
+    if limits.config.nsfw:
+        return None
+    if model.nsfw:
+        return "flagged nsfw"
+    if model.level is not None and _above(model.level, limits.config.max_model_level):
+        return f"browsing level {model.level}"
+    if is_advertised(model.name) or is_blocked(model.name):
+        return "in its name"
+    return "in its tags" if any(map(is_advertised, model.tags)) else None
+
+
+def model_is_another_type(model: ApiModel, limits: Limits) -> str | None:
+    """Neither LoRA nor checkpoint, or not the one that is wanted."""
+    return None if model.type in limits.config.types else f"type {model.type}"
+
+
+def model_is_withdrawn(model: ApiModel, limits: Limits) -> str | None:
+    """Archived, taken down, or not public."""
+    if model.mode is not None:
+        return f"mode {model.mode}"
+    return None if model.availability in (None, "Public") else f"availability {model.availability}"
+
+
+def model_has_no_versions(model: ApiModel, limits: Limits) -> str | None:
+    """Nothing to load."""
+    return None if model.versions else "no versions"
+
+
+def model_has_few_downloads(model: ApiModel, limits: Limits) -> str | None:
+    """Fewer than the threshold, or unknown."""
+    downloads = model.votes.downloads
+    if downloads is None:
+        return "downloads not given"
+    return f"{downloads:,} downloads" if downloads < limits.config.min_downloads else None
+
+
+def model_has_few_votes(model: ApiModel, limits: Limits) -> str | None:
+    """Fewer thumbs or ratings than the threshold."""
+    count = model.votes.count
+    return f"{count:,} votes" if count < limits.config.min_votes else None
+
+
+def model_is_voted_down(model: ApiModel, limits: Limits) -> str | None:
+    """Less approval than the threshold, where anybody has voted."""
+    approval = model.votes.approval
+    return f"approval {approval:.2f}" if approval is not None and approval < limits.config.min_approval else None
+
+
+MODEL_RULES: tuple[Rule[ApiModel], ...] = (
+    model_concerns_minors,
+    model_is_a_real_person,
+    model_is_nsfw,
+    model_is_another_type,
+    model_is_withdrawn,
+    model_has_no_versions,
+    model_has_few_downloads,
+    model_has_few_votes,
+    model_is_voted_down,
+)
+NO_VERSION_LEFT = "model has no version left"
+
+
+# versions
+
+
+def version_concerns_minors(version: ApiVersion, limits: Limits) -> str | None:
+    """Its name or a trigger word says so; never switched off."""
+    said = any(map(is_of_minors, (version.name, *version.trained_words)))
+    return "in its name or trigger words" if said else None
+
+
+def version_is_nsfw(version: ApiVersion, limits: Limits) -> str | None:
+    """Its sample images are above the browsing level, or its name or trigger words advertise it."""
+    if limits.config.nsfw:
+        return None
+    if version.level is not None and _above(version.level, limits.config.max_version_level):
+        return f"browsing level {version.level}"
+    words = (version.name, *version.trained_words)
+    return "in its name or trigger words" if any(is_advertised(w) or is_blocked(w) for w in words) else None
+
+
+def version_is_of_another_family(version: ApiVersion, limits: Limits) -> str | None:
+    """Its base model is of a family that is not wanted, or of none that is known."""
+    family = family_or_none(version.base_model)
+    if family is None:
+        return f"unknown base model {(version.base_model or 'none')[:_SHOWN]!r}"
+    return None if family.name in limits.config.families else f"family {family.name}"
+
+
+def version_is_no_plain_base(version: ApiVersion, limits: Limits) -> str | None:
+    """An inpainting model or a refiner, which no prompt alone can use."""
+    kind = version.base_model_kind
+    return None if kind in (None, "Standard") else f"kind {kind}"
+
+
+def version_is_unpublished(version: ApiVersion, limits: Limits) -> str | None:
+    """A draft, private, or only to be used on the site."""
+    if version.status not in (None, "Published"):
+        return f"status {version.status}"
+    if version.availability not in (None, "Public", "EarlyAccess"):
+        return f"availability {version.availability}"
+    return None if version.usage in (None, "Download") else f"usage {version.usage}"
+
+
+def version_is_in_early_access(version: ApiVersion, limits: Limits) -> str | None:
+    """Sold, or not free yet, at the moment of collection."""
+    if version.availability == "EarlyAccess":
+        return "availability EarlyAccess"
+    ends = _date(version.early_access_ends)
+    if ends is None and version.early_access_days > 0:
+        start = _date(version.published) or _date(version.created)
+        if start is None:
+            return f"{version.early_access_days} days from an unknown date on"
+        ends = start + timedelta(days=version.early_access_days)
+    now = _date(limits.as_of)
+    if ends is None or (now is not None and ends <= now):
+        return None
+    return f"until {ends:%Y-%m-%d}"
+
+
+def version_has_no_usable_file(version: ApiVersion, limits: Limits) -> str | None:
+    """No weights that can be downloaded, are safetensors, and were scanned clean."""
+    if usable_files(version):
+        return None
+    weights = [file for file in version.files if (file.kind or "").casefold() in _MODEL_FILES]
+    if not weights:
+        return "no file of weights"
+    if not any(file.url for file in weights):
+        return "no download address"
+    if not any(file.is_safetensors for file in weights):
+        return f"format {', '.join(sorted({str(file.format) for file in weights}))}"
+    return f"scans {', '.join(sorted({f'{file.pickle_scan}/{file.virus_scan}' for file in weights}))}"
+
+
+def usable_files(version: ApiVersion) -> list[ApiFile]:
+    """The files of weights that can be downloaded, are safetensors, and were scanned clean."""
+    return [
+        file
+        for file in version.files
+        if (file.kind or "").casefold() in _MODEL_FILES and file.url and file.is_safetensors and file.is_clean
+    ]
+
+
+VERSION_RULES: tuple[Rule[ApiVersion], ...] = (
+    version_concerns_minors,
+    version_is_nsfw,
+    version_is_of_another_family,
+    version_is_no_plain_base,
+    version_is_unpublished,
+    version_is_in_early_access,
+    version_has_no_usable_file,
+)
+
+
+# sample images
+
+
+def image_concerns_minors(sample: Sample, limits: Limits) -> str | None:
+    """Flagged so, or its prompt says so; never switched off."""
+    if sample.image.minor:
+        return "flagged minor"
+    prompt = sample.made.prompt if sample.made else None
+    return "in its prompt" if prompt and is_of_minors(prompt[:_SCREENED]) else None
+
+
+def image_is_of_a_real_person(sample: Sample, limits: Limits) -> str | None:
+    """Flagged so, or its prompt names one."""
+    if limits.config.real_people:
+        return None
+    if sample.image.poi:
+        return "flagged poi"
+    prompt = sample.made.prompt if sample.made else None
+    return "in its prompt" if prompt and names_a_person(prompt[:_SCREENED]) else None
+
+
+def image_is_nsfw(sample: Sample, limits: Limits) -> str | None:
+    """Above the browsing level, or not rated yet."""
+    level = sample.image.level
+    if limits.config.nsfw or level is None:
+        return None
+    if level == 0:
+        return "not rated"
+    return f"browsing level {level}" if _above(level, limits.config.max_image_level) else None
+
+
+def image_has_no_metadata(sample: Sample, limits: Limits) -> str | None:
+    """Nobody says how it was made."""
+    return "no metadata" if sample.made is None else None
+
+
+def image_has_no_prompt(sample: Sample, limits: Limits) -> str | None:
+    """Or nothing in it but LoRA tags."""
+    prompt = sample.generation.prompt
+    return None if prompt and prompt.strip(" ,.;\n\t") else "no prompt"
+
+
+def prompt_is_too_long(sample: Sample, limits: Limits) -> str | None:
+    """Longer than any program reads."""
+    longest = max(len(sample.generation.prompt or ""), len(sample.generation.negative_prompt))
+    return f"{longest:,} characters" if longest > limits.config.max_prompt_chars else None
+
+
+def prompt_is_nsfw(sample: Sample, limits: Limits) -> str | None:
+    """A word of the lists is in it; the negative prompt, which says what shall not be seen, may hold them."""
+    prompt = sample.generation.prompt or ""
+    return None if limits.config.nsfw or not (is_blocked(prompt) or is_advertised(prompt)) else "in its prompt"
+
+
+def image_is_from_an_image(sample: Sample, limits: Limits) -> str | None:
+    """Its start was another image."""
+    wanted = limits.config.images_from_images
+    return "img2img or inpainting" if sample.generation.from_image and not wanted else None
+
+
+def sampler_is_unknown(sample: Sample, limits: Limits) -> str | None:
+    """No program offers it, or none is named."""
+    name = sample.generation.sampler
+    if name is None:
+        return "no sampler"
+    return None if sampler_of(sample.generation) else f"sampler {name[:_SHOWN]!r}"
+
+
+def steps_are_unusable(sample: Sample, limits: Limits) -> str | None:
+    """Missing, none, or more than anybody means."""
+    steps = sample.generation.steps
+    if steps is None or not steps.is_integer():
+        return "no number of steps"
+    return None if 1 <= steps <= limits.config.max_steps else f"{steps:,.0f} steps"
+
+
+def cfg_scale_is_unusable(sample: Sample, limits: Limits) -> str | None:
+    """Missing or outside what programs offer."""
+    scale = sample.generation.cfg_scale
+    if scale is None:
+        return "no cfg scale"
+    inside = limits.config.min_cfg_scale <= scale <= limits.config.max_cfg_scale
+    return None if inside else f"cfg scale {scale:g}"
+
+
+def size_is_unusable(sample: Sample, limits: Limits) -> str | None:
+    """Missing, or one that the family cannot make in one go."""
+    if sample.generation.size is None:
+        return "no size"
+    (width, height), family = sample.generation.size, sample.family
+    sides = all(family.min_side <= side <= family.max_side for side in (width, height))
+    even = width % family.multiple == 0 == height % family.multiple
+    usable = sides and even and width * height <= family.max_pixels
+    return None if usable else f"size {width}x{height}"
+
+
+def clip_skip_is_unusable(sample: Sample, limits: Limits) -> str | None:
+    """More layers than the text encoder has."""
+    skip = sample.generation.clip_skip
+    return None if skip is None or 1 <= skip <= MAX_CLIP_SKIP else f"clip skip {skip}"
+
+
+IMAGE_RULES: tuple[Rule[Sample], ...] = (
+    image_concerns_minors,
+    image_is_of_a_real_person,
+    image_is_nsfw,
+    image_has_no_metadata,
+    image_has_no_prompt,
+    prompt_is_too_long,
+    prompt_is_nsfw,
+    image_is_from_an_image,
+    sampler_is_unknown,
+    steps_are_unusable,
+    cfg_scale_is_unusable,
+    size_is_unusable,
+    clip_skip_is_unusable,
+)
+
+
+def sampler_of(made: Generation) -> Sampler | None:
+    """Civitai's sampler for the name and the schedule that stands apart from it."""
+    if made.sampler is None:
+        return None
+    return _find_sampler(made.sampler[:200], made.schedule[:200] if made.schedule else None)
+
+
+def family_or_none(base_model: str | None) -> Family | None:
+    """The family of a base model; None for one that is not in the table."""
+    try:
+        return _family(base_model) if base_model else None
+    except UnknownBaseModel:
+        return None
+
+
+def _above(level: int, most: int) -> bool:
+    """Whether the highest bit of a level is above that of the allowed one."""
+    return level.bit_length() > most.bit_length()
+
+
+def _date(written: str | None) -> datetime | None:
+    try:
+        date = datetime.fromisoformat(written) if written else None
+    except ValueError:
+        return None
+    return date.replace(tzinfo=UTC) if date is not None and date.tzinfo is None else date
