@@ -114,16 +114,21 @@ def _records(member: bytes, problems: Counter[str]) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def read_record(line: bytes | str) -> tuple[dict[str, Any] | None, str]:
+def read_record(line: bytes) -> tuple[dict[str, Any] | None, str]:
     """A JSON object, or None and why there is none."""
+    value, problem = read_value(line)
+    if isinstance(value, dict):
+        return value, ""
+    return None, problem or "record that is no object"
+
+
+def read_value(text: bytes) -> tuple[Any, str]:
+    """A JSON value, or None and why there is none."""
     try:
-        value = json.loads(line)
+        return json.loads(text), ""
     except (ValueError, RecursionError):
         # ValueError: no JSON, no UTF-8, or a number of more digits than Python reads
         return None, "broken JSON"
-    if not isinstance(value, dict):
-        return None, "record that is no object"
-    return value, ""
 
 
 def read_json(path: Path) -> dict[str, Any]:
