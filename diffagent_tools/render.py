@@ -1,0 +1,478 @@
+"""T2IApi -> images, with diffusers. The only file that imports it.
+
+    renderer = Renderer(ModelsFolder(Path("models")), catalogue=Catalogue.starter(), device="cuda")
+    renderer.render(api, seeds=[1, 2, 3])          # three PIL images
+
+A checkpoint is one safetensors file, as on Civitai, or a folder in diffusers' layout; of the architectures SD
+1.x and SDXL (and what has their layout: SD 2.x as a folder, Pony, Illustrious, NoobAI). Nothing is downloaded:
+the configs that a single file lacks are in diffagent_tools/pipeline_configs.py, or, for a checkpoint of other
+sizes, in a folder `NAME.config` beside it. The noise is drawn on the CPU, so that a seed gives the same picture
+on every device, but for rounding.
+"""
+
+import gc
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from diffagent_tools.model_files import FOLDER_MARK, ModelsFolder
+from diffagent_tools.pipeline_configs import END, clip_tokenizer, pipeline_config
+from diffagent_tools.prompt_encoding import Encoding, TextEncoder, encode_prompts
+from diffagent_tools.wanted import wanted_files
+from retrieval.api import T2IApi
+from retrieval.catalogue import Catalogue
+from retrieval.errors import BrokenModelFile, InvalidApi, InvalidInput, RenderError
+from retrieval.families import family_of
+from retrieval.fill import DEFAULT_LORA_WEIGHT, missing_triggers
+from retrieval.samplers import Sampler, require_sampler
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Device = Literal["auto", "cpu", "cuda", "mps", "xpu"]
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+Offload = Literal["none", "model", "sequential"]
+MULTIPLE = 8
+MAX_SEED = 2**64 - 1
+BLOCKED = "blocked"
+"""In an image's `info`: the folder's safety checker made it black."""
+_PIPELINES = {"StableDiffusionPipeline": "sd1", "StableDiffusionXLPipeline": "sdxl"}
+# transformers takes every weight with this in its name for one of the adapter's: no other has it
+_ADAPTER = "diffagent"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a T2I API means here: the files, the words and the numbers that a picture is made with.
+
+    `notes` say what is not exactly what was asked for, such as a sampler that diffusers does not have.
+    """
+
+    checkpoint: Path
+    lora: Path | None
+    lora_weight: float
+    prompt: str
+    negative_prompt: str
+    sampler: Sampler
+    steps: int
+    cfg_scale: float
+    width: int
+    height: int
+    clip_skip: int | None
+    notes: tuple[str, ...] = ()
+
+
+class Renderer:
+    """Makes pictures; keeps the pipeline of the last checkpoint.
+
+    Args:
+        models: where checkpoints and LoRAs lie.
+        catalogue: knows the hashes and file names of models; without it files are found by name and id.
+        device: auto is the first of cuda, mps and cpu that is there.
+        dtype: auto is float32 on the CPU and float16 elsewhere.
+        batch_size: how many pictures at once.
+        offload: what is not in use lies in the CPU's memory: whole parts ("model", a little slower) or single
+            layers ("sequential", much slower). Needs accelerate and a device other than the CPU.
+        safety_checker: whether a folder's own safety checker is used; a single file has none.
+        progress: is told what is loaded.
+
+    Raises:
+        RenderError: diffusers is not installed, or the device is not there.
+    """
+
+    def __init__(
+        self,
+        models: ModelsFolder,
+        *,
+        catalogue: Catalogue | None = None,
+        device: Device = "auto",
+        dtype: Dtype = "auto",
+        batch_size: int = 1,
+        offload: Offload = "none",
+        safety_checker: bool = True,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise InvalidInput(f"the batch size is {batch_size}, needed is at least 1")
+        _require_diffusers()
+        self.models = models
+        self.catalogue = catalogue
+        self.device = _device(device)
+        self.dtype = _dtype(dtype, self.device)
+        self.batch_size = batch_size
+        self.offload = offload
+        self.safety_checker = safety_checker
+        self._progress = progress or (lambda line: None)
+        self._loaded: tuple[Path, Any, dict[str, Any]] | None = None
+        self._lora: Path | None = None
+        if offload != "none" and self.device == "cpu":
+            raise RenderError("offloading moves parts off a GPU, and the device is the CPU; leave it out")
+
+    def plan(self, api: T2IApi) -> Plan:
+        """What `render` will do; loads nothing.
+
+        Raises:
+            MissingModelFile: a file is not in the models folder; the message says how to get it.
+            InvalidApi: the API may not be written, has no prompt, or a size that is no multiple of 8.
+            UnknownSampler: no program offers the sampling method.
+        """
+        api.to_wire()
+        if not api.prompt.strip():
+            raise InvalidApi(
+                "the API has no prompt; pass one with a 'prompt', such as `diffagent select` writes"
+            )
+        for name in ("width", "height"):
+            if getattr(api, name) % MULTIPLE:
+                raise InvalidApi(
+                    f"the {name} is {getattr(api, name)}, needed is a multiple of {MULTIPLE}; "
+                    "`diffagent check` repairs it"
+                )
+        sampler = require_sampler(api.sampling_method)
+        wanted = wanted_files(api, self.catalogue)
+        skips = family_of(api.base_model).has_clip_skip
+        notes = [note for note in (sampler.name_note, sampler.diffusers_note) if note]
+        if api.clip_skip is not None and api.clip_skip > 1 and not skips:
+            notes.append(f"{api.base_model} knows no clip skip; {api.clip_skip} changes nothing")
+        return Plan(
+            checkpoint=self.models.find(wanted.checkpoint),
+            lora=self.models.find(wanted.lora) if wanted.lora else None,
+            lora_weight=DEFAULT_LORA_WEIGHT if api.lora_weight is None else api.lora_weight,
+            prompt=", ".join((*missing_triggers(api.trigger_words, api.prompt), api.prompt)),
+            negative_prompt=api.negative_prompt,
+            sampler=sampler,
+            steps=api.sampling_steps,
+            cfg_scale=api.cfg_scale,
+            width=api.width,
+            height=api.height,
+            clip_skip=api.clip_skip if skips else None,
+            notes=tuple(notes),
+        )
+
+    def render(self, api: T2IApi, *, seeds: Sequence[int]) -> "list[Image]":
+        """One image a seed.
+
+        Raises:
+            MissingModelFile, InvalidApi, UnknownSampler: as `plan`.
+            BrokenModelFile: a file is no checkpoint or LoRA, or of an architecture that is not known here.
+            RenderError: the LoRA does not fit the checkpoint, memory is short, or the numbers overflowed.
+        """
+        return self.render_plan(self.plan(api), seeds=seeds)
+
+    def render_plan(self, plan: Plan, *, seeds: Sequence[int]) -> "list[Image]":
+        """`render`, for a plan that was made before."""
+        for seed in seeds:
+            if not 0 <= seed <= MAX_SEED:
+                raise InvalidInput(f"the seed is {seed}, needed is 0 to {MAX_SEED}")
+        import torch
+
+        with _quiet():
+            try:
+                pipeline, noise = self._pipeline(plan.checkpoint)
+                self._use_lora(pipeline, plan)
+                pipeline.scheduler = _scheduler(plan.sampler, noise)
+                encoding = self._encode(pipeline, plan)
+                images: list[Image] = []
+                for start in range(0, len(seeds), self.batch_size):
+                    batch = seeds[start : start + self.batch_size]
+                    images += self._run(pipeline, plan, encoding, batch)
+            except torch.OutOfMemoryError as error:
+                raise RenderError(
+                    f"the memory of {self.device} is not enough for {plan.checkpoint.name} at {plan.width}x"
+                    f"{plan.height}, {min(self.batch_size, len(seeds))} at once; lower the batch size, or "
+                    "offload ('model', or 'sequential' for the least memory)"
+                ) from error
+        return images
+
+    def close(self) -> None:
+        """Gives the memory of the pipeline back."""
+        self._loaded, self._lora = None, None
+        gc.collect()
+        if self.device == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def _pipeline(self, path: Path) -> tuple[Any, dict[str, Any]]:
+        """The pipeline of a checkpoint, and the config of its own scheduler."""
+        if self._loaded is None or self._loaded[0] != path:
+            self.close()
+            self._progress(f"loading {path.name} on {self.device}")
+            pipeline, noise = _load(path, self.dtype, safety_checker=self.safety_checker)
+            pipeline.set_progress_bar_config(disable=True)
+            if self.offload == "model":
+                pipeline.enable_model_cpu_offload(device=self.device)
+            elif self.offload == "sequential":
+                pipeline.enable_sequential_cpu_offload(device=self.device)
+            else:
+                pipeline.to(self.device)
+            if self.device != "cpu":
+                pipeline.vae.enable_slicing()
+            self._loaded = path, pipeline, noise
+        return self._loaded[1], self._loaded[2]
+
+    def _use_lora(self, pipeline: Any, plan: Plan) -> None:
+        if self._lora is not None and self._lora != plan.lora:
+            pipeline.unload_lora_weights()
+            self._lora = None
+        if plan.lora is None:
+            return
+        if self._lora is None:
+            try:
+                _load_lora(pipeline, plan.lora, plan.checkpoint)
+            except RenderError:
+                # parts of it may be in the pipeline
+                self.close()
+                raise
+            self._lora = plan.lora
+        pipeline.set_adapters([_ADAPTER], [plan.lora_weight])
+
+    def _encode(self, pipeline: Any, plan: Plan) -> Encoding:
+        encoders = [TextEncoder(pipeline.text_encoder, pipeline.tokenizer)]
+        two = _PIPELINES[type(pipeline).__name__] == "sdxl"
+        if two:
+            encoders.append(TextEncoder(pipeline.text_encoder_2, pipeline.tokenizer_2, projected=True))
+        return encode_prompts(
+            encoders,
+            plan.prompt,
+            plan.negative_prompt,
+            clip_skip=plan.clip_skip,
+            device=pipeline._execution_device,
+            zero_empty_negative=two and bool(pipeline.config.force_zeros_for_empty_prompt),
+        )
+
+    def _run(self, pipeline: Any, plan: Plan, encoding: Encoding, seeds: Sequence[int]) -> "list[Image]":
+        import numpy as np
+        import torch
+        from PIL import Image
+
+        more: dict[str, Any] = {}
+        if encoding.pooled is not None:
+            more = {
+                "pooled_prompt_embeds": encoding.pooled,
+                "negative_pooled_prompt_embeds": encoding.negative_pooled,
+            }
+        output = pipeline(
+            prompt_embeds=encoding.prompt,
+            negative_prompt_embeds=encoding.negative,
+            num_images_per_prompt=len(seeds),
+            num_inference_steps=plan.steps,
+            guidance_scale=plan.cfg_scale,
+            width=plan.width,
+            height=plan.height,
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            output_type="np",
+            **more,
+        )
+        if np.isnan(output.images).any():
+            raise RenderError(
+                f"{plan.checkpoint.name} gave no numbers but NaN in {self.dtype} with {plan.sampler.name}, "
+                f"{plan.steps} steps, cfg scale {plan.cfg_scale:g}; use float32, bfloat16, or milder settings"
+            )
+        images = [Image.fromarray((each * 255).round().astype("uint8")) for each in output.images]
+        blocked = getattr(output, "nsfw_content_detected", None) or [False] * len(images)
+        for image, is_blocked in zip(images, blocked, strict=True):
+            if is_blocked:
+                image.info[BLOCKED] = "by the safety checker of the checkpoint's folder"
+        return images
+
+
+def architecture_of(path: Path) -> str:
+    """`sd1` or `sdxl`, by the names of the weights in a single file.
+
+    Raises:
+        BrokenModelFile: it is no checkpoint, or of another architecture.
+    """
+    keys, _ = _header(path)
+    if "conditioner.embedders.1.model.positional_embedding" in keys:
+        return "sdxl"
+    if "cond_stage_model.transformer.text_model.embeddings.position_embedding.weight" in keys:
+        return "sd1"
+    if "cond_stage_model.model.positional_embedding" in keys:
+        raise BrokenModelFile(
+            f"{path.name} is of Stable Diffusion 2, which is rendered from a folder in diffusers' layout only"
+        )
+    parts = sorted({key.split(".")[0] for key in keys})[:4]
+    raise BrokenModelFile(
+        f"{path.name} is no checkpoint of SD 1.x or SDXL with its text encoder (its weights begin with "
+        f"{', '.join(parts) or 'nothing'}); name one that is, or a folder in diffusers' layout"
+    )
+
+
+def _header(path: Path) -> tuple[set[str], dict[str, str]]:
+    """Names of the weights and the metadata of a safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return set(file.keys()), file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise BrokenModelFile(
+            f"{path} cannot be read as safetensors ({error}); it may not have come whole: delete it and fetch "
+            "it again"
+        ) from error
+
+
+def _load(path: Path, dtype: str, *, safety_checker: bool) -> tuple[Any, dict[str, Any]]:
+    import torch
+
+    torch_dtype = getattr(torch, dtype)
+    try:
+        if path.is_dir():
+            pipeline = _load_folder(path, torch_dtype, safety_checker=safety_checker)
+            noise = dict(pipeline.scheduler.config)
+        else:
+            pipeline = _load_file(path, torch_dtype)
+            noise = _predicts(path, dict(pipeline.scheduler.config))
+    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
+        # diffusers has no error of its own for a file whose weights are not those of the config
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        told = str(error).strip().splitlines() or [type(error).__name__]
+        raise BrokenModelFile(f"{path} cannot be loaded as a pipeline ({told[0][:300]})") from error
+    return pipeline, noise
+
+
+def _load_folder(path: Path, dtype: Any, *, safety_checker: bool) -> Any:
+    import diffusers
+
+    name = json.loads((path / FOLDER_MARK).read_bytes()).get("_class_name")
+    if name not in _PIPELINES:
+        raise BrokenModelFile(
+            f"{path} is a {name}, and rendered are {' and '.join(_PIPELINES)}; name a checkpoint of those"
+        )
+    without: dict[str, Any] = {}
+    if not safety_checker and name == "StableDiffusionPipeline":
+        without = {"safety_checker": None, "requires_safety_checker": False}
+    pipeline_class = getattr(diffusers, name)
+    return pipeline_class.from_pretrained(
+        str(path), dtype=dtype, local_files_only=True, use_safetensors=True, **without
+    )
+
+
+def _load_file(path: Path, dtype: Any) -> Any:
+    import diffusers
+
+    architecture = architecture_of(path)
+    own = path.with_suffix(".config")
+    tokenizers: dict[str, Any] = {}
+    if not own.is_dir():
+        tokenizers["tokenizer"] = clip_tokenizer(END)
+        if architecture == "sdxl":
+            tokenizers["tokenizer_2"] = clip_tokenizer("!")
+    name = next(name for name, known in _PIPELINES.items() if known == architecture)
+    with nullcontext(own) if own.is_dir() else pipeline_config(architecture) as config:
+        return getattr(diffusers, name).from_single_file(
+            str(path), config=str(config), local_files_only=True, dtype=dtype, **tokenizers
+        )
+
+
+def _predicts(path: Path, noise: dict[str, Any]) -> dict[str, Any]:
+    """The scheduler's config with what the file says: velocity instead of noise, a last step of pure noise."""
+    keys, metadata = _header(path)
+    if "v_pred" in keys or metadata.get("modelspec.prediction_type") == "v":
+        noise["prediction_type"] = "v_prediction"
+    if "ztsnr" in keys:
+        noise["rescale_betas_zero_snr"] = True
+    return noise
+
+
+def _scheduler(sampler: Sampler, noise: dict[str, Any]) -> Any:
+    import diffusers
+
+    scheduler_class = getattr(diffusers, sampler.diffusers_class)
+    return scheduler_class.from_config(noise, **sampler.diffusers_args)
+
+
+def _load_lora(pipeline: Any, path: Path, checkpoint: Path) -> None:
+    width, needed = _cross_width(path), pipeline.unet.config.cross_attention_dim
+    if width not in (None, needed):
+        raise RenderError(
+            f"{path.name} is made for another base model: it expects {width} numbers for a word of the prompt, "
+            f"and {checkpoint.name} gives {needed} (SD 1.x has 768, SD 2.x 1024, SDXL 2048); name a base "
+            "checkpoint of its family"
+        )
+    try:
+        pipeline.load_lora_weights(
+            str(path.parent), weight_name=path.name, adapter_name=_ADAPTER, local_files_only=True
+        )
+    except (ValueError, RuntimeError, KeyError, IndexError, AttributeError, TypeError) as error:
+        told = " ".join(str(error).split())[:300] or type(error).__name__
+        raise RenderError(
+            f"{path.name} cannot be used on {checkpoint.name} ({told}); it may be made for another base model, "
+            "or be of a form that diffusers does not read, such as LoHa"
+        ) from error
+    if not pipeline.get_list_adapters():
+        raise RenderError(
+            f"{path.name} holds no weights for {checkpoint.name}: it is no LoRA, or for another base model"
+        )
+
+
+def _cross_width(path: Path) -> int | None:
+    """How wide the prompt's embeddings are that a LoRA was made for; None if it does not say."""
+    from safetensors import safe_open
+
+    keys, _ = _header(path)
+    with safe_open(path, "pt") as file:
+        for key in keys:
+            if "attn2" in key and "to_k" in key and key.endswith(("lora_down.weight", "lora_A.weight")):
+                return int(file.get_slice(key).get_shape()[-1])
+    return None
+
+
+def _require_diffusers() -> None:
+    try:
+        import diffusers  # noqa: F401
+    except ImportError as error:
+        raise RenderError(
+            f"diffusers cannot be imported ({error}); install it with `pip install 'diffagent-tools[images]'`"
+        ) from error
+
+
+def _device(device: Device) -> str:
+    import torch
+
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "xpu": torch.xpu.is_available(),
+        "cpu": True,
+    }
+    if device == "auto":
+        return next(name for name, is_there in there.items() if is_there)
+    if not there.get(device, False):
+        known = ", ".join(name for name, is_there in there.items() if is_there)
+        raise RenderError(f"the device {device!r} is not there; this machine has {known}")
+    return device
+
+
+def _dtype(dtype: Dtype, device: str) -> str:
+    if dtype == "auto":
+        return "float32" if device == "cpu" else "float16"
+    if dtype == "float16" and device == "cpu":
+        raise RenderError("float16 is too slow and too coarse on the CPU; use float32 or bfloat16")
+    return dtype
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Neither diffusers' nor transformers' bars and warnings; errors are raised, notes are ours."""
+    import diffusers
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging = diffusers.utils.logging
+    both = (diffusers_logging, transformers_logging)
+    levels = [module.get_verbosity() for module in both]
+    bars = [module.is_progress_bar_enabled() for module in both]
+    for module in both:
+        module.set_verbosity_error()
+        module.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for module, level, bar in zip(both, levels, bars, strict=True):
+            module.set_verbosity(level)
+            if bar:
+                module.enable_progress_bar()
