@@ -56,12 +56,13 @@ def shrunk_ratings(records: Sequence[ModelRecord]) -> list[float]:
         return [1.0] * len(counts)
     mean = statistics.fmean(rating for _, rating in rated)
     weight = statistics.median(count for count, _ in rated)
+    # a rating of 0 by nobody is no rating: such a record has the mean alone
     return [
-        (weight * mean + count * rating) / (weight + count) / HIGHEST_RATING if count > 0
-        # a rating of 0 by nobody is no rating
+        (weight * mean + count * rating) / (weight + count) / HIGHEST_RATING
+        if count > 0
         else mean / HIGHEST_RATING
         for count, rating in counts
-    ]  # fmt: skip
+    ]
 
 
 class CatalogueReward:
