@@ -1,4 +1,4 @@
-"""The sizes of Stable Diffusion 1.x and SDXL and CLIP's tokenizer, which a single checkpoint file does not hold.
+"""The sizes of SD 1.x and SDXL, and CLIP's tokenizer: what a checkpoint of a single file does not hold.
 
     with pipeline_config("sdxl") as folder:
         StableDiffusionXLPipeline.from_single_file(file, config=folder, tokenizer=..., local_files_only=True)

@@ -26,7 +26,7 @@ _NO_MEAN = 1e-3
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """A CLIP text encoder with its tokenizer; `projected` is the second one of SDXL, which gives the pooled."""
+    """A CLIP text encoder with its tokenizer; `projected` is SDXL's second one, which gives the pooled."""
 
     model: Any
     tokenizer: "PreTrainedTokenizerBase"

@@ -3,8 +3,8 @@
     >>> parse_weights("a (corgi:1.3), [dull] BREAK night")
     (Part('a '), Part('corgi', 1.3), Part(', '), Part('dull', 0.909...), Part(' '), None, Part(' night'))
 
-`(x)` weighs 1.1, `(x:1.3)` what it says, `[x]` 1/1.1; they nest and multiply; `\\(` is a bracket. `BREAK` (None
-above) begins a new chunk. Prompts on Civitai are written in this language, not in that of compel.
+`(x)` weighs 1.1, `(x:1.3)` what it says, `[x]` 1/1.1; they nest and multiply; `\\(` is a bracket. `BREAK`
+(None above) begins a new chunk. Prompts on Civitai are written in this language, not in that of compel.
 """
 
 import math

@@ -3,31 +3,29 @@
     renderer = Renderer(ModelsFolder(Path("models")), catalogue=Catalogue.starter(), device="cuda")
     renderer.render(api, seeds=[1, 2, 3])          # three PIL images
 
-A checkpoint is one safetensors file, as on Civitai, or a folder in diffusers' layout; of the architectures SD
-1.x and SDXL (and what has their layout: SD 2.x as a folder, Pony, Illustrious, NoobAI). Nothing is downloaded:
-the configs that a single file lacks are in diffagent_tools/pipeline_configs.py, or, for a checkpoint of other
-sizes, in a folder `NAME.config` beside it. The noise is drawn on the CPU, so that a seed gives the same picture
-on every device, but for rounding.
+A checkpoint is one safetensors file, as on Civitai, or a folder in diffusers' layout; SD 1.x or SDXL, and
+what has their layout (Pony, Illustrious, NoobAI; SD 2.x as a folder). Nothing is downloaded: the configs that
+a single file lacks are in diffagent_tools/pipeline_configs.py or, for a checkpoint of other sizes, in a
+folder `NAME.config` beside it. The noise is drawn on the CPU, so that a seed gives the same picture on every device,
+but for rounding.
 """
 
 import gc
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from diffagent_tools.model_files import FOLDER_MARK, ModelsFolder
 from diffagent_tools.pipeline_configs import END, clip_tokenizer, pipeline_config
 from diffagent_tools.prompt_encoding import Encoding, TextEncoder, encode_prompts
-from diffagent_tools.wanted import wanted_files
+from diffagent_tools.render_plan import Plan, make_plan
+from diffagent_tools.weights_file import architecture_of, cross_width, with_prediction
 from retrieval.api import T2IApi
 from retrieval.catalogue import Catalogue
-from retrieval.errors import BrokenModelFile, InvalidApi, InvalidInput, RenderError
-from retrieval.families import family_of
-from retrieval.fill import DEFAULT_LORA_WEIGHT, missing_triggers
-from retrieval.samplers import Sampler, require_sampler
+from retrieval.errors import BrokenModelFile, InvalidInput, RenderError
+from retrieval.samplers import Sampler
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,34 +33,12 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda", "mps", "xpu"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Offload = Literal["none", "model", "sequential"]
-MULTIPLE = 8
 MAX_SEED = 2**64 - 1
 BLOCKED = "blocked"
 """In an image's `info`: the folder's safety checker made it black."""
 _PIPELINES = {"StableDiffusionPipeline": "sd1", "StableDiffusionXLPipeline": "sdxl"}
 # transformers takes every weight with this in its name for one of the adapter's: no other has it
 _ADAPTER = "diffagent"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a T2I API means here: the files, the words and the numbers that a picture is made with.
-
-    `notes` say what is not exactly what was asked for, such as a sampler that diffusers does not have.
-    """
-
-    checkpoint: Path
-    lora: Path | None
-    lora_weight: float
-    prompt: str
-    negative_prompt: str
-    sampler: Sampler
-    steps: int
-    cfg_scale: float
-    width: int
-    height: int
-    clip_skip: int | None
-    notes: tuple[str, ...] = ()
 
 
 class Renderer:
@@ -119,37 +95,7 @@ class Renderer:
             InvalidApi: the API may not be written, has no prompt, or a size that is no multiple of 8.
             UnknownSampler: no program offers the sampling method.
         """
-        api.to_wire()
-        if not api.prompt.strip():
-            raise InvalidApi(
-                "the API has no prompt; pass one with a 'prompt', such as `diffagent select` writes"
-            )
-        for name in ("width", "height"):
-            if getattr(api, name) % MULTIPLE:
-                raise InvalidApi(
-                    f"the {name} is {getattr(api, name)}, needed is a multiple of {MULTIPLE}; "
-                    "`diffagent check` repairs it"
-                )
-        sampler = require_sampler(api.sampling_method)
-        wanted = wanted_files(api, self.catalogue)
-        skips = family_of(api.base_model).has_clip_skip
-        notes = [note for note in (sampler.name_note, sampler.diffusers_note) if note]
-        if api.clip_skip is not None and api.clip_skip > 1 and not skips:
-            notes.append(f"{api.base_model} knows no clip skip; {api.clip_skip} changes nothing")
-        return Plan(
-            checkpoint=self.models.find(wanted.checkpoint),
-            lora=self.models.find(wanted.lora) if wanted.lora else None,
-            lora_weight=DEFAULT_LORA_WEIGHT if api.lora_weight is None else api.lora_weight,
-            prompt=", ".join((*missing_triggers(api.trigger_words, api.prompt), api.prompt)),
-            negative_prompt=api.negative_prompt,
-            sampler=sampler,
-            steps=api.sampling_steps,
-            cfg_scale=api.cfg_scale,
-            width=api.width,
-            height=api.height,
-            clip_skip=api.clip_skip if skips else None,
-            notes=tuple(notes),
-        )
+        return make_plan(api, self.models, self.catalogue)
 
     def render(self, api: T2IApi, *, seeds: Sequence[int]) -> "list[Image]":
         """One image a seed.
@@ -279,42 +225,6 @@ class Renderer:
         return images
 
 
-def architecture_of(path: Path) -> str:
-    """`sd1` or `sdxl`, by the names of the weights in a single file.
-
-    Raises:
-        BrokenModelFile: it is no checkpoint, or of another architecture.
-    """
-    keys, _ = _header(path)
-    if "conditioner.embedders.1.model.positional_embedding" in keys:
-        return "sdxl"
-    if "cond_stage_model.transformer.text_model.embeddings.position_embedding.weight" in keys:
-        return "sd1"
-    if "cond_stage_model.model.positional_embedding" in keys:
-        raise BrokenModelFile(
-            f"{path.name} is of Stable Diffusion 2, which is rendered from a folder in diffusers' layout only"
-        )
-    parts = sorted({key.split(".")[0] for key in keys})[:4]
-    raise BrokenModelFile(
-        f"{path.name} is no checkpoint of SD 1.x or SDXL with its text encoder (its weights begin with "
-        f"{', '.join(parts) or 'nothing'}); name one that is, or a folder in diffusers' layout"
-    )
-
-
-def _header(path: Path) -> tuple[set[str], dict[str, str]]:
-    """Names of the weights and the metadata of a safetensors file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            return set(file.keys()), file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise BrokenModelFile(
-            f"{path} cannot be read as safetensors ({error}); it may not have come whole: delete it and fetch "
-            "it again"
-        ) from error
-
-
 def _load(path: Path, dtype: str, *, safety_checker: bool) -> tuple[Any, dict[str, Any]]:
     import torch
 
@@ -325,7 +235,7 @@ def _load(path: Path, dtype: str, *, safety_checker: bool) -> tuple[Any, dict[st
             noise = dict(pipeline.scheduler.config)
         else:
             pipeline = _load_file(path, torch_dtype)
-            noise = _predicts(path, dict(pipeline.scheduler.config))
+            noise = with_prediction(path, dict(pipeline.scheduler.config))
     except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
         # diffusers has no error of its own for a file whose weights are not those of the config
         if isinstance(error, torch.OutOfMemoryError):
@@ -369,16 +279,6 @@ def _load_file(path: Path, dtype: Any) -> Any:
         )
 
 
-def _predicts(path: Path, noise: dict[str, Any]) -> dict[str, Any]:
-    """The scheduler's config with what the file says: velocity instead of noise, a last step of pure noise."""
-    keys, metadata = _header(path)
-    if "v_pred" in keys or metadata.get("modelspec.prediction_type") == "v":
-        noise["prediction_type"] = "v_prediction"
-    if "ztsnr" in keys:
-        noise["rescale_betas_zero_snr"] = True
-    return noise
-
-
 def _scheduler(sampler: Sampler, noise: dict[str, Any]) -> Any:
     import diffusers
 
@@ -387,12 +287,12 @@ def _scheduler(sampler: Sampler, noise: dict[str, Any]) -> Any:
 
 
 def _load_lora(pipeline: Any, path: Path, checkpoint: Path) -> None:
-    width, needed = _cross_width(path), pipeline.unet.config.cross_attention_dim
+    width, needed = cross_width(path), pipeline.unet.config.cross_attention_dim
     if width not in (None, needed):
         raise RenderError(
-            f"{path.name} is made for another base model: it expects {width} numbers for a word of the prompt, "
-            f"and {checkpoint.name} gives {needed} (SD 1.x has 768, SD 2.x 1024, SDXL 2048); name a base "
-            "checkpoint of its family"
+            f"{path.name} is made for another base model: it expects {width} numbers for a word of the "
+            f"prompt and {checkpoint.name} gives {needed} (SD 1.x has 768, SD 2.x 1024, SDXL 2048); name a "
+            "base checkpoint of its family"
         )
     try:
         pipeline.load_lora_weights(
@@ -401,25 +301,13 @@ def _load_lora(pipeline: Any, path: Path, checkpoint: Path) -> None:
     except (ValueError, RuntimeError, KeyError, IndexError, AttributeError, TypeError) as error:
         told = " ".join(str(error).split())[:300] or type(error).__name__
         raise RenderError(
-            f"{path.name} cannot be used on {checkpoint.name} ({told}); it may be made for another base model, "
-            "or be of a form that diffusers does not read, such as LoHa"
+            f"{path.name} cannot be used on {checkpoint.name} ({told}); it may be made for another base "
+            "model or be of a form that diffusers does not read, such as LoHa"
         ) from error
     if not pipeline.get_list_adapters():
         raise RenderError(
             f"{path.name} holds no weights for {checkpoint.name}: it is no LoRA, or for another base model"
         )
-
-
-def _cross_width(path: Path) -> int | None:
-    """How wide the prompt's embeddings are that a LoRA was made for; None if it does not say."""
-    from safetensors import safe_open
-
-    keys, _ = _header(path)
-    with safe_open(path, "pt") as file:
-        for key in keys:
-            if "attn2" in key and "to_k" in key and key.endswith(("lora_down.weight", "lora_A.weight")):
-                return int(file.get_slice(key).get_shape()[-1])
-    return None
 
 
 def _require_diffusers() -> None:

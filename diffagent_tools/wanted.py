@@ -98,7 +98,7 @@ def wanted_files(api: T2IApi, catalogue: Catalogue | None = None) -> WantedFiles
 
 
 def wanted_of_record(record: ModelRecord, version_id: int | None = None) -> WantedFile:
-    """The file of a model of the catalogue; of its default version, with the others beside, if none is named."""
+    """The file of a model of the catalogue: of the version named, else the default one, others beside it."""
     if version_id is not None:
         version = record.version(version_id)
         return _of_version(record, version) if version else _bare(record, version_id)
