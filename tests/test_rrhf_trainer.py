@@ -390,8 +390,8 @@ def test_a_run_that_was_killed_goes_on_with_the_same_losses(world: Path) -> None
 
 def test_sigterm_saves_and_stops_and_a_fresh_lora_goes_on_the_same(world: Path) -> None:
     fresh = [
-        *("--use_peft", "true", "--lora_r", "4", "--lora_dropout", "0.1", "--lora_target_modules", "q_proj"),
-        *("--max_steps", "6", "--save_steps", "50"),
+        *("--use_peft", "true", "--lora_r", "4", "--lora_alpha", "8", "--lora_dropout", "0.1"),
+        *("--lora_target_modules", "q_proj", "v_proj", "--save_steps", "50"),
     ]
 
     def parsed(output: str, *more: str) -> Any:
