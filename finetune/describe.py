@@ -11,7 +11,7 @@ them together. Nothing is quoted: single words and two-word terms are all that c
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from finetune.lexicon import ADJECTIVES, MEDIA, NOUNS_IN_ING, QUALITY, STYLES, SUBJECTS
@@ -65,10 +65,12 @@ class RecordFacts:
     description_terms: Mapping[str, float] = field(default_factory=dict)
 
 
-def describe(facts: RecordFacts, stats: TermStats, *, forbidden: Collection[tuple[str, ...]] = ()) -> str:
-    """One to three sentences of at most 60 words.
+def describe(facts: RecordFacts, stats: TermStats, *, forbidden: Container[tuple[str, ...]] = ()) -> str:
+    """One to three sentences of at most 60 words. Of a whole catalogue: `describe_all` in descriptions.py.
 
     Args:
+        facts: of one model.
+        stats: of all models' `terms`.
         forbidden: runs of three lower-case words that the description must not hold.
     """
     slots = _Slots.of(facts, stats)

@@ -17,15 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from finetune.describe import RecordFacts, describe, runs
-from finetune.profiles import (
-    TermStats,
-    description_profiles,
-    keywords,
-    most_telling,
-    profiles_of,
-    prompt_profiles,
-)
+from finetune.complete import complete
+from finetune.describe import RecordFacts, describe
+from finetune.profiles import TermStats
 from finetune.screen import is_advertised, is_blocked
 from finetune.starter_card import card_text
 from retrieval.api import CheckpointRef, make_air
@@ -39,7 +33,6 @@ from retrieval.records import DOCUMENT_SCHEMA, CommercialUse
 from retrieval.samplers import find_sampler
 
 FAMILY = "SD 1.5"
-_DESCRIPTION_KEPT = 80
 _TRIGGERS_KEPT = 20
 _TAGS_KEPT = 16
 # of July 2023: one word, each allowing what stands behind it
@@ -114,52 +107,26 @@ def build_records(models: Sequence[Row], pairs: Sequence[Row], texts: Iterable[s
     known = {model["model_id"]: model for model in models}
     prompts = {model_id: [row["prompt"] for row in samples[model_id]] for model_id in known}
     negative_prompts = {model_id: [row["negative_prompt"] for row in samples[model_id]] for model_id in known}
-    terms, negative_terms = profiles_of(prompts, negative_prompts)
-    profiles = prompt_profiles(prompts)
-    described = description_profiles({model["model_id"]: model["description"] for model in models})
-    stats = TermStats.of(profiles)
-    term_stats, description_stats = TermStats.of(terms), TermStats.of(described)
-    quotable = [*(row["prompt"] for row in pairs), *texts]
-    forbidden = frozenset(run for text in quotable for run in runs(text))
-    records = []
-    for model_id, model in known.items():
-        triggers = () if model_id in _BASE_MODELS else clean_words(model["trigger_words"], _TRIGGERS_KEPT)
-        facts = RecordFacts(
-            model_id=model_id,
-            model=model["model"],
-            type=model["type"],
-            base_model=FAMILY,
-            tags=clean_words(model["tags"], _TAGS_KEPT),
-            trigger_words=triggers,
-            terms=profiles[model_id],
-            description_terms=described[model_id],
-        )
-        record = _record(model, facts, samples[model_id], known)
-        records.append(
-            record.model_copy(
-                update={
-                    "description": describe(facts, stats, forbidden=forbidden),
-                    "terms": terms[model_id],
-                    "negative_terms": negative_terms[model_id],
-                    "keywords": keywords(terms[model_id], term_stats),
-                    "description_terms": most_telling(
-                        described[model_id], description_stats, _DESCRIPTION_KEPT
-                    ),
-                }
-            )
-        )
+    records = complete(
+        [_record(model, samples[model_id], known) for model_id, model in known.items()],
+        prompts,
+        negative_prompts,
+        texts={model_id: model["description"] for model_id, model in known.items()},
+        quotable=[*(row["prompt"] for row in pairs), *texts],
+    )
     return sorted(records, key=lambda record: (-(record.stats.downloads or 0), record.model_id))
 
 
-def _record(model: Row, facts: RecordFacts, rows: Sequence[Row], known: Mapping[int, Row]) -> ModelRecord:
+def _record(model: Row, rows: Sequence[Row], known: Mapping[int, Row]) -> ModelRecord:
     counts = model["stats"]
+    is_base = model["model_id"] in _BASE_MODELS
     return ModelRecord(
-        model_id=facts.model_id,
-        model=facts.model,
+        model_id=model["model_id"],
+        model=model["model"],
         type=model["type"],
         base_model=FAMILY,
-        trigger_words=facts.trigger_words,
-        tags=facts.tags,
+        trigger_words=() if is_base else clean_words(model["trigger_words"], _TRIGGERS_KEPT),
+        tags=clean_words(model["tags"], _TAGS_KEPT),
         versions=_versions(model),
         available=model["available"],
         status=None if model["available"] else "not published on 2023-07-04",
@@ -176,7 +143,7 @@ def _record(model: Row, facts: RecordFacts, rows: Sequence[Row], known: Mapping[
         ),
         settings=settings_of(rows, known) if rows else None,
         samples=len(rows),
-        aliases=_BASE_MODELS.get(facts.model_id, ()),
+        aliases=_BASE_MODELS.get(model["model_id"], ()),
         source=f"{model['source']} (2023-07-04)",
     )
 
