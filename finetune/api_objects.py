@@ -6,9 +6,9 @@
         image.meta
 
 What has changed since 2023: `rating` and `favoriteCount` became thumbs; NSFW is a flag, a word or a level in
-bits; `allowCommercialUse` is a word, a list, or a set in braces; early access is a number of days or a date. What
-is missing or of the wrong type is None, never a guess. These records say what was found; what is dropped for it
-is the matter of finetune/dabench_filters.py.
+bits; `allowCommercialUse` is a word, a list, or a set in braces; early access is a number of days or a date.
+What is missing or of the wrong type is None, never a guess. These records say what was found; what is
+dropped for it is the matter of finetune/dabench_filters.py.
 """
 
 import re
@@ -337,7 +337,9 @@ def _version_level(raw: Json) -> int | None:
 
 def _file(raw: Json) -> ApiFile:
     metadata, hashes = raw.get("metadata"), raw.get("hashes")
-    read = {key.upper(): hash_text(value) for key, value in hashes.items()} if isinstance(hashes, dict) else {}
+    read = (
+        {key.upper(): hash_text(value) for key, value in hashes.items()} if isinstance(hashes, dict) else {}
+    )
     return ApiFile(
         name=text(raw.get("name")) or "",
         kind=text(raw.get("type")),

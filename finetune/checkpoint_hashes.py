@@ -3,10 +3,10 @@
     table = CheckpointHashes(checkpoints)
     table.resolve(("6CE0161689",), "v1-5-pruned-emaonly")      # a KnownCheckpoint, or why there is none
 
-An image of a LoRA says only the hash of the checkpoint under it (paper section 3.1), mostly a short one. AutoV2
-is the first ten digits of the SHA256; AutoV1 is taken over a small part of a file, so that many files share one.
-A hash that fits several files is decided by the name that the image gives, and if that does not decide, not at
-all. One file that two pages offer is one file.
+An image of a LoRA says only the hash of the checkpoint under it (paper section 3.1), mostly a short one.
+AutoV2 is the first ten digits of the SHA256; AutoV1 is taken over a small part of a file, so that many files
+share one. A hash that fits several files is decided by the name that the image gives, and if that does not
+decide, not at all. One file that two pages offer is one file.
 """
 
 import bisect
@@ -65,7 +65,9 @@ class CheckpointHashes:
         for place, known in enumerate(self._files):
             for value in known.hashes:
                 self._exact.setdefault(value, []).append(place)
-        self._sha256 = sorted((sha, place) for place, known in enumerate(self._files) if (sha := known.sha256))
+        self._sha256 = sorted(
+            (sha, place) for place, known in enumerate(self._files) if (sha := known.sha256)
+        )
 
     def __len__(self) -> int:
         """Files."""

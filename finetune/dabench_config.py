@@ -72,7 +72,9 @@ def read_config(path: Path | None = None, **changes: Any) -> BuildConfig:
             "shares of train, align and val above 0"
         )
     if set(config.types) - {"LORA", "Checkpoint"} or not config.types:
-        raise InvalidInput(f"types are {', '.join(config.types) or 'none'}; needed are LORA, Checkpoint or both")
+        raise InvalidInput(
+            f"types are {', '.join(config.types) or 'none'}; needed are LORA, Checkpoint or both"
+        )
     return replace(config, families=families)
 
 
@@ -82,7 +84,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"cannot read the configuration {path} ({error}); needed is a YAML file") from error
+        raise InvalidInput(
+            f"cannot read the configuration {path} ({error}); needed is a YAML file"
+        ) from error
     if found is None:
         return {}
     if not isinstance(found, dict):

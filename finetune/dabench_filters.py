@@ -3,9 +3,9 @@
     drop = first_drop(model, MODEL_RULES, limits)
     drop.rule, drop.found        # ('is nsfw', 'flagged nsfw')
 
-A rule is a small function, and its name is how drops are counted. They are asked in order, safety first, so that
-what is withheld for what it shows is counted as that and not as unpopular. What concerns minors is asked first
-and has no switch.
+A rule is a small function, and its name is how drops are counted. They are asked in order, safety first, so
+that what is withheld for what it shows is counted as that and not as unpopular. What concerns minors is
+asked first and has no switch.
 """
 
 import functools
@@ -144,7 +144,9 @@ def model_has_few_votes(model: ApiModel, limits: Limits) -> str | None:
 def model_is_voted_down(model: ApiModel, limits: Limits) -> str | None:
     """Less approval than the threshold, where anybody has voted."""
     approval = model.votes.approval
-    return f"approval {approval:.2f}" if approval is not None and approval < limits.config.min_approval else None
+    return (
+        f"approval {approval:.2f}" if approval is not None and approval < limits.config.min_approval else None
+    )
 
 
 MODEL_RULES: tuple[Rule[ApiModel], ...] = (
@@ -304,7 +306,9 @@ def prompt_is_too_long(sample: Sample, limits: Limits) -> str | None:
 def prompt_is_nsfw(sample: Sample, limits: Limits) -> str | None:
     """A word of the lists is in it; the negative prompt, which says what shall not be seen, may hold them."""
     prompt = sample.generation.prompt or ""
-    return None if limits.config.nsfw or not (is_blocked(prompt) or is_advertised(prompt)) else "in its prompt"
+    return (
+        None if limits.config.nsfw or not (is_blocked(prompt) or is_advertised(prompt)) else "in its prompt"
+    )
 
 
 def image_is_from_an_image(sample: Sample, limits: Limits) -> str | None:

@@ -3,8 +3,8 @@
     split_pairs(clusters, keys, {"train": 0.8, "align": 0.1, "val": 0.1}, seed=0)
     split_models(models, clusters, {...}, seed=0)      # None for a pair that would be in two splits
 
-The order in which clusters are dealt out comes from a hash of the seed and the cluster's key, so that the same
-pairs are split alike on every machine and however they are ordered.
+The order in which clusters are dealt out comes from a hash of the seed and the cluster's key, so that the
+same pairs are split alike on every machine and however they are ordered.
 """
 
 import hashlib
@@ -38,8 +38,8 @@ def split_models(
 ) -> list[str | None]:
     """The split of each pair such that no model is in two; None where its cluster would be in two.
 
-    Of a cluster that reaches over models of several splits, the pairs of the first of `parts` stay, else those
-    of the second, and so on: what is trained on is not evaluated.
+    Of a cluster that reaches over models of several splits, the pairs of the first of `parts` stay, else
+    those of the second, and so on: what is trained on is not evaluated.
     """
     counts = Counter(models)
     chosen = deal(counts, {model: f"model {model}" for model in counts}, parts, seed=seed)
@@ -68,8 +68,8 @@ def deal(
     share = {part: amount / sum(parts.values()) * total for part, amount in parts.items()}
     dealt = dict.fromkeys(parts, 0)
     chosen: dict[T, str] = {}
-    # a group larger than what a part still lacks goes where most is lacking; the large ones first, because the
-    # small ones can make up for them
+    # a group larger than what a part still lacks goes where most is lacking; the large ones first, because
+    # the small ones can make up for them
     for group in _large_first(order, sizes, total):
         part = max(parts, key=lambda part: _lack(share[part], dealt[part], sizes[group]))
         chosen[group] = part

@@ -6,8 +6,8 @@
     # ('a fox', 0.7, (512, 768), ('6CE0161689',))
 
 Both forms use the same names in other spellings (`cfgScale`, `CFG scale`), so both are read by folded name.
-A value that is missing or unreadable is None, and one that no program could use stays as it is; who wants neither
-says so (finetune/dabench_filters.py).
+A value that is missing or unreadable is None, and one that no program could use stays as it is; who wants
+neither says so (finetune/dabench_filters.py).
 """
 
 import functools

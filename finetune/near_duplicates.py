@@ -2,11 +2,12 @@
 
     clusters([7, 7, 8], ["a red fox", "a red fox, sharp", "a castle"])     # [0, 0, 2]
 
-Two prompts of one model belong together if the Jaccard similarity of their word sets is at least 0.7, and equal
-prompts of all models do; what belongs together by way of a third is one cluster. Small models are compared pair
-by pair. In large ones MinHash and LSH (Broder 1997; Leskovec, Rajaraman and Ullman, chapter 3) propose pairs,
-and each proposal is checked, so that nothing is joined by chance; of the pairs at 0.7 one in 6,500 is not
-proposed, and the more alike the rarer. The time grows with the number of prompts, not with its square.
+Two prompts of one model belong together if the Jaccard similarity of their word sets is at least 0.7, and
+equal prompts of all models do; what belongs together by way of a third is one cluster. Small models are
+compared pair by pair. In large ones MinHash and LSH (Broder 1997; Leskovec, Rajaraman and Ullman, chapter 3)
+propose pairs, and each proposal is checked, so that nothing is joined by chance; of the pairs at 0.7 one in
+6,500 is not proposed, and the more alike the rarer. The time grows with the number of prompts, not with its
+square.
 """
 
 import functools
