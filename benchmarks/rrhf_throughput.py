@@ -4,7 +4,7 @@
     python benchmarks/rrhf_throughput.py --name-only
 
 The same trainer, base, LoRA, prompts and losses (finetune/rrhf_trainer.py), with `share_prompt` true and
-false; in both the output layer runs on the responses' positions only, so the ratio is that of the prompt alone.
+false; in both the output layer runs on the responses' positions only, so the prompt alone makes the ratio.
 Prompts have 150 tokens. Candidates are models of the starter catalogue: whole responses, the paper's nine
 fields, or with `--name-only` the model's name. The two take turns, so that other work on the machine slows
 both alike; processor time stands beside the clock. Losses and gradients of the first batch must be equal.

@@ -266,6 +266,13 @@ def test_a_run_ranks_better_and_leaves_an_adapter_that_the_selector_takes(world:
     assert all(loss == pytest.approx(rank + ce, abs=1e-4) for loss, rank, ce, _ in values)
     assert sum(loss for loss, *_ in values[-4:]) < 0.8 * sum(loss for loss, *_ in values[:4])
 
+    with (world / "out" / "metrics.csv").open(newline="", encoding="utf-8") as stream:
+        measured = [row for row in csv.DictReader(stream) if row["eval_loss"]]
+    assert [row["step"] for row in measured] == ["6", "12"]
+    for row in measured:
+        parts = float(row["eval_rank_loss"]) + float(row["eval_ce_loss"])
+        assert float(row["eval_loss"]) == pytest.approx(parts, rel=1e-3)
+
     assert sorted(path.name for path in folder.iterdir()) == [
         *("adapter_config.json", "adapter_model.safetensors", "card.json", "card.md"),
         *("lexical.safetensors", "retriever"),
