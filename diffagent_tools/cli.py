@@ -2,7 +2,9 @@
 
     diffagent select "A cute happy corgi, pixel art"
     diffagent select --input prompts.jsonl --output apis.jsonl
+    diffagent select "A cute happy corgi, pixel art" --format comfyui
     diffagent check "Dream Shapper"
+    diffagent check picture.png
     diffagent info
 
 Every command imports what it needs inside its function, so that `--help` answers at once. Answers go to
@@ -22,6 +24,7 @@ from diffagent_tools.exits import Exit, plain_exit, tell
 from diffagent_tools.options import (
     CatalogueOption,
     CommercialOption,
+    ExportFormat,
     FamilyOption,
     JsonOption,
     TypeOption,
@@ -62,6 +65,12 @@ def select(
     negative: Annotated[str, typer.Option("--negative", help="What it shall not show.")] = "",
     k: Annotated[int, typer.Option("-k", min=1, help="How many answers, best first.")] = 1,
     as_json: JsonOption = False,
+    export: Annotated[
+        ExportFormat | None,
+        typer.Option(
+            "--format", help="Print the best answer as another program takes it.", show_default=False
+        ),
+    ] = None,
     source: Annotated[
         Path | None, typer.Option("--input", help="JSON lines of requests; - is standard input.")
     ] = None,
@@ -87,8 +96,10 @@ def select(
     with plain_exit("stopped; what --output holds is kept, and the same command goes on after it"):
         if (prompt is None) == (source is None):
             raise typer.BadParameter("give either the words of a request, or --input with a file of them")
-        if source is not None and (negative or as_json):
-            raise typer.BadParameter("--negative and --json belong to a single request, not to --input")
+        if source is not None and (negative or as_json or export):
+            raise typer.BadParameter("--negative, --json and --format belong to a single request")
+        if as_json and export not in (None, ExportFormat.json):
+            raise typer.BadParameter("give either --json or --format")
         if source is None and target is not None:
             raise typer.BadParameter("--output belongs to --input")
         filters: dict[str, Any] = {
@@ -103,6 +114,9 @@ def select(
 
             request = read_instruction({"prompt": prompt, "negative prompt": negative})
             found = make_selector(catalogue, mode, base, adapter).select(request, **filters)
+            if export is not None and found:
+                _print_export(found[0], export, catalogue)
+                raise typer.Exit(Exit.ABSTAINED if found[0].abstained else Exit.FOUND)
             raise typer.Exit(_print_selections(found, as_json))
         raise typer.Exit(
             _select_lines(make_selector(catalogue, mode, base, adapter), filters, source, target)
@@ -141,6 +155,12 @@ def _print_selections(found: list[Any], as_json: bool) -> Exit:
 
         show_selections(make_console(), found)
     return Exit.ABSTAINED if found[0].abstained else Exit.FOUND
+
+
+def _print_export(best: Any, format: ExportFormat, catalogue: Path | None) -> None:
+    from diffagent_tools.export import export
+
+    typer.echo(export(best.api, format.value, catalogue=load_catalogue(catalogue)))
 
 
 @app.command()

@@ -150,12 +150,25 @@ def api_from_infotext(infotext: Infotext) -> ApiReading:
     return ApiReading(reading.api, (*guesses, *reading.guesses))
 
 
-def infotext_of(api: T2IApi, *, schedule_type: bool = False, seed: int | None = None) -> str:
+def infotext_of(
+    api: T2IApi,
+    *,
+    schedule_type: bool = False,
+    seed: int | None = None,
+    checkpoint_file: str | None = None,
+    lora_file: str | None = None,
+    model_hash: str | None = None,
+    note: str = "",
+) -> str:
     """The infotext that pastes into A1111 and Forge.
 
     Args:
         schedule_type: the split form of A1111 1.9 and later, `Sampler` and `Schedule type`; else one name.
         seed: left out if None.
+        checkpoint_file: the name of the checkpoint's file without ending; its model's name if None.
+        lora_file: that of the LoRA's file, which A1111 looks up.
+        model_hash: the first ten digits of the checkpoint's SHA256, by which A1111 finds it under any name.
+        note: kept behind the settings, where A1111 does not look.
 
     Raises:
         InvalidApi: the API may not be written.
@@ -164,8 +177,8 @@ def infotext_of(api: T2IApi, *, schedule_type: bool = False, seed: int | None = 
     prompt = _part(api.prompt)
     if api.type == "LORA":
         weight = 1.0 if api.lora_weight is None else api.lora_weight
-        tag = f"<lora:{re.sub(r'[:<>]', '_', ' '.join(api.model.split()))}:{_short(weight)}>"
-        prompt = f"{prompt.rstrip(', ')} {tag}".strip()
+        name = re.sub(r"[:<>]", "_", " ".join((lora_file or api.model).split()))
+        prompt = f"{prompt.rstrip(', ')} <lora:{name}:{_short(weight)}>".strip()
     sampler = find_sampler(api.sampling_method)
     method = sampler.name if sampler else api.sampling_method
     settings: dict[str, str | None] = {"Steps": str(api.sampling_steps), "Sampler": method}
@@ -174,10 +187,12 @@ def infotext_of(api: T2IApi, *, schedule_type: bool = False, seed: int | None = 
     settings["CFG scale"] = _short(api.cfg_scale)
     settings["Seed"] = None if seed is None else str(seed)
     settings["Size"] = f"{api.width}x{api.height}"
+    settings["Model hash"] = model_hash
     checkpoint = api.model if api.type == "Checkpoint" else api.base_checkpoint and api.base_checkpoint.model
-    settings["Model"] = checkpoint or None
+    settings["Model"] = checkpoint_file or checkpoint or None
     settings["Clip skip"] = None if api.clip_skip is None else str(api.clip_skip)
     settings["Base model"] = api.base_model
+    settings["Note"] = note or None
     pairs = [f"{key}: {_quoted(value)}" for key, value in settings.items() if value is not None]
     pairs.append(f"Civitai resources: {resources_text(api)}")
     negative = _part(api.negative_prompt)
