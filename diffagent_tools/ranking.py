@@ -1,23 +1,22 @@
 """Retrieval's answer: every model of a catalogue ranked for a request, without a language model.
 
-    ranker = Ranker(Catalogue.starter(), Weights.packaged())
-    ranker.rank(Instruction(prompt="corgi, pixel art"), k=5)
+    ranker = Ranker.packaged(Catalogue.starter())
+    ranker.rank(Instruction(prompt="corgi, pixel art"), ranker.filter(type="LORA")).best(5)
 
 Word scores (retrieval/lexical.py) and, where the adapter brings a retriever, its cosines are weighed by
 fusions that were fitted on held-out training folds (finetune/fusion.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffagent_tools.fusion import Fusion, softmax
-from diffagent_tools.selection import Filters
 from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue, ModelRecord
 from retrieval.errors import InvalidInput
-from retrieval.families import family_of
+from retrieval.filters import FacetTable, Filter
 from retrieval.lexical import LexicalScorer
 
 if TYPE_CHECKING:
@@ -43,6 +42,42 @@ class Candidate:
     scores: dict[str, float]
 
 
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Models in their order: `places` [N] into `records`, with `logits` and `chances` [N] in that order.
+
+    `scores`: each kind of evidence by name, over all records.
+    """
+
+    records: Sequence[ModelRecord]
+    places: "NDArray[np.intp]"
+    logits: "Scores"
+    chances: "Scores"
+    scores: Mapping[str, "Scores"]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def best(self, k: int) -> list[Candidate]:
+        """The first `k`, fewer where there are fewer."""
+        return [self._candidate(rank) for rank in range(min(k, len(self)))]
+
+    def of(self, model_id: int) -> Candidate | None:
+        """A model by its id; None where it is not ranked."""
+        ranks = (rank for rank, place in enumerate(self.places) if self.records[place].model_id == model_id)
+        rank = next(ranks, None)
+        return None if rank is None else self._candidate(rank)
+
+    def _candidate(self, rank: int) -> Candidate:
+        place = self.places[rank]
+        return Candidate(
+            record=self.records[place],
+            logit=float(self.logits[rank]),
+            chance=float(self.chances[rank]),
+            scores={name: float(values[place]) for name, values in self.scores.items()},
+        )
+
+
 class Ranker:
     """Ranks the records of a catalogue for a request; safe to share between threads.
 
@@ -60,10 +95,16 @@ class Ranker:
         retriever: "Retriever | None" = None,
         retrieval: Fusion | None = None,
     ) -> None:
+        import numpy as np
+
         if (retriever is None) != (retrieval is None):
             raise InvalidInput("a retriever needs its fusion weights, and they need the retriever")
         self.catalogue = catalogue
         self.records: tuple[ModelRecord, ...] = tuple(catalogue)
+        self._facets = FacetTable(self.records)
+        self._fit = np.asarray([not record.poi and not record.minor for record in self.records], dtype=bool)
+        self._ids = np.asarray([record.model_id for record in self.records])
+        self._downloads = np.asarray([record.stats.downloads or 0 for record in self.records])
         self._scorer = LexicalScorer(self.records)
         self._lexical = lexical
         self._retriever = retriever
@@ -107,33 +148,21 @@ class Ranker:
     def temperature(self) -> float:
         return (self._retrieval or self._lexical).temperature
 
-    def rank(
-        self, instruction: Instruction, *, filters: Filters | None = None, k: int = 10
-    ) -> list[Candidate]:
-        """The best `k` models that pass the filters, best first; equal logits by downloads, then id.
-
-        Chances are over all models that pass. Fewer than `k` where fewer pass.
-        """
+    def rank(self, instruction: Instruction, wanted: Filter) -> "Ranking":
+        """The models that the filter lets pass, best first; equal logits by downloads, then id."""
         import numpy as np
 
-        allowed = self.allowed(filters or Filters())
-        if not allowed:
-            return []
+        places = self.allowed(wanted)
         scores = self.scores(instruction)
-        logits = scores["retrieval"][allowed]
-        chances = softmax(logits, self.temperature)
-        downloads = np.asarray([self.records[place].stats.downloads or 0 for place in allowed])
-        ids = np.asarray([self.records[place].model_id for place in allowed])
-        order = np.lexsort((ids, -downloads, -logits))[:k]
-        return [
-            Candidate(
-                record=self.records[allowed[place]],
-                logit=float(logits[place]),
-                chance=float(chances[place]),
-                scores={name: float(values[allowed[place]]) for name, values in scores.items()},
-            )
-            for place in order
-        ]
+        logits = scores["retrieval"][places]
+        order = np.lexsort((self._ids[places], -self._downloads[places], -logits))
+        return Ranking(
+            records=self.records,
+            places=places[order],
+            logits=logits[order],
+            chances=softmax(logits, self.temperature)[order],
+            scores=scores,
+        )
 
     def knows(self, instruction: Instruction) -> bool:
         """Whether any word of the request is a word of any model; if not, a ranking would be a lottery."""
@@ -143,29 +172,31 @@ class Ranker:
         """What the request and the model's sample prompts both say, the most telling first."""
         return self._scorer.shared_terms(record, prompt)
 
-    def allowed(self, filters: Filters) -> list[int]:
-        """Places of the records that may be chosen. Unavailable models, and those of real persons, never may.
+    def allowed(self, wanted: Filter) -> "NDArray[np.intp]":
+        """Places of the records that may be chosen; those of real persons and of minors never may."""
+        import numpy as np
+
+        return np.flatnonzero(self._facets.mask(wanted) & self._fit)
+
+    def filter(
+        self,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        exclude: Iterable[int | str] = (),
+    ) -> Filter:
+        """The filter that a caller's words mean (retrieval/filters.py); only models that can still be had.
 
         Raises:
-            UnknownBaseModel: the filter's base model is of no known family.
-            InvalidInput: something to exclude is neither an id nor a name of the catalogue.
+            UnknownBaseModel: the base model is of no known family.
+            InvalidInput: an unknown type, or something to exclude is no name of the catalogue.
         """
-        family = family_of(filters.base_model).name if filters.base_model else None
-        excluded = self.excluded(filters.exclude)
-        return [
-            place
-            for place, record in enumerate(self.records)
-            if record.available
-            and not record.poi
-            and not record.minor
-            and record.model_id not in excluded
-            and (family is None or record.base_model == family)
-            and (filters.type is None or record.type == filters.type)
-            and (filters.commercial_use is not True or record.allows_commercial_use() is True)
-        ]
+        named = (exclude,) if isinstance(exclude, str | int) else tuple(exclude)
+        return Filter.of(
+            self.catalogue, base_model, type, commercial_use, available=True, exclude=self._ids_of(named)
+        )
 
-    def excluded(self, names: Sequence[int | str]) -> set[int]:
-        """Ids of the named models. Raises InvalidInput for a name the catalogue does not have."""
+    def _ids_of(self, names: Sequence[int | str]) -> set[int]:
         found: set[int] = set()
         for name in names:
             if isinstance(name, int):

@@ -1,9 +1,9 @@
 """What a selector answers: ranked APIs with their evidence, and the protocol every selector follows."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict, Unpack
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from retrieval.api import Instruction, T2IApi
 
@@ -82,16 +82,19 @@ class BatchItem(BaseModel):
         }
 
 
-class Filters(BaseModel):
-    """Which models may be chosen. `base_model` a family's name or any spelling of it, `commercial_use` True:
-    only models whose licence is known to allow selling images; `exclude`: model ids, names or AIRs."""
+class Options(TypedDict, total=False):
+    """What `select` takes beside the request.
 
-    model_config = _FROZEN
+    `base_model`: a family's name or any spelling of it. `type`: "LORA" or "Checkpoint". `commercial_use`
+    True: only models whose licence is known to allow selling images. `exclude`: model ids, names or AIRs.
+    `k`: how many answers at most, 1 if it is left out.
+    """
 
-    base_model: str | None = None
-    type: Literal["LORA", "Checkpoint"] | None = None
-    commercial_use: bool | None = None
-    exclude: tuple[int | str, ...] = Field(default=())
+    base_model: str | None
+    type: str | None
+    commercial_use: bool | None
+    exclude: Iterable[int | str]
+    k: int
 
 
 class Selector(Protocol):
@@ -107,7 +110,7 @@ class Selector(Protocol):
         exclude: Iterable[int | str] = (),
         k: int = 1,
     ) -> list[Selection]:
-        """The best `k` models that pass the filters, best first.
+        """The best `k` models that pass the filters (see `Options`), best first.
 
         Raises:
             InvalidInstruction: the request is empty, too long or not text.
@@ -116,29 +119,11 @@ class Selector(Protocol):
         """
         ...
 
-    async def aselect(
-        self,
-        instruction: Request,
-        *,
-        base_model: str | None = None,
-        type: str | None = None,
-        commercial_use: bool | None = None,
-        exclude: Iterable[int | str] = (),
-        k: int = 1,
-    ) -> list[Selection]:
+    async def aselect(self, instruction: Request, **options: Unpack[Options]) -> list[Selection]:
         """As `select`, without holding up the event loop."""
         ...
 
-    def select_batch(
-        self,
-        requests: Iterable[Request],
-        *,
-        base_model: str | None = None,
-        type: str | None = None,
-        commercial_use: bool | None = None,
-        exclude: Iterable[int | str] = (),
-        k: int = 1,
-    ) -> Iterator[BatchItem]:
+    def select_batch(self, requests: Iterable[Request], **options: Unpack[Options]) -> Iterator[BatchItem]:
         """As `select` for each request in order; one that cannot be used gives an item with its error, and
         the run goes on. A mapping's `id` is kept, else the request's place in the batch is its id."""
         ...

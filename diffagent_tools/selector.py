@@ -14,27 +14,26 @@ Only the name is decoded; every field that the catalogue knows is filled in from
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import RLock
-from typing import get_args
+from typing import Unpack, get_args
 
 from diffagent_tools.llama import Llama
 from diffagent_tools.ranking import STARTER_ADAPTER, Candidate, Ranker
-from diffagent_tools.selection import BatchItem, Evidence, Filters, Mode, Request, Selection
+from diffagent_tools.selection import BatchItem, Evidence, Mode, Options, Request, Selection
 from retrieval.api import Instruction, read_api, read_instruction
 from retrieval.catalogue import Catalogue
-from retrieval.errors import InvalidApi, InvalidInput, UnknownModel
-from retrieval.families import family_of
+from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel, UnknownModel
 from retrieval.fill import api_for
+from retrieval.filters import Filter
 from retrieval.lexical import matched_triggers
 from retrieval.repair import repair
 
 SHORTLIST = 8
 DEFAULT_FAMILY = "SD 1.5"
 """of the fallback, where no family is asked for"""
-_TYPES = {"lora": "LORA", "checkpoint": "Checkpoint"}
 
 
 @dataclass(frozen=True)
@@ -85,77 +84,47 @@ class _Selector(ABC):
         k: int = 1,
     ) -> list[Selection]:
         """See `diffagent_tools.selection.Selector.select`."""
-        filters = make_filters(base_model, type, commercial_use, exclude)
-        if k < 1:
-            raise InvalidInput(f"k is {k}; ask for one model or more")
-        return self._answer(read_instruction(instruction), filters, k)
+        _positive(k)
+        wanted = self.ranker.filter(base_model, type, commercial_use, exclude)
+        return self._answer(read_instruction(instruction), wanted, k)
 
-    async def aselect(
-        self,
-        instruction: Request,
-        *,
-        base_model: str | None = None,
-        type: str | None = None,
-        commercial_use: bool | None = None,
-        exclude: Iterable[int | str] = (),
-        k: int = 1,
-    ) -> list[Selection]:
+    async def aselect(self, instruction: Request, **options: Unpack[Options]) -> list[Selection]:
         """As `select`, in a worker thread."""
-        call = partial(
-            self.select,
-            instruction,
-            base_model=base_model,
-            type=type,
-            commercial_use=commercial_use,
-            exclude=tuple(exclude),
-            k=k,
-        )
-        return await asyncio.to_thread(call)
+        return await asyncio.to_thread(partial(self.select, instruction, **options))
 
-    def select_batch(
-        self,
-        requests: Iterable[Request],
-        *,
-        base_model: str | None = None,
-        type: str | None = None,
-        commercial_use: bool | None = None,
-        exclude: Iterable[int | str] = (),
-        k: int = 1,
-    ) -> Iterator[BatchItem]:
+    def select_batch(self, requests: Iterable[Request], **options: Unpack[Options]) -> Iterator[BatchItem]:
         """See `diffagent_tools.selection.Selector.select_batch`."""
-        filters = make_filters(base_model, type, commercial_use, exclude)
-        if k < 1:
-            raise InvalidInput(f"k is {k}; ask for one model or more")
+        k = options.pop("k", 1)
+        _positive(k)
+        wanted = self.ranker.filter(**options)
         for place, request in enumerate(requests):
             name: str | int | None = place
             if isinstance(request, Mapping):
                 name = request.get("id", place)
                 request = {key: value for key, value in request.items() if key != "id"}
             try:
-                instruction = read_instruction(request)
-                ranked = self._answer(instruction, filters, k)
+                ranked = self._answer(read_instruction(request), wanted, k)
             except InvalidInput as error:
                 yield BatchItem(id=name, error=str(error))
             else:
                 yield BatchItem(id=name, ranked=tuple(ranked))
 
-    def _answer(self, request: Instruction, filters: Filters, k: int) -> list[Selection]:
+    def _answer(self, request: Instruction, wanted: Filter, k: int) -> list[Selection]:
         if not self.ranker.knows(request):
-            return self._abstention(request, filters)
-        return [self._selection(ranked, request) for ranked in self._rank(request, filters, k)]
+            return self._abstention(request, wanted)
+        return [self._selection(ranked, request) for ranked in self._rank(request, wanted, k)]
 
-    def _abstention(self, request: Instruction, filters: Filters) -> list[Selection]:
+    def _abstention(self, request: Instruction, wanted: Filter) -> list[Selection]:
         """The family's base model with default parameters, as the paper falls back (section 4.1).
 
-        Nothing where the catalogue has none or the filters do not let it pass.
+        Nothing where the catalogue has none or the filters do not let it pass. The type does not count: the
+        base model is a checkpoint, and something must be called.
         """
-        family = family_of(filters.base_model or DEFAULT_FAMILY).name
         try:
-            record = self.catalogue.default_model(family)
-        except UnknownModel:
+            record = self.catalogue.default_model(wanted.family or DEFAULT_FAMILY)
+        except (UnknownModel, UnknownBaseModel):  # a family of the user's own catalogue has no base model
             return []
-        unfit = filters.commercial_use is True and record.allows_commercial_use() is not True
-        if unfit or record.model_id in self.ranker.excluded(filters.exclude):
+        if not replace(wanted, type=None, family=None).passes(record):
             return []
         return [
             Selection(
@@ -169,7 +138,7 @@ class _Selector(ABC):
         ]
 
     @abstractmethod
-    def _rank(self, request: Instruction, filters: Filters, k: int) -> list[_Ranked]: ...
+    def _rank(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]: ...
 
     def _selection(self, ranked: _Ranked, request: Instruction) -> Selection:
         candidate = ranked.candidate
@@ -214,8 +183,8 @@ class RetrievalSelector(_Selector):
     ) -> None:
         super().__init__(catalogue, adapter, progress)
 
-    def _rank(self, request: Instruction, filters: Filters, k: int) -> list[_Ranked]:
-        found = self.ranker.rank(request, filters=filters, k=k)
+    def _rank(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]:
+        found = self.ranker.rank(request, wanted).best(k)
         return [_Ranked(candidate, candidate.logit, candidate.chance) for candidate in found]
 
 
@@ -264,15 +233,15 @@ class LlamaSelector(_Selector):
                 )
             return self._loaded
 
-    def _rank(self, request: Instruction, filters: Filters, k: int) -> list[_Ranked]:
+    def _rank(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]:
         if self.mode == "constrained":
-            return self._constrained(request, filters, k)
+            return self._constrained(request, wanted, k)
         if self.mode == "free":
-            return self._free(request, filters)
-        return self._from_shortlist(request, filters, k)
+            return self._free(request, wanted)
+        return self._from_shortlist(request, wanted, k)
 
-    def _from_shortlist(self, request: Instruction, filters: Filters, k: int) -> list[_Ranked]:
-        found = self.ranker.rank(request, filters=filters, k=max(k, self._shortlist))
+    def _from_shortlist(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]:
+        found = self.ranker.rank(request, wanted).best(max(k, self._shortlist))
         head, tail = found[: self._shortlist], found[self._shortlist :]
         if not head:
             return []
@@ -286,52 +255,41 @@ class LlamaSelector(_Selector):
         ]
         return ranked[:k]
 
-    def _constrained(self, request: Instruction, filters: Filters, k: int) -> list[_Ranked]:
-        allowed = [self.ranker.records[place] for place in self.ranker.allowed(filters)]
-        if not allowed:
+    def _constrained(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]:
+        ranking = self.ranker.rank(request, wanted)
+        if not len(ranking):
             return []
+        # in the catalogue's order, in which the trie of the last request is kept
+        allowed = [self.ranker.records[place] for place in sorted(ranking.places)]
         named = self.llama.decode_names(request, allowed, k)
-        by_id = {
-            candidate.record.model_id: candidate
-            for candidate in self.ranker.rank(request, k=len(self.catalogue))
-        }
-        return [_Ranked(by_id[model_id], score, None, score) for model_id, score in named]
+        found = ((ranking.of(model_id), score) for model_id, score in named)
+        return [_Ranked(candidate, score, None, score) for candidate, score in found if candidate]
 
-    def _free(self, request: Instruction, filters: Filters) -> list[_Ranked]:
+    def _free(self, request: Instruction, wanted: Filter) -> list[_Ranked]:
         said = self.llama.write(request)
-        ranked = self.ranker.rank(request, filters=filters, k=len(self.catalogue))
-        if not ranked:
+        ranking = self.ranker.rank(request, wanted)
+        if not len(ranking):
             return []
-        by_id = {candidate.record.model_id: candidate for candidate in ranked}
+        (nearest,) = ranking.best(1)
         try:
             mended = repair(read_api(said).api, self.catalogue, instruction=request)
         except InvalidApi as error:
-            return [_Ranked(ranked[0], ranked[0].logit, None, None, said, (f"the model's answer: {error}",))]
+            return [_Ranked(nearest, nearest.logit, None, None, said, (f"the model's answer: {error}",))]
         notes = tuple(f"{change.field}: {change.why}" for change in mended.changes if change.field == "model")
         # the paper's nine fields hold no id
         match = self.catalogue.resolve(
             mended.api.model, type=mended.api.type, base_model=mended.api.base_model
         )
-        chosen = by_id.get(match.record.model_id) if match else None
+        chosen = ranking.of(match.record.model_id) if match else None
         if chosen is None or mended.abstained:
             why = "the model that was named does not exist or does not pass the filters"
-            return [_Ranked(ranked[0], ranked[0].logit, None, None, said, (*notes, why))]
+            return [_Ranked(nearest, nearest.logit, None, None, said, (*notes, why))]
         return [_Ranked(chosen, chosen.logit, None, None, said, notes)]
 
 
-def make_filters(
-    base_model: str | None, type: str | None, commercial_use: bool | None, exclude: Iterable[int | str]
-) -> Filters:
-    """Checked filters.
-
-    Raises:
-        InvalidInput: `type` is neither LORA nor Checkpoint.
-    """
-    known = None if type is None else _TYPES.get(type.strip().lower())
-    if type is not None and known is None:
-        raise InvalidInput(f"no type {type!r}; use LORA or Checkpoint")
-    chosen = (exclude,) if isinstance(exclude, str | int) else tuple(exclude)
-    return Filters(base_model=base_model, type=known, commercial_use=commercial_use, exclude=chosen)  # type: ignore[arg-type]
+def _positive(k: int) -> None:
+    if k < 1:
+        raise InvalidInput(f"k is {k}; ask for one model or more")
 
 
 def _reason(evidence: Evidence) -> str:

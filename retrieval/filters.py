@@ -60,6 +60,9 @@ class Filter:
     ) -> Self:
         """The filter that a caller's words mean.
 
+        Args:
+            commercial_use: True for models whose licence is known to allow it; False asks for nothing.
+
         Raises:
             UnknownBaseModel: `base_model` is of no known family and no model of the catalogue has it.
             InvalidInput: `type` is neither a LoRA nor a checkpoint, or `max_nsfw` no browsing level.
@@ -74,7 +77,7 @@ class Filter:
         return cls(
             family=family,
             type=_TYPES[type.casefold()] if type is not None else None,
-            commercial=_LICENCES[commercial_use] if commercial_use is not None else None,
+            commercial=_LICENCES[True] if commercial_use else None,
             level=min(max_nsfw.bit_length(), len(_LEVELS)) if max_nsfw is not None else None,
             available=available,
             exclude=frozenset(exclude),
