@@ -4,16 +4,17 @@ llama = Llama.load(catalogue, adapter=folder)
 llama.weigh(instruction, candidates)             # shortlist mode
 llama.decode_names(instruction, records, k=5)    # constrained mode
 llama.write(instruction)                         # free mode
+llama.write_all(instructions)                    # many at once, as `write` would each
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.fusion import Fusion, softmax
-from diffagent_tools.prompt import MAX_PROMPT_TOKENS, answer_prefix, encode_name, encode_prompt
+from diffagent_tools.prompt import MAX_PROMPT_TOKENS, encode_name, encode_prompt
 from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue, ModelRecord
 from retrieval.errors import AdapterError, AdapterMismatch
@@ -24,14 +25,13 @@ if TYPE_CHECKING:
 
     from diffagent_tools.base import Base
     from diffagent_tools.decoding import PrefixTrie
+    from diffagent_tools.free_decoding import FreeAnswer
     from diffagent_tools.ranking import Candidate
 
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 CARD_FILE = "card.json"
 SHORTLIST_FILE = "shortlist.safetensors"
-ANSWER_TOKENS = 320
-"""enough for the paper's nine fields with a description of 60 words"""
 _FEWEST_BEAMS = 4
 
 
@@ -57,7 +57,7 @@ class Llama:
     def __init__(
         self, base: "Base", *, fusion: Fusion | None = None, max_prompt_tokens: int = MAX_PROMPT_TOKENS
     ) -> None:
-        self._base = base
+        self.base = base
         self._fusion = fusion
         self._max_prompt_tokens = max_prompt_tokens
         self._trie: tuple[tuple[int, ...], PrefixTrie, int] | None = None
@@ -110,9 +110,9 @@ class Llama:
         """
         from diffagent_tools.scoring import score_answers
 
-        tokenizer = self._base.tokenizer
+        tokenizer = self.base.tokenizer
         scored = score_answers(
-            self._base.model,
+            self.base.model,
             encode_prompt(instruction, tokenizer, max_prompt_tokens=self._max_prompt_tokens, choices=choices),
             [encode_name(name, tokenizer) for name in names],
         )
@@ -154,14 +154,14 @@ class Llama:
 
         from diffagent_tools.decoding import TrieLogitsProcessor
 
-        tokenizer = self._base.tokenizer
-        trie, longest = self._trie_of(records)
-        prompt = encode_prompt(instruction, tokenizer, max_prompt_tokens=self._max_prompt_tokens)
+        tokenizer = self.base.tokenizer
+        trie, longest = self.trie_of(records)
+        prompt = self.prompt_ids(instruction)
         processor = TrieLogitsProcessor(trie, prompt_length=len(prompt), eos_token_id=tokenizer.eos_token_id)
-        ids = torch.tensor([prompt], device=self._base.model.device)
+        ids = torch.tensor([prompt], device=self.base.model.device)
         beams = min(max(_FEWEST_BEAMS, k), len(trie))
         with torch.no_grad():
-            model: Any = self._base.model
+            model: Any = self.base.model
             found = model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
@@ -185,35 +185,39 @@ class Llama:
                 answers.append((model_id, score))
         return answers
 
-    def _trie_of(self, records: Sequence[ModelRecord]) -> "tuple[PrefixTrie, int]":
+    def trie_of(self, records: Sequence[ModelRecord]) -> "tuple[PrefixTrie, int]":
         """The trie of the records' names and the tokens of the longest; the last one asked for is kept."""
         from diffagent_tools.decoding import PrefixTrie
 
         asked = tuple(record.model_id for record in records)
         kept = self._trie
         if kept is None or kept[0] != asked:
-            sequences = [encode_name(record.model, self._base.tokenizer) for record in records]
+            sequences = [encode_name(record.model, self.base.tokenizer) for record in records]
             # one assignment, so that threads see the old trie or the new one whole
             self._trie = kept = asked, PrefixTrie(sequences), max(map(len, sequences))
         return kept[1], kept[2]
 
     def write(self, instruction: Instruction) -> str:
-        """The whole answer, decoded greedily and without constraint: what the model says, true or not."""
-        import torch
+        """The whole answer, decoded greedily and without constraint: what the model says, true or not.
 
-        tokenizer = self._base.tokenizer
-        prompt = encode_prompt(instruction, tokenizer, max_prompt_tokens=self._max_prompt_tokens)
-        ids = torch.tensor([prompt], device=self._base.model.device)
-        with torch.no_grad():
-            model: Any = self._base.model
-            found = model.generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                do_sample=False,
-                max_new_tokens=ANSWER_TOKENS,
-                pad_token_id=tokenizer.eos_token_id,
-            )
-        return answer_prefix() + str(tokenizer.decode(found[0, len(prompt) :], skip_special_tokens=True))
+        It ends where the JSON object closes.
+        """
+        return next(self.write_all([instruction])).text
+
+    def write_all(self, instructions: Iterable[Instruction], **options: Any) -> "Iterator[FreeAnswer]":
+        """The answers to many instructions, in their order, decoded together.
+
+        Args:
+            options: of `diffagent_tools.free_decoding.decode_answers`: fewer fields, samples, a constraint.
+        """
+        from diffagent_tools.free_decoding import decode_answers
+
+        prompts = (self.prompt_ids(instruction) for instruction in instructions)
+        return decode_answers(self.base.model, self.base.tokenizer, prompts, **options)
+
+    def prompt_ids(self, instruction: Instruction) -> list[int]:
+        """Token ids that an answer goes on from, cut as the adapter was trained."""
+        return encode_prompt(instruction, self.base.tokenizer, max_prompt_tokens=self._max_prompt_tokens)
 
 
 def read_card(adapter: Path) -> Mapping[str, Any]:
