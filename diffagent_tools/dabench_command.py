@@ -2,6 +2,8 @@
 
 diffagent dabench collect --output raw --base-models "SD 1.5" --limit-models 500
 diffagent dabench collect --output raw --from saved_models.jsonl.gz
+diffagent dabench build --input raw --output set
+diffagent dabench stats set
 """
 
 import os
@@ -11,7 +13,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +23,7 @@ from diffagent_tools.progress import show_progress
 
 if TYPE_CHECKING:
     from finetune.collect import Query
+    from finetune.describe_llm import Estimate
     from finetune.raw_store import StoreReport
 
 app = typer.Typer(help="Build the dataset and a catalogue from Civitai's models.", no_args_is_help=True)
@@ -181,3 +184,110 @@ def _ended_like_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@app.command()
+def starter(
+    models: Annotated[Path, typer.Option("--models", help="Models, .jsonl.gz, one object a line.")],
+    pairs: Annotated[Path, typer.Option("--pairs", help="Training pairs, .jsonl.gz.")],
+    output: Annotated[Path, typer.Option("--output", help="The folder to write to.")],
+    sources: Annotated[
+        Path | None,
+        typer.Option("--sources", help="SDXL models of public files, .json; the packaged ones if left out."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Build the packaged catalogue: facts, and descriptions of this project's own. Same input, same bytes."""
+    with plain_exit("stopped; run the same command again"):
+        from finetune.starter import build, sources_for
+
+        tell(f"reading {models} and {pairs}; the embedding of the descriptions takes most of the time")
+        built = build(models, pairs, sources or sources_for(output), output)
+        if as_json:
+            print_json({"models": len(built), "digest": built.digest, "output": str(output)})
+        else:
+            typer.echo(f"{len(built):,} models in {output}, digest {built.digest[:12]}")
+
+
+@app.command()
+def build(
+    raw: Annotated[Path, typer.Option("--input", help="The store that `collect` wrote.")],
+    output: Annotated[
+        Path, typer.Option("--output", help="The set's folder; a new one, or one to build anew.")
+    ],
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A YAML file with the thresholds that differ.")
+    ] = None,
+    families: Annotated[
+        list[str] | None, typer.Option("--base-model", help="Only these families; repeat it.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the splits.")] = None,
+    chat_model: Annotated[
+        str | None,
+        typer.Option(
+            "--chat-model", help="Writes the descriptions, such as 'openai:gpt-5-mini'; none if left out."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the chat model is paid.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build the dataset: filters, pairs, descriptions, splits; one folder for each architecture.
+
+    What is not safe for work, real persons and whatever concerns minors is left out. Stopped at any moment,
+    the same command builds it anew. Exit code 2: no pair is left, or the input is no store.
+    """
+    with (
+        plain_exit(f"stopped; {output} is unfinished, and the same command builds it anew"),
+        _ended_like_ctrl_c(),
+    ):
+        from finetune.dabench import build as build_set
+        from finetune.dabench_config import read_config
+
+        chosen = read_config(config, families=families or None, seed=seed)
+        describing = _describing(chat_model, output, yes) if chat_model else {}
+        report = build_set(raw, output, chosen, show=tell, **describing)
+        if as_json:
+            print_json(report)
+        else:
+            from finetune.dabench_stats import stats_text
+
+            typer.echo(stats_text(report))
+
+
+@app.command()
+def stats(
+    folder: Annotated[Path, typer.Argument(help="A set that `build` wrote.", show_default=False)],
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="The PNG to draw; funnel.png in the set if left out.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the funnel of a set, rule by rule, and draw it with the distributions of its source as one PNG."""
+    with plain_exit():
+        from finetune.dabench import read_set_report
+        from finetune.dabench_stats import draw, stats_text
+
+        report = read_set_report(folder)
+        drawn = picture or folder / "funnel.png"
+        draw(report, drawn)
+        if as_json:
+            print_json(report | {"picture": str(drawn)})
+        else:
+            typer.echo(stats_text(report))
+            tell(f"drawn in {drawn}")
+
+
+def _describing(name: str, output: Path, yes: bool) -> dict[str, Any]:
+    """What the build needs to let a chat model describe."""
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError as error:
+        raise typer.BadParameter("--chat-model needs `pip install diffagent-tools[agents]`") from error
+
+    def ask(estimate: "Estimate") -> None:
+        tell(estimate.text)
+        if not yes:
+            typer.confirm("Go on?", abort=True, err=True)
+
+    cache = output.parent / f"{output.name}-descriptions.sqlite"
+    return {"chat": init_chat_model(name), "cache": cache, "on_estimate": ask, "progress": tell}

@@ -1,6 +1,7 @@
 """Builds the catalogue that is packaged with this project: facts, and descriptions of our own.
 
-    python -m finetune.starter --models models.jsonl.gz --pairs pairs.jsonl.gz --output retrieval/starter
+    diffagent dabench starter --models models.jsonl.gz --pairs pairs.jsonl.gz --output retrieval/starter
+    python -m finetune.starter ...                                                        # the same
 
 Reads models and Instruction-API pairs (finetune/dabench.py makes both), drops what is not fit for everyone,
 and writes `models.jsonl.gz`, `embeddings.safetensors` and `card.md`. The same input gives the same bytes.
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import retrieval
 from finetune.complete import complete
 from finetune.describe import RecordFacts, describe
 from finetune.profiles import TermStats
@@ -46,6 +48,35 @@ _BASE_MODELS: dict[int, tuple[str, ...]] = {
     62437: ("SD 1.5", "Stable Diffusion 1.5", "Stable Diffusion v1.5"),
     101055: ("SDXL 1.0", "SDXL", "Stable Diffusion XL 1.0", "sd_xl_base_1.0"),
 }
+SOURCES = "sdxl_sources.json"
+_MODEL_FIELDS = (
+    "source",
+    "model_id",
+    "model",
+    "type",
+    "description",
+    "tags",
+    "trigger_words",
+    "stats",
+    "nsfw",
+    "poi",
+    "available",
+    "creator",
+    "versions",
+    "allow_commercial_use",
+)
+_PAIR_FIELDS = (
+    "prompt",
+    "negative_prompt",
+    "model_id",
+    "base_checkpoint",
+    "sampling_method",
+    "sampling_steps",
+    "cfg_scale",
+    "width",
+    "height",
+    "clip_skip",
+)
 Row = Mapping[str, Any]
 T = TypeVar("T", bound=Hashable)
 
@@ -67,6 +98,17 @@ def read_rows(path: Path) -> list[Row]:
         raise DataError(
             f"cannot read {path} ({error}); needed is a .jsonl.gz file, one object a line"
         ) from error
+
+
+def need(rows: Sequence[Row], fields: Sequence[str], path: Path) -> None:
+    """Raises DataError if a row is no object or lacks one of the fields."""
+    for place, row in enumerate(rows, 1):
+        missing = list(fields) if not isinstance(row, dict) else [name for name in fields if name not in row]
+        if missing:
+            raise DataError(
+                f"row {place} of {path} has no {', '.join(missing)}; needed is the form that the data's card "
+                "describes, one object a line"
+            )
 
 
 def screen(models: Iterable[Row]) -> Screened:
@@ -267,23 +309,44 @@ def embed(texts: Sequence[str]) -> Any:
     return PackagedEmbedder().embed(texts).astype(np.float16)
 
 
+def sources_for(output: Path) -> Path:
+    """The file of SDXL models: the output folder's own, else the packaged one."""
+    own = output / SOURCES
+    return own if own.exists() else Path(retrieval.__file__).parent / "starter" / SOURCES
+
+
 def build(
-    models: Path, pairs: Path, sources: Path, output: Path, embedder: Callable[[Sequence[str]], Any] = embed
+    models: Path,
+    pairs: Path,
+    sources: Path,
+    output: Path,
+    embedder: Callable[[Sequence[str]], Any] | None = embed,
 ) -> Catalogue:
-    """Writes the three files below `output` and returns the catalogue."""
-    known = read_rows(models)
+    """Writes the three files below `output` and returns the catalogue.
+
+    Args:
+        embedder: makes [N, D] out of N texts; None writes no `embeddings.safetensors`.
+
+    Raises:
+        DataError: a file cannot be read, or one of its rows lacks a field.
+        StorageError: `output` cannot be written.
+    """
+    known, rows = read_rows(models), read_rows(pairs)
+    need(known, _MODEL_FIELDS, models)
+    need(rows, _PAIR_FIELDS, pairs)
     screened = screen(known)
     texts = [model["description"] for model in known]
-    records = [*build_records(screened.kept, read_rows(pairs), texts), *sdxl_records(sources)]
+    records = [*build_records(screened.kept, rows, texts), *sdxl_records(sources)]
     catalogue = Catalogue(records, name="the starter catalogue")
     catalogue.save(output / "models.jsonl.gz")
-    Embeddings(
-        model_ids=catalogue.model_ids,
-        matrix=embedder([document_text(record) for record in records]),
-        embedder=PackagedEmbedder.name,
-        catalogue=catalogue.digest,
-        document_schema=DOCUMENT_SCHEMA,
-    ).save(output / "embeddings.safetensors")
+    if embedder is not None:
+        Embeddings(
+            model_ids=catalogue.model_ids,
+            matrix=embedder([document_text(record) for record in records]),
+            embedder=PackagedEmbedder.name,
+            catalogue=catalogue.digest,
+            document_schema=DOCUMENT_SCHEMA,
+        ).save(output / "embeddings.safetensors")
     atomic_write(output / "card.md", card_text(records, screened.dropped, catalogue.digest).encode())
     for path in output.iterdir():
         path.chmod(0o644)  # packaged files are for every user to read
@@ -296,14 +359,16 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairs", type=Path, required=True, help="training pairs, .jsonl.gz")
     parser.add_argument("--output", type=Path, required=True, help="folder to write to")
     parser.add_argument(
-        "--sources", type=Path, help="SDXL models of public files (default: OUTPUT/sdxl_sources.json)"
+        "--sources",
+        type=Path,
+        help="SDXL models of public files (default: the output folder's, else the packaged one)",
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = make_parser().parse_args(arguments)
-    sources = options.sources or options.output / "sdxl_sources.json"
+    sources = options.sources or sources_for(options.output)
     catalogue = build(options.models, options.pairs, sources, options.output)
     size = sum(path.stat().st_size for path in options.output.iterdir())
     print(

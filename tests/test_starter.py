@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import retrieval
+from diffagent_tools.cli import app
 from finetune.describe import runs
 from finetune.screen import is_advertised, is_blocked
-from finetune.starter import build, clean_words, mode, read_rows, screen, settings_of
+from finetune.starter import build, clean_words, mode, read_rows, screen, settings_of, sources_for
 from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue, document_text
 from retrieval.errors import DataError
@@ -269,6 +271,36 @@ def test_the_builder_gives_the_same_bytes_twice(tmp_path: Path) -> None:
     built(tmp_path / "b")
     for name in ("models.jsonl.gz", "embeddings.safetensors", "card.md"):
         assert (tmp_path / "a/out" / name).read_bytes() == (tmp_path / "b/out" / name).read_bytes(), name
+
+
+def test_the_command_builds_the_same(tmp_path: Path) -> None:
+    runner = CliRunner()
+    models, pairs = write(tmp_path / "m.jsonl.gz", MODELS), write(tmp_path / "p.jsonl.gz", PAIRS)
+    (tmp_path / "sources.json").write_text("[]")
+    asked = ["dabench", "starter", "--models", str(models), "--pairs", str(pairs), "--json"]
+    asked += ["--sources", str(tmp_path / "sources.json"), "--output", str(tmp_path / "out")]
+    done = runner.invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    built(tmp_path / "a")
+    name = "models.jsonl.gz"
+    assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "a/out" / name).read_bytes()
+    assert json.loads(done.stdout)["models"] == 2
+    write(models, [{"model_id": 1}])
+    failed = runner.invoke(app, asked)
+    assert failed.exit_code == 2
+    assert "row 1 of" in failed.stderr
+    assert "trigger_words" in failed.stderr
+
+
+def test_the_builder_keeps_every_model_id(starter: Catalogue, tmp_path: Path) -> None:
+    folder = Path(os.environ.get("DIFFAGENT_DATA", FOLDER.parents[2] / "shared" / "data"))
+    if not (folder / "models.jsonl.gz").exists():
+        pytest.skip("the data that the catalogue was built from is not here (DIFFAGENT_DATA)")
+    again = build(
+        folder / "models.jsonl.gz", folder / "pairs_train.jsonl.gz", sources_for(tmp_path), tmp_path, None
+    )
+    assert again.model_ids == starter.model_ids
+    assert again.digest == starter.digest
 
 
 def test_the_screen_says_why() -> None:
