@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diffagent_tools import dabench_command, index_command
+from diffagent_tools import dabench_command, fetch_command, index_command, render_command
 from diffagent_tools.exits import Exit, plain_exit, tell
 from diffagent_tools.options import (
     CatalogueOption,
@@ -55,6 +55,8 @@ class ModeName(StrEnum):
 
 app.add_typer(index_command.app, name="index")
 app.add_typer(dabench_command.app, name="dabench")
+app.command()(fetch_command.fetch)
+app.command()(render_command.render)
 
 
 @app.command()
@@ -240,6 +242,18 @@ def evaluate(context: typer.Context) -> None:
         from finetune.evaluate import main as run
 
         raise typer.Exit(run(context.args) or Exit.FOUND)
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def gallery(context: typer.Context) -> None:
+    """Lay the pictures of a rendering run side by side; `diffagent gallery --help` lists its own options."""
+    with plain_exit():
+        from finetune.gallery import main as run
+
+        run(context.args)
 
 
 def make_selector(
