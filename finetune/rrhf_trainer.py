@@ -70,7 +70,7 @@ class RRHFConfig(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[no-untyped-call]
         for name, choices in (("loss", LOSSES), ("ce_reduction", REDUCTIONS)):
             if getattr(self, name) not in choices:
                 raise TrainingError(
