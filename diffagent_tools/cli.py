@@ -34,6 +34,8 @@ from diffagent_tools.options import (
 
 if TYPE_CHECKING:
     from diffagent_tools.selection import Selector
+    from retrieval.api import ApiReading
+    from retrieval.catalogue import Catalogue
 
 app = typer.Typer(
     name="diffagent",
@@ -170,7 +172,9 @@ def check(
     written: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME | JSON | FILE.json]", help="Standard input if it is left out.", show_default=False
+            metavar="[NAME | JSON | FILE]",
+            help="A file: a picture, a workflow, an infotext, JSON. Standard input if it is left out.",
+            show_default=False,
         ),
     ] = None,
     instruction: Annotated[
@@ -188,8 +192,8 @@ def check(
         from diffagent_tools.examination import examine
         from retrieval.index import DescriptionIndex
 
-        text = _written(written)
         records = load_catalogue(catalogue)
+        text = _written(written, records)
         # opened, and built where it is missing, only if a substitute is looked for by meaning
         found = examine(text, records, DescriptionIndex(records, progress=tell), instruction)
         if as_json:
@@ -201,19 +205,24 @@ def check(
         raise typer.Exit(Exit.FOUND if found.accepted else Exit.ABSTAINED)
 
 
-def _written(argument: str | None) -> str:
-    """The argument, the content of the .json or .txt file it names, or standard input."""
-    from retrieval.errors import InvalidInput
+def _written(argument: str | None, records: "Catalogue") -> "str | ApiReading":
+    """The argument, standard input, or what is in the file it names: a picture, a workflow, JSON, a name."""
+    from diffagent_tools.import_image import import_file, import_json_file, import_text, is_importable
 
-    try:
-        if argument is None or argument == "-":
-            if argument is None and sys.stdin.isatty():
-                raise typer.BadParameter("give a name or a T2I API, or pipe one in")
-            return sys.stdin.buffer.read(400_001).decode("utf-8", "replace")
-        if "{" not in argument and argument.lower().endswith((".json", ".txt")) and Path(argument).is_file():
-            return Path(argument).read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise InvalidInput(f"cannot read {argument} ({error.strerror}); name a readable file") from error
+    if argument is None or argument == "-":
+        if argument is None and sys.stdin.isatty():
+            raise typer.BadParameter("give a name or a T2I API, or pipe one in")
+        text = sys.stdin.buffer.read(400_001).decode("utf-8", "replace")
+        return import_text(text, records) or text
+    if "{" in argument or "\n" in argument:
+        return import_text(argument, records) or argument
+    path = Path(argument)
+    if is_importable(path):
+        return import_file(path, records)
+    # asked of no other name: it may be longer than a file's can be
+    if path.suffix.lower() in (".json", ".txt") and path.is_file():
+        text = import_json_file(path)
+        return import_text(text, records) or text
     return argument
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from retrieval.api import Instruction, T2IApi, read_api
+from retrieval.api import ApiReading, Instruction, T2IApi, read_api
 from retrieval.catalogue import Catalogue
 from retrieval.check import Verdict
 from retrieval.errors import InvalidApi
@@ -63,7 +63,7 @@ class Examination:
 
 
 def examine(
-    written: str | Mapping[str, Any],
+    written: str | Mapping[str, Any] | ApiReading,
     catalogue: Catalogue,
     search: Searcher | None = None,
     instruction: Instruction | str | Mapping[str, Any] | None = None,
@@ -71,8 +71,8 @@ def examine(
     """Reads a name or an API, checks it against the catalogue and repairs it.
 
     Args:
-        written: a bare name, JSON (also inside prose), or a mapping. Text with a brace is a name only where
-            no API can be read out of it and the catalogue knows it.
+        written: a bare name, JSON (also inside prose), a mapping, or what was read already. Text with
+            a brace is a name only where no API can be read out of it and the catalogue knows it.
         search: finds a substitute by meaning; without it shared words count.
         instruction: the request the model was meant for.
 
@@ -95,7 +95,7 @@ def examine(
         if "{" not in written or catalogue.find(written):
             named = written.strip()
     if named is None:
-        reading = read_api(written)
+        reading = written if isinstance(written, ApiReading) else read_api(written)
         call, guesses, named = reading.api, reading.guesses, reading.api.model
     return Examination(named, call, guesses, repair(call or named, catalogue, search, instruction))
 

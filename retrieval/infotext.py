@@ -20,11 +20,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from retrieval.air import parse_air
 from retrieval.api import ApiReading, T2IApi, read_api
 from retrieval.errors import InvalidInput
-from retrieval.families import FAMILIES
-from retrieval.infotext_models import civitai_resources, named_checkpoint, named_loras, resources_text
+from retrieval.infotext_models import (
+    civitai_resources,
+    guessed_family,
+    named_checkpoint,
+    named_loras,
+    resources_text,
+)
 from retrieval.reading import fold_key, well_formed
 from retrieval.samplers import find_sampler
 
@@ -35,8 +39,6 @@ _TAG = re.compile(r"<(?:lora|lyco):([^:<>\n]*[^:<>\s][^:<>\n]*)(?::([^<>\n]*))?>
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 _KEY = re.compile(r"\s*(\w[\w \-/.()]{0,80}):[^\S\n]*")
 _END = re.compile(r"\s*(?:,|$)")
-# an SD 1.5 picture of this many pixels is made by an upscaler, and its size is written as it was before
-_SDXL_PIXELS = 800_000
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def api_from_infotext(infotext: Infotext) -> ApiReading:
     for name in ("sampling steps", "cfg scale", "clip skip"):
         fields[name] = _value(settings.get(fold_key(name.removeprefix("sampling "))))
     fields["size"] = settings.get("size")
-    fields["base model"] = settings.get("basemodel") or _family(fields, guesses)
+    fields["base model"] = settings.get("basemodel") or guessed_family(fields, guesses)
     reading = read_api({key: value for key, value in fields.items() if value is not None})
     return ApiReading(reading.api, (*guesses, *reading.guesses))
 
@@ -287,20 +289,6 @@ def _value(text: str | None) -> int | float | str | None:
     if not math.isfinite(number):
         return text
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
-
-
-def _family(fields: Mapping[str, Any], guesses: list[str]) -> str | None:
-    """The base model by the AIR, else by a size that no SD 1.5 picture starts with."""
-    air = parse_air(fields["air"]) if fields.get("air") else None
-    name = next((family.name for family in FAMILIES if air and family.air == air.ecosystem), None)
-    if air and name:
-        guesses.append(f"base model is missing; {name} was taken, as the AIR says {air.ecosystem}")
-        return name
-    size = re.fullmatch(r"\s*(\d{1,6})x(\d{1,6})\s*", fields.get("size") or "")
-    if size and int(size[1]) * int(size[2]) >= _SDXL_PIXELS:
-        guesses.append(f"base model is missing; SDXL 1.0 was taken for the size {size[0].strip()}")
-        return "SDXL 1.0"
-    return None
 
 
 def _part(text: str) -> str:

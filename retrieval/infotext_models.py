@@ -14,11 +14,14 @@ from typing import Any
 
 from retrieval.air import parse_air
 from retrieval.api import CheckpointRef, T2IApi
+from retrieval.families import FAMILIES
 from retrieval.names import normalise_name
 from retrieval.reading import fold_key
 
 _LORA_TYPES = {"lora", "lycoris", "locon", "dora"}
 _CHECKPOINT_TYPES = {"checkpoint", "model", "ckpt"}
+# an SD 1.5 picture of this many pixels is made by an upscaler, and its size is written as it was before
+_SDXL_PIXELS = 800_000
 
 
 def civitai_resources(text: str) -> list[dict[str, Any]]:
@@ -134,3 +137,17 @@ def _resource(named: T2IApi | CheckpointRef, kind: str, version: str | None) -> 
         "air": named.air,
     }
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def guessed_family(fields: Mapping[str, Any], guesses: list[str]) -> str | None:
+    """The base model by the AIR, else by a size that no SD 1.5 picture starts with."""
+    air = parse_air(fields["air"]) if fields.get("air") else None
+    name = next((family.name for family in FAMILIES if air and family.air == air.ecosystem), None)
+    if air and name:
+        guesses.append(f"base model is missing; {name} was taken, as the AIR says {air.ecosystem}")
+        return name
+    size = re.fullmatch(r"\s*(\d{1,6})x(\d{1,6})\s*", fields.get("size") or "")
+    if size and int(size[1]) * int(size[2]) >= _SDXL_PIXELS:
+        guesses.append(f"base model is missing; SDXL 1.0 was taken for the size {size[0].strip()}")
+        return "SDXL 1.0"
+    return None
