@@ -82,19 +82,17 @@ class BatchItem(BaseModel):
         }
 
 
-class Options(TypedDict, total=False):
-    """What `select` takes beside the request.
+class FilterWords(TypedDict, total=False):
+    """Which models may be chosen.
 
     `base_model`: a family's name or any spelling of it. `type`: "LORA" or "Checkpoint". `commercial_use`
     True: only models whose licence is known to allow selling images. `exclude`: model ids, names or AIRs.
-    `k`: how many answers at most, 1 if it is left out.
     """
 
     base_model: str | None
     type: str | None
     commercial_use: bool | None
     exclude: Iterable[int | str]
-    k: int
 
 
 class Selector(Protocol):
@@ -110,7 +108,7 @@ class Selector(Protocol):
         exclude: Iterable[int | str] = (),
         k: int = 1,
     ) -> list[Selection]:
-        """The best `k` models that pass the filters (see `Options`), best first.
+        """The best `k` models that pass the filters (see `FilterWords`), best first.
 
         Raises:
             InvalidInstruction: the request is empty, too long or not text.
@@ -119,11 +117,15 @@ class Selector(Protocol):
         """
         ...
 
-    async def aselect(self, instruction: Request, **options: Unpack[Options]) -> list[Selection]:
+    async def aselect(
+        self, instruction: Request, *, k: int = 1, **words: Unpack[FilterWords]
+    ) -> list[Selection]:
         """As `select`, without holding up the event loop."""
         ...
 
-    def select_batch(self, requests: Iterable[Request], **options: Unpack[Options]) -> Iterator[BatchItem]:
+    def select_batch(
+        self, requests: Iterable[Request], *, k: int = 1, **words: Unpack[FilterWords]
+    ) -> Iterator[BatchItem]:
         """As `select` for each request in order; one that cannot be used gives an item with its error, and
         the run goes on. A mapping's `id` is kept, else the request's place in the batch is its id."""
         ...

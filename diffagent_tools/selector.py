@@ -22,7 +22,7 @@ from typing import Unpack, get_args
 
 from diffagent_tools.llama import Llama
 from diffagent_tools.ranking import STARTER_ADAPTER, Candidate, Ranker
-from diffagent_tools.selection import BatchItem, Evidence, Mode, Options, Request, Selection
+from diffagent_tools.selection import BatchItem, Evidence, FilterWords, Mode, Request, Selection
 from retrieval.api import Instruction, read_api, read_instruction
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel, UnknownModel
@@ -88,15 +88,18 @@ class _Selector(ABC):
         wanted = self.ranker.filter(base_model, type, commercial_use, exclude)
         return self._answer(read_instruction(instruction), wanted, k)
 
-    async def aselect(self, instruction: Request, **options: Unpack[Options]) -> list[Selection]:
+    async def aselect(
+        self, instruction: Request, *, k: int = 1, **words: Unpack[FilterWords]
+    ) -> list[Selection]:
         """As `select`, in a worker thread."""
-        return await asyncio.to_thread(partial(self.select, instruction, **options))
+        return await asyncio.to_thread(partial(self.select, instruction, k=k, **words))
 
-    def select_batch(self, requests: Iterable[Request], **options: Unpack[Options]) -> Iterator[BatchItem]:
+    def select_batch(
+        self, requests: Iterable[Request], *, k: int = 1, **words: Unpack[FilterWords]
+    ) -> Iterator[BatchItem]:
         """See `diffagent_tools.selection.Selector.select_batch`."""
-        k = options.pop("k", 1)
         _positive(k)
-        wanted = self.ranker.filter(**options)
+        wanted = self.ranker.filter(**words)
         for place, request in enumerate(requests):
             name: str | int | None = place
             if isinstance(request, Mapping):
