@@ -1,4 +1,4 @@
-"""Rendering with real pipelines of a few thousand weights: files, LoRA, seeds, samplers, prompts, bad input."""
+"""Rendering with real, tiny pipelines: files, LoRA, seeds, samplers, prompts, bad input."""
 
 from pathlib import Path
 from typing import Any
@@ -229,7 +229,7 @@ def test_bfloat16_on_the_cpu(files: TinyFiles, renderer: Renderer) -> None:
         (lora(model="Pixel"), MissingModelFile, "the LoRA 'Pixel' is not in"),
         (lora(base_checkpoint=None), MissingModelFile, "'v1-5-pruned-emaonly' is not in"),
         (api(model="tiny-lora"), BrokenModelFile, "no checkpoint of SD 1.x or SDXL"),
-        (lora(model="tiny-sd"), RenderError, "is no LoRA, or for another"),
+        (lora(model="tiny-sd"), RenderError, "cannot be used on tiny-sd.safetensors"),
         (lora(model="tiny-lora-xl"), RenderError, "made for another base model: it expects 40 numbers"),
         (api(width=65), InvalidApi, "needed is a multiple of 8"),
         (api(width=4096, height=4096), InvalidApi, "at most 16 times the 512x512 of SD 1.5"),
