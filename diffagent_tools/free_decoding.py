@@ -89,7 +89,9 @@ class ObjectReader:
             self._value = self._value or self._depth == 1
         elif char in ",}]":
             self._count()
-            self._depth -= char != ","
+            if char != ",":
+                self._depth -= 1
+                self._count()
         elif char in "{[":
             self._depth += 1
 

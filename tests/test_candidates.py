@@ -139,6 +139,7 @@ def arguments(world: dict[str, Path], output: Path, *more: str) -> list[str]:
         "--output": output,
         "--batch-size": 2,
         "--groups": 3,
+        "--penalty": 20,
     }
     return [str(part) for pair in given.items() for part in pair] + ["--constrained", *more]
 
