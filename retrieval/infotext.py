@@ -179,7 +179,7 @@ def infotext_of(
     prompt = _part(api.prompt)
     if api.type == "LORA":
         weight = 1.0 if api.lora_weight is None else api.lora_weight
-        name = re.sub(r"[:<>]", "_", " ".join((lora_file or api.model).split()))
+        name = re.sub(r"[:<>]", "_", " ".join((lora_file or api.model).strip().splitlines()))
         prompt = f"{prompt.rstrip(', ')} <lora:{name}:{_short(weight)}>".strip()
     sampler = find_sampler(api.sampling_method)
     method = sampler.name if sampler else api.sampling_method

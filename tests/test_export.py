@@ -1,0 +1,188 @@
+"""Exports: what is written is data in every program, and a program's own definitions agree with it."""
+
+import ast
+import json
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffagent_tools.comfyui_nodes import AFTER_SEED, NODES
+from diffagent_tools.export import export
+from diffagent_tools.import_comfyui import read_workflow
+from diffagent_tools.options import ExportFormat
+from retrieval.api import CheckpointRef, T2IApi
+from retrieval.errors import InvalidApi
+from retrieval.samplers import SAMPLERS
+
+API = T2IApi(
+    model="Lantern Festival",
+    type="LORA",
+    base_model="SD 1.5",
+    width=512,
+    height=768,
+    sampling_method="DPM++ 2M Karras",
+    sampling_steps=30,
+    cfg_scale=6.5,
+    version_id=34,
+    model_id=12,
+    base_checkpoint=CheckpointRef(model="DreamShaper", model_id=4384, version_id=128713),
+    lora_weight=0.8,
+    clip_skip=2,
+    negative_prompt="blurry",
+    prompt="a river, lantern style",
+)
+TEXT = st.text(st.characters() | st.sampled_from(list("\"'\\\n{}#<>")), max_size=60)
+
+
+def literals(script: str) -> dict[str, Any]:
+    """The constants of a script, read without running it."""
+    found = {}
+    for node in ast.parse(script).body:
+        if not isinstance(node, ast.Assign):
+            continue
+        name = ast.unparse(node.targets[0])
+        if name.isupper() and name != "MODELS":
+            found[name] = ast.literal_eval(node.value)
+    return found
+
+
+def shape(script: str) -> str:
+    """A script's tree without its texts."""
+    tree = ast.parse(script)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = ""
+    return ast.dump(tree)
+
+
+@given(prompt=TEXT, negative=TEXT, name=TEXT.filter(str.strip))
+def test_texts_stay_data_in_the_script(prompt: str, negative: str, name: str) -> None:
+    changes = {"prompt": prompt, "negative_prompt": negative, "model": name, "sampling_method": name}
+    script = export(API.model_copy(update=changes), "diffusers")
+    sampler = literals(script)["SCHEDULER"]
+    plain = next(
+        s.name for s in SAMPLERS if f"import {s.diffusers_class}," in script and s.diffusers_args == sampler
+    )
+    assert shape(script) == shape(export(API.model_copy(update={"sampling_method": plain}), "diffusers"))
+    found = literals(script)
+    well_formed = {text: text.encode("utf-8", "replace").decode() for text in (prompt, negative)}
+    assert (found["PROMPT"], found["NEGATIVE_PROMPT"]) == (well_formed[prompt], well_formed[negative])
+
+
+@given(prompt=TEXT, negative=TEXT)
+def test_both_workflows_are_read_back_to_the_same_api(prompt: str, negative: str) -> None:
+    clean = {"prompt": prompt, "negative_prompt": negative}
+    clean = {key: text.encode("utf-8", "replace").decode() for key, text in clean.items()}
+    api = API.model_copy(update=clean)
+    for format in (ExportFormat.comfyui, ExportFormat.comfyui_ui):
+        read = read_workflow(json.loads(export(api, format))).api
+        assert read.model_copy(update={"air": None, "base_checkpoint": api.base_checkpoint}) == api
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.name)
+def test_what_has_no_exact_equivalent_is_said_in_the_export(sampler: Any) -> None:
+    api = API.model_copy(update={"sampling_method": sampler.name, "base_model": "SDXL 1.0"})
+    script, workflow = export(api, "diffusers"), export(api, "comfyui")
+    infotext = export(api, "infotext")
+    for text in (script, workflow, infotext):
+        assert "clip skip 2 is left out: it does nothing on SDXL 1.0" in text
+    assert "CLIP_SKIP" not in script
+    assert "CLIPSetLastLayer" not in workflow
+    assert not sampler.diffusers_note or sampler.diffusers_note in script
+    assert not sampler.comfy_note or sampler.comfy_note in workflow
+
+
+def template_nodes() -> Iterator[dict[str, Any]]:
+    templates = pytest.importorskip("comfyui_workflow_templates_json")
+    folder = Path(templates.__file__).parent / "templates"
+    names = ("image_sdxl_simple.json", "video_wan_vace_14B_t2v.json", "sdxl_revision_text_prompts.json")
+    for name in names:
+        saved = json.loads((folder / name).read_text(encoding="utf-8"))
+        inner = saved.get("definitions", {}).get("subgraphs", [])
+        for graph in (saved, *inner):
+            yield from graph["nodes"]
+
+
+def test_our_nodes_are_those_of_comfyuis_own_templates() -> None:
+    seen = set()
+    for node in template_nodes():
+        kind = NODES.get(node["type"])
+        if kind is None:
+            continue
+        seen.add(node["type"])
+        linked = [item for item in node.get("inputs") or [] if not item.get("widget")]
+        assert [(item["name"], item["type"]) for item in linked] == list(kind.inputs)
+        outputs = [(item["name"], item["type"]) for item in node.get("outputs") or []]
+        assert outputs[: len(kind.outputs)] == list(kind.outputs)
+        values = node.get("widgets_values")
+        assert len(values or []) == len(kind.widgets)
+        if node.get("widgets_values_named"):
+            assert tuple(node["widgets_values_named"]) == kind.widgets
+    assert seen >= {
+        "CheckpointLoaderSimple",
+        "LoraLoader",
+        "CLIPTextEncode",
+        "KSampler",
+        "VAEDecode",
+        "SaveImage",
+    }
+
+
+def test_links_join_outputs_to_inputs_of_one_type() -> None:
+    saved = json.loads(export(API, "comfyui-ui"))
+    nodes = {node["id"]: node for node in saved["nodes"]}
+    for id_, source, output, target, place, type_ in saved["links"]:
+        assert nodes[source]["outputs"][output]["type"] == nodes[target]["inputs"][place]["type"] == type_
+        assert id_ in nodes[source]["outputs"][output]["links"]
+        assert nodes[target]["inputs"][place]["link"] == id_
+    assert AFTER_SEED in NODES["KSampler"].widgets
+
+
+@pytest.mark.parametrize(
+    ("changes", "format", "message"),
+    [
+        ({"width": 513}, "comfyui", "multiple of 8"),
+        ({"height": 513}, "diffusers", "multiple of 8"),
+        ({"base_model": "Flux.1 D"}, "diffusers", "take the format json"),
+        ({"cfg_scale": 101.0}, "comfyui", "ComfyUI takes 0 to 100"),
+        ({"version_id": None}, "air", "no AIR"),
+        ({}, "png", "needed is one of infotext"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(changes: dict[str, Any], format: str, message: str) -> None:
+    with pytest.raises(InvalidApi, match=message):
+        export(API.model_copy(update=changes), format)
+
+
+def test_the_script_makes_the_picture_that_the_renderer_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("diffusers")
+    from PIL import Image
+    from tiny_pipelines import save_tiny_pipelines
+
+    from diffagent_tools.import_image import import_file
+    from diffagent_tools.model_files import ModelsFolder
+    from diffagent_tools.render import Renderer
+
+    models = tmp_path / "models"
+    save_tiny_pipelines(models, sdxl=False)
+    api = T2IApi(
+        **{"model": "tiny-lora", "type": "LORA", "base_model": "SD 1.5", "width": 64, "height": 64},
+        **{"sampling_method": "Euler a", "sampling_steps": 3, "cfg_scale": 6.0, "clip_skip": 2},
+        **{"prompt": 'a "fox"', "negative_prompt": "fog", "lora_weight": 0.7},
+        base_checkpoint=CheckpointRef(model="tiny-sd-folder"),
+    )
+    (tmp_path / "picture.py").write_text(export(api, "diffusers", seed=3), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["picture.py", str(models)])
+    runpy.run_path("picture.py")
+    (expected,) = Renderer(ModelsFolder(models), device="cpu").render(api, seeds=[3])
+    with Image.open("picture.png") as made:
+        assert list(made.getdata()) == list(expected.getdata())
+    assert import_file(Path("picture.png")).api.model == "tiny-lora"
