@@ -1,5 +1,6 @@
 """Collecting: the same store whatever the service does, and whenever the collector is killed."""
 
+import json
 import os
 import random
 import signal
@@ -12,7 +13,10 @@ from typing import Any
 import pytest
 from collect_world import collect, contents, query, world
 from replay_server import ReplayServer
+from typer.testing import CliRunner
 
+from diffagent_tools.cli import app
+from diffagent_tools.progress import Meter, duration
 from finetune.civitai import Civitai, Exhausted
 from finetune.collect import EMPTY_PAGES, Collector, Query
 from finetune.raw_store import RawStore, read_images, read_models, read_report
@@ -243,6 +247,42 @@ def test_the_saved_objects_served_as_an_api_come_out_as_they_are(tmp_path: Path)
     assert len(collected) == 60
     assert all(model in models for model in collected)
     assert len(images) > 30
+
+
+def test_the_command_copies_saved_objects_and_reports_what_it_left(tmp_path: Path) -> None:
+    saved = tmp_path / "saved.jsonl"
+    saved.write_text('{"id": 1, "modelVersions": []}\n[]\n{"id": 2, "modelVersions": []}\n7\n')
+    command = ["dabench", "collect", "--from", str(saved), "--output", str(tmp_path / "raw")]
+    for _ in range(2):
+        done = CliRunner().invoke(app, [*command, "--json"])
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout)
+        assert found["counts"] == {"models": 2, "images": 0}
+        assert found["dropped"] == {"model that is no object": 1}
+    assert CliRunner().invoke(app, [*command, "--types", "LORA"]).exit_code == 2
+    assert "Repeat the first query" in CliRunner().invoke(app, [*command[:2], *command[4:]]).stderr
+
+
+def test_the_command_collects_from_a_server(
+    served: tuple[list[Any], dict[int, list[Any]]], tmp_path: Path
+) -> None:
+    options = ["--types", "lora", "--base-models", "sd 1.5", "--limit-models", "2", "--rate", "1000"]
+    with ReplayServer(*served) as server:
+        command = ["dabench", "collect", "--output", str(tmp_path / "raw"), "--url", server.url, *options]
+        done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "models: 2" in done.stdout
+    assert server.calls[0].query["baseModels"] == "SD 1.5"
+    assert CliRunner().invoke(app, [*command, "--types", "VAE"]).exit_code == 2
+    assert CliRunner().invoke(app, [*command, "--base-models", "SD 9"]).exit_code == 2
+
+
+def test_progress_says_rate_and_remaining_time() -> None:
+    meter = Meter(100, 0.0)
+    assert meter.sentence("versions", 100, 9_800, 0.0) == "100 of 9,800 versions"
+    assert meter.sentence("versions", 120, 9_800, 10.0) == "120 of 9,800 versions, 2.0 a second, 81 min left"
+    assert meter.sentence("models", 101, None, 60.0) == "101 models, 1.0 a minute"
+    assert [duration(seconds) for seconds in (45, 600, 11_100)] == ["45 s", "10 min", "3 h 05 min"]
 
 
 def test_the_query_that_is_remembered_holds_all_that_was_asked() -> None:
