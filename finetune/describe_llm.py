@@ -153,16 +153,17 @@ class ChatDescriber:
         """The model's words, or an Answer without any that says why."""
         asked = request(subject)
         key = self._key(asked)
-        said = self._cache.get(key)
-        if said is None:
-            said = self._ask(asked, run)
-            if isinstance(said, str):
-                self._cache.put(key, subject.facts.model_id, said)
-            if run.is_down(silent=said == _SILENT):
-                raise ServiceError(
-                    f"{self.name} gave no answer to {_SILENT_ROW} records in a row; needed is a chat model "
-                    "that answers. Try again later: what was answered is kept in the cache"
-                )
+        kept = self._cache.get(key)
+        if kept is not None:
+            return kept
+        said = self._ask(asked, run)
+        if isinstance(said, str):
+            self._cache.put(key, subject.facts.model_id, said)
+        if run.is_down(silent=said == _SILENT):
+            raise ServiceError(
+                f"{self.name} gave no answer to {_SILENT_ROW} records in a row; needed is a chat model "
+                "that answers. Try again later: what was answered is kept in the cache"
+            )
         return said
 
     def _ask(self, asked: Request, run: "_Run") -> "str | Answer":

@@ -90,7 +90,8 @@ def describe_all(
     }
     if chat is None:
         return found
-    from finetune.describe_llm import ChatDescriber, Subject
+    from finetune.describe_llm import ChatDescriber
+    from finetune.describe_prompt import Subject
 
     ordinary = frozenset(term for term, models in stats.models.items() if models >= ORDINARY)
     subjects = [
