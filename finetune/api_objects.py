@@ -182,8 +182,10 @@ def images_of(raw: Json) -> Iterator[ApiImage]:
     model_id = whole(raw.get("id"))
     for version in _items(raw, "modelVersions"):
         version_id = whole(version.get("id"))
-        for image in _items(version, "images"):
-            yield _image(image, model_id, version_id)
+        listed = version.get("images")
+        for image in listed if isinstance(listed, list) else ():
+            # what is no object is an image of which nothing is known, so that it is counted
+            yield _image(image if isinstance(image, Mapping) else {}, model_id, version_id)
 
 
 def read_image(raw: Json) -> ApiImage:

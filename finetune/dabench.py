@@ -14,7 +14,7 @@ left whole files and a report that says it is unfinished; running it again makes
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -323,14 +323,20 @@ def _divide(
     joined = clusters(models, [pair.instruction.prompt for pair in pairs], similarity=config.near_duplicate)
     by_pairs = split_pairs(joined, [pair.key for pair in pairs], config.parts, seed=config.seed)
     by_models = split_models(models, joined, config.parts, seed=config.seed)
-    divisions: dict[str, Division] = {}
-    for name, placed in (("default", by_pairs), ("unseen_models", by_models)):
-        split = {
-            part: [pair for pair, its in zip(pairs, placed, strict=True) if its == part]
-            for part in config.parts
-        }
-        records = catalogue_records(kept, split["train"], packaged=packaged, source=source, **describing)
-        divisions[name] = Division(split, records)
+
+    def part_of(placed: Sequence[str | None]) -> dict[str, list[Pair]]:
+        joined = list(zip(pairs, placed, strict=True))
+        return {part: [pair for pair, its in joined if its == part] for part in config.parts}
+
+    default, unseen = part_of(by_pairs), part_of(by_models)
+    records = catalogue_records(kept, default["train"], packaged=packaged, source=source, **describing)
+    taught = {pair.model_id for pair in unseen["train"]}
+    held_out = {pair.model_id for pair in pairs} - taught
+    # a model that must not be known says of itself only what its own record says
+    facts = [one for one in kept if one.model.id in held_out]
+    alone = catalogue_records(facts, (), packaged={}, source=source)
+    others = [record for record in records if record.model_id not in held_out]
+    divisions = {"default": Division(default, records), "unseen_models": Division(unseen, [*others, *alone])}
     return divisions, sum(part is None for part in by_models)
 
 

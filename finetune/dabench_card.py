@@ -29,7 +29,12 @@ def card_text(
     config = report["config"]
     header = "\n".join(
         f"- config_name: {config_name}\n  data_files:\n"
-        + "\n".join(f"  - split: {part}\n    path: {folder}/{part}.parquet" for part in default.pairs)
+        # `datasets` cannot read a split without rows
+        + "\n".join(
+            f"  - split: {part}\n    path: {folder}/{part}.parquet"
+            for part, found in divisions[config_name].pairs.items()
+            if found
+        )
         for config_name, folder in CONFIGS.items()
     )
     return f"""---
@@ -59,11 +64,13 @@ datasets.load_dataset("{name}", "unseen_models")   # no model of align and val o
 `train` is for supervised fine-tuning, `align` for alignment with human preference, `val` for evaluation. In
 `unseen_models` {left_out:,} pairs are in no split, because their near-duplicates are in another one.
 
-## A row `instruction` (prompt, negative prompt) and `response` (model, type, base model, width, height,
-sampling method, sampling steps, cfg scale, model description) are the paper's JSON. `facts` are ours: ids,
-SHA256, AIR, trigger words, LoRA weight, base checkpoint, clip skip, seed. Descriptions are this project's
-own words (finetune/describe.py), not the creators'. `catalogue.jsonl` holds the models; its settings, terms
-and descriptions come from `train` alone (`catalogue_unseen_models.jsonl`: from `train` of that division).
+## A row
+`instruction` (prompt, negative prompt) and `response` (model, type, base model, width, height, sampling
+method, sampling steps, cfg scale, model description) are the paper's JSON. `facts` are ours: ids, SHA256,
+AIR, trigger words, LoRA weight, base checkpoint, clip skip, seed. Descriptions are this project's own words
+(finetune/describe.py), not the creators'. `catalogue.jsonl` holds the models; its settings, terms and
+descriptions come from `train` alone. In `catalogue_unseen_models.jsonl` a model of that division's `align`
+or `val` has only what its own record says.
 
 ## Where it is from
 {_source(report)}
@@ -71,7 +78,8 @@ and descriptions come from `train` alone (`catalogue_unseen_models.jsonl`: from 
 Downloads, votes, licences and availability are those of that day. A model may have been withdrawn since, or
 its licence changed.
 
-## Licence The prompts were written by Civitai's users and published there; the source states no licence for
+## Licence
+The prompts were written by Civitai's users and published there; the source states no licence for
 them, and this set grants none. Ask before you pass it on. Each model has a licence of its own; commercial
 use, as the models' flags say:
 

@@ -71,7 +71,7 @@ def deal(
     # a group larger than what a part still lacks goes where most is lacking; the large ones first, because
     # the small ones can make up for them
     for group in _large_first(order, sizes, total):
-        part = max(parts, key=lambda part: _lack(share[part], dealt[part], sizes[group]))
+        part = max(parts, key=lambda part: _room(share[part], dealt[part], sizes[group]))
         chosen[group] = part
         dealt[part] += sizes[group]
     return chosen
@@ -83,10 +83,10 @@ def _large_first(order: Sequence[T], sizes: Mapping[T, int], total: int) -> Iter
     yield from (group for group in order if sizes[group] * 50 < total)
 
 
-def _lack(share: float, dealt: int, size: int) -> float:
-    """How much of its share a part lacks, in shares; one that the group would overfill comes last."""
-    lack = (share - dealt) / share
-    return lack if dealt + size <= share + 1 else lack - 2
+def _room(share: float, dealt: int, size: int) -> tuple[bool, float]:
+    """Whether the group fits, and what the part lacks: in shares if it does, else in pairs."""
+    fits = dealt + size <= share + 1
+    return fits, (share - dealt) / share if fits else share - dealt
 
 
 def _lot(name: str, seed: int) -> bytes:

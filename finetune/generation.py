@@ -149,7 +149,7 @@ def _without_tags(value: object) -> tuple[str | None, tuple[LoraTag, ...]]:
     if "<" not in value:
         return value, ()
     bare, tags = take_lora_tags(_HYPERNET.sub("", value))
-    return bare, tags
+    return bare.strip(), tags
 
 
 def _size(fields: Mapping[str, Any]) -> tuple[int, int] | None:
