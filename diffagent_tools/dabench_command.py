@@ -224,9 +224,7 @@ def build(
     seed: Annotated[int | None, typer.Option("--seed", help="Of the splits.")] = None,
     chat_model: Annotated[
         str | None,
-        typer.Option(
-            "--chat-model", help="Writes the descriptions, such as 'openai:gpt-5-mini'; none if left out."
-        ),
+        typer.Option("--chat-model", help="Writes the descriptions, such as 'openai:gpt-5-mini'."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the chat model is paid.")] = False,
     as_json: JsonOption = False,
@@ -262,7 +260,7 @@ def stats(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the funnel of a set, rule by rule, and draw it with the distributions of its source as one PNG."""
+    """Print the funnel of a set, rule by rule; draw it and what its source was like as one PNG."""
     with plain_exit():
         from finetune.dabench import read_set_report
         from finetune.dabench_stats import draw, stats_text
