@@ -290,15 +290,9 @@ def _read_checkpoint(path: Path) -> _Checkpoint:
     try:
         held = _Checkpoint(**value)
         held.dropped = Counter(held.dropped)
-        whole = all(
-            isinstance(length, int) and length >= 0 for kind in KINDS for length in held.parts[kind]
-        ) and all(isinstance(held.counts[kind], int) for kind in KINDS)
+        numbers = [length for kind in KINDS for length in (*held.parts[kind], held.counts[kind])]
+        if not all(isinstance(number, int) and number >= 0 for number in numbers):
+            raise ValueError("lengths and counts are numbers")
     except (TypeError, KeyError, ValueError) as error:
-        raise _damaged(path) from error
-    if not whole:
-        raise _damaged(path)
+        raise StorageError(f"{path / CHECKPOINT_FILE} is damaged; collect into a new folder") from error
     return held
-
-
-def _damaged(path: Path) -> StorageError:
-    return StorageError(f"{path / CHECKPOINT_FILE} is damaged; collect into a new folder")
