@@ -170,8 +170,8 @@ def unified_lines(
         if normalise == POOL
         else unified(together, normalise=load_calibration(Path(normalise)))
     )
-    parts = metric.split([len(line.candidates) for line in kept])
-    return [(line, part.tolist()) for line, part in zip(kept, parts, strict=True)]
+    values = iter(metric.tolist())
+    return [(line, [next(values) for _ in line.candidates]) for line in kept]
 
 
 def make_parser() -> argparse.ArgumentParser:

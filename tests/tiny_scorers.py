@@ -146,8 +146,8 @@ def image_reward_state(sizes: Sizes) -> dict[str, Tensor]:
         linear(f"{layer}.intermediate.dense", 4 * read, read)
         linear(f"{layer}.output.dense", read, 4 * read)
         norm(f"{layer}.output.LayerNorm", read)
-    linear("blip.vision_proj", 8, seen)
-    linear("blip.text_proj", 8, read)
+    linear("blip.vision_proj", 256, seen)
+    linear("blip.text_proj", 256, read)
     widths = (read, 1024, 128, 64, 16, 1)
     # dropout stands between the first three, so the numbers are those of the authors' nn.Sequential
     for place, (narrow, wide) in zip((0, 2, 4, 6, 7), itertools.pairwise(widths), strict=True):
