@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diffagent_tools import dabench_command, fetch_command, index_command, render_command
+from diffagent_tools import (
+    dabench_command,
+    fetch_command,
+    index_command,
+    render_command,
+    score_env_command,
+)
 from diffagent_tools.exits import Exit, plain_exit, tell
 from diffagent_tools.options import (
     CatalogueOption,
@@ -57,6 +63,7 @@ class ModeName(StrEnum):
 
 app.add_typer(index_command.app, name="index")
 app.add_typer(dabench_command.app, name="dabench")
+app.add_typer(score_env_command.app, name="score-env")
 app.command()(fetch_command.fetch)
 app.command()(render_command.render)
 
