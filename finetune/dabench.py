@@ -141,14 +141,21 @@ def read_set_report(output: Path) -> dict[str, Any]:
     Raises:
         InvalidInput: there is none, or its build was not finished.
     """
+    report = _parsed(output)
+    if report.get("format") != FORMAT or not report.get("finished"):
+        raise InvalidInput(f"the build of {output} was not finished; run it again")
+    return report
+
+
+def _parsed(output: Path) -> dict[str, Any]:
     try:
         report = json.loads((output / REPORT).read_bytes())
     except (OSError, ValueError) as error:
         raise InvalidInput(
             f"{output} holds no set ({error}); build one with `diffagent dabench build --output {output}`"
         ) from error
-    if not isinstance(report, dict) or report.get("format") != FORMAT or not report.get("finished"):
-        raise InvalidInput(f"the build of {output} was not finished; run it again")
+    if not isinstance(report, dict):
+        raise InvalidInput(f"{output / REPORT} is no report of a build; name another folder")
     return report
 
 
@@ -158,7 +165,7 @@ def _start(output: Path, architectures: Iterable[str], parts: list[str]) -> None
     if found and REPORT not in found:
         raise InvalidInput(f"{output} is not empty and holds no set; name another --output")
     if REPORT in found:
-        earlier = json.loads((output / REPORT).read_bytes())
+        earlier = _parsed(output)
         for architecture in earlier.get("architectures", ()):
             for file in set_files(earlier.get("parts", parts)):
                 (output / architecture / file).unlink(missing_ok=True)

@@ -75,7 +75,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     for name, title in TITLES.items():
         found = _first(report["distributions"][name])
         total = max(sum(report["distributions"][name].values()), 1)
-        _bars(axes[name], [(key, count / total) for key, count in found], title, "{:.0%}", "tab:blue")
+        _bars(axes[name], [(key, count / total) for key, count in found], title, "{:.1%}", "tab:blue")
     steps: list[tuple[str, float]] = []
     for level in report["funnel"]:
         if level["level"] != "records":
@@ -93,7 +93,7 @@ def _bars(axes: Any, found: Sequence[tuple[str, float]], title: str, shown: str,
     bars = axes.barh(places, [count for _, count in found], color=colour)
     axes.set_yticks(places, [label for label, _ in found], fontsize=8)
     axes.bar_label(bars, [shown.format(count) for _, count in found], fontsize=8, padding=2)
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(found), _SHOWN // 2) - 0.5, -0.5)
     axes.margins(x=0.18)
     axes.set_xticks([])
     axes.set_title(title, fontsize=10)

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from retrieval.terms import words
 
 NEAR_DUPLICATE = 0.7
-COMPARED_IN_PAIRS = 64
+COMPARED_IN_PAIRS = 256
 """Distinct word sets of a model; up to here comparing all is the faster way, and exact."""
 _PERMUTATIONS, _BANDS, _ROWS = 128, 32, 4
 
