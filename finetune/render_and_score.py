@@ -23,7 +23,7 @@ from finetune.reward import NAMES, Reward, make_reward
 from finetune.reward_store import RewardStore, Row
 from finetune.unified import POOL, load_calibration, unified
 from retrieval.api import T2IApi
-from retrieval.errors import InvalidInput
+from retrieval.errors import InvalidInput, MissingModelFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -202,8 +202,33 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def make_scorer(options: dict[str, Any]) -> Scorer:
-    """The scorer that the options ask for, in whichever process it is to work."""
+def refuse_missing(work: Iterable[Work], plan: Callable[[T2IApi], object]) -> None:
+    """Looks for the files of every model before the first image is made, which may be days before the last.
+
+    Args:
+        plan: raises MissingModelFile for a call whose files are not there; `Renderer.plan`.
+
+    Raises:
+        MissingModelFile: files are missing; the message says how many models lack one, and how to get some.
+    """
+    apis = {_checkpoint(piece.api): piece.api for piece in work}
+    missing: list[str] = []
+    for api in apis.values():
+        try:
+            plan(api)
+        except MissingModelFile as error:
+            missing.append(str(error))
+    if missing:
+        some = "\n".join(sorted(set(missing))[:5])
+        raise MissingModelFile(f"{len(missing)} of {len(apis)} models lack a file:\n{some}")
+
+
+def make_scorer(options: dict[str, Any], work: Sequence[Work] = ()) -> Scorer:
+    """The scorer that the options ask for, in whichever process it is to work.
+
+    Args:
+        work: whose files are looked for before the rewards are loaded.
+    """
     from diffagent_tools.model_files import ModelsFolder
     from diffagent_tools.render import Renderer
     from retrieval.catalogue import Catalogue
@@ -216,6 +241,7 @@ def make_scorer(options: dict[str, Any]) -> Scorer:
         dtype=options["dtype"],
         batch_size=options["batch_size"],
     )
+    refuse_missing(work, renderer.plan)
     weights = options["weights"]
     rewards = [
         make_reward(name, weights=weights.get(name), device=renderer.device) for name in options["rewards"]
@@ -257,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 gpus=options["gpus"],
             )
         else:
-            results = in_this_process(left, lambda: make_scorer(options)) if left else iter(())
+            results = in_this_process(left, lambda: make_scorer(options, left)) if left else iter(())
         collect(results, store, tell=lambda done: print(f"{done:,} of {count:,} images", flush=True))
     if options["output"]:
         scored = unified_lines(lines, store, seeds, normalise=options["normalise"])

@@ -16,13 +16,14 @@ from finetune.render_and_score import (
     collect,
     in_this_process,
     main,
+    refuse_missing,
     unified_lines,
     work_list,
 )
 from finetune.reward_store import RewardStore, Row
 from finetune.unified import Range, save_calibration
 from retrieval.api import Instruction, T2IApi
-from retrieval.errors import DataError, InvalidInput
+from retrieval.errors import DataError, InvalidInput, MissingModelFile
 
 
 def api(model: str, base: str | None = None) -> T2IApi:
@@ -154,6 +155,21 @@ def test_a_renderer_that_gives_another_number_of_images(store: RewardStore) -> N
 
     with pytest.raises(InvalidInput, match="response 0 to 'p0' gave 1 images for 2 seeds"):
         fill(store, Few())
+
+
+def test_missing_models_are_told_before_the_first_image(store: RewardStore) -> None:
+    def plan(api: T2IApi) -> None:
+        if api.model != "a":
+            raise MissingModelFile(
+                f"{api.model} is not in models/. Fetch it with `diffagent fetch {api.model}`"
+            )
+
+    work = work_list([*LINES, line("p3", "bbb")], SEEDS, store)
+    with pytest.raises(
+        MissingModelFile, match=r"2 of 3 models lack a file:\nbbb is not in models/. Fetch it"
+    ):
+        refuse_missing(work, plan)
+    refuse_missing(work[:1], plan)
 
 
 def test_a_score_that_is_no_number_stops_the_run(store: RewardStore) -> None:
