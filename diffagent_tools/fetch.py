@@ -92,7 +92,8 @@ class Fetcher:
         """
         version_id = wanted.version_id or self._newest(wanted)
         answer = self._json(f"{self.site}/api/v1/model-versions/{version_id}", wanted)
-        files = answer.get("files") if isinstance(answer.get("files"), list) else []
+        listed = answer.get("files")
+        files: list[Any] = listed if isinstance(listed, list) else []
         usable = [file for file in files if isinstance(file, dict) and _usable(file)]
         if not usable:
             held = ", ".join(str(file.get("name")) for file in files if isinstance(file, dict)) or "no file"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from diffagent_tools.fetch import Fetcher, RemoteFile
     from diffagent_tools.wanted import WantedFile
     from retrieval.catalogue import Catalogue
+    from retrieval.records import ModelType
 
 ModelsOption = Annotated[
     Path,
@@ -109,7 +110,7 @@ def wanted_by(name: str, catalogue: "Catalogue") -> tuple["WantedFile", ...]:
         version_id = air.version_id if air else int(numbers[2]) if numbers and numbers[2] else None
         if model_id is not None and model_id in catalogue:
             return (wanted_of_record(catalogue.get(model_id), version_id),)
-        type_ = "LORA" if air is not None and air.type == "lora" else "Checkpoint"
+        type_: ModelType = "LORA" if air is not None and air.type == "lora" else "Checkpoint"
         return (WantedFile(name, type_, model_id, version_id),)
     match = catalogue.resolve(name)
     if match is None:
