@@ -147,6 +147,28 @@ def test_every_second_description_is_a_draw_of_terms() -> None:
     assert heard.count("word19") > 2 * heard.count("word1")
 
 
+def test_a_choice_lists_the_right_model_among_others_and_the_answer_is_its_name() -> None:
+    catalogue = small_catalogue()
+    built = build(Mix(pair=0, stripped=0, choice=6, description=0, full_share=1.0))
+    assert built.kinds == {"choice": 12, "name alone": 12}
+    places = set()
+    for spoken, answer, row in zip(said(built), answers(built), built.rows, strict=True):
+        right = catalogue.get(row.model_id).model
+        assert answer == f'{right}"'
+        listed = [line.split(":")[0] for line in spoken["models"]]
+        assert right in listed
+        assert len(set(listed)) == len(listed) == min(8, len(catalogue))
+        places.add(listed.index(right))
+    assert len(places) > 2, "the right one must not stand in one place"
+
+
+def test_a_choice_says_nothing_that_only_the_asked_prompt_taught() -> None:
+    telling = Pair("zorblax on a hill", "", 201, "Pixel Art Helper")
+    built = build(Mix(pair=0, stripped=0, choice=1, description=0), telling, *PAIRS[1:])
+    assert "zorblax" in said(built)[0]["prompt"]
+    assert not any("zorblax" in line for line in said(built)[0]["models"])
+
+
 def test_rates_are_means_and_a_seed_settles_them() -> None:
     pairs = PAIRS[:1] * 200
     half = build(Mix(pair=0.5, stripped=0, description=0, full_share=0.25), *pairs, seed=3)
