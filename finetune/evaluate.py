@@ -3,6 +3,7 @@
     diffagent evaluate --pairs pairs_val.jsonl.gz --train pairs_train.jsonl.gz --models models.jsonl.gz
     diffagent evaluate --pairs pairs_val.jsonl.gz --mode free --limit 100 --output evaluation/free
     diffagent evaluate --prompts-file PartiPrompts.tsv --mode constrained
+    diffagent evaluate --table 1 --help    # the paper's tables: finetune/table1.py, finetune/table2.py
 
 Writes report.md, report.json and report.png to the output folder, and the answers themselves, one line a
 prompt: a stopped run goes on where it was. With --train and --models the baselines stand beside the selector.
@@ -10,9 +11,11 @@ prompt: a stopped run goes on where it was. With --train and --models the baseli
 
 import argparse
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,8 @@ PROMPTS: dict[str, tuple[Variant, ...]] = {
     "stripped": ("stripped",),
     "both": ("raw", "stripped"),
 }
+TABLES = {"1": "finetune.table1", "2": "finetune.table2"}
+"""The paper's tables, and what makes each; it has options of its own."""
 _MODEL_FIELDS = ("model_id", "model", "description", "tags", "trigger_words")
 
 
@@ -39,6 +44,9 @@ def make_parser() -> argparse.ArgumentParser:
         prog="diffagent evaluate",
         description="Measure how often a selector finds the right model, beside baselines.",
         epilog=WHERE[0].upper() + WHERE[1:] + ".",
+    )
+    parser.add_argument(
+        "--table", choices=sorted(TABLES), help="a table of the paper; `--table 1 --help` lists its options"
     )
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--pairs", type=Path, help="instruction-API pairs, .jsonl or .jsonl.gz")
@@ -82,7 +90,7 @@ def main(
     selector: Selector | None = None,
     retriever: Selector | None = None,
 ) -> int:
-    """Runs the evaluation that the arguments ask for.
+    """Runs the evaluation that the arguments ask for, or makes the table that `--table` names.
 
     Args:
         selector: measured instead of the one that `--mode`, `--base` and `--adapter` name.
@@ -91,8 +99,14 @@ def main(
     Raises:
         DataError: a data file is missing or broken, or the output folder holds another run.
     """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    which = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    which.add_argument("--table", choices=sorted(TABLES))
+    asked, rest = which.parse_known_args(arguments)
+    if asked.table:
+        return int(import_module(TABLES[asked.table]).main(rest))
     parser = make_parser()
-    options = parser.parse_args(argv)
+    options = parser.parse_args(arguments)
     if options.limit is not None and options.limit < 1:
         parser.error("--limit must be 1 or more")
     if bool(options.train) != bool(options.models) and options.models:

@@ -166,13 +166,18 @@ def outcome_of(said: str, gold: int | None, catalogue: Catalogue) -> tuple[Outco
         api = read_api(said).api
     except InvalidApi:
         return "unparsable", None
+    return outcome_of_api(api, gold, catalogue), api.model
+
+
+def outcome_of_api(api: T2IApi, gold: int | None, catalogue: Catalogue) -> Outcome:
+    """As `outcome_of`, of an API that has been read."""
     verdict = check(api, catalogue)
     kinds = {problem.kind for problem in verdict.problems}
     if verdict.record is None:
-        return "invented", api.model
+        return "invented"
     if "unavailable" in kinds:
-        return "unavailable", api.model
-    return ("correct" if verdict.record.model_id == gold else "wrong but real"), api.model
+        return "unavailable"
+    return "correct" if verdict.record.model_id == gold else "wrong but real"
 
 
 def outcome_rates(outcomes: Sequence[Outcome]) -> dict[Outcome, float]:

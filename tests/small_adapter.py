@@ -35,12 +35,12 @@ def fusion_only(folder: Path) -> Path:
     return folder
 
 
-def with_lora(folder: Path, model: Any, **card: object) -> Path:
+def with_lora(folder: Path, model: Any, *, seed: int = 1, **card: object) -> Path:
     """Adds a LoRA that peft made and saved, its weights random, and a card."""
     import torch
     from peft import LoraConfig, get_peft_model
 
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     config = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
     get_peft_model(model, config).save_pretrained(folder)
     (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")

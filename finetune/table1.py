@@ -1,0 +1,334 @@
+"""Table 1 of the paper: the hallucination error of free decoding, by data set and by training stage.
+
+    diffagent evaluate --table 1 --pairs pairs_val.jsonl.gz --coco captions.txt --parti PartiPrompts.tsv \\
+        --adapters sft=adapters/sft rrhf=adapters/rrhf control=adapters/control --output evaluation/table1
+
+The language model writes greedily and without constraint; an answer is a hallucination where it names
+nothing that exists and can be had: invented, unavailable or unparsable. Naming one real model always would
+score 0, so how often the model is the right one and how many models are named stand beside it; and the error
+that is left when the names are held to the catalogue, and when the answers are repaired. Writes table1.md,
+.csv, .json and .png, and every answer; a stopped run goes on.
+"""
+
+import argparse
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent_tools.ranking import STARTER_ADAPTER
+from finetune.cases import WHERE, Case
+from finetune.free_answers import Answer, free_answers
+from finetune.metrics import (
+    Outcome,
+    bootstrap,
+    distinct,
+    hallucination,
+    outcome_of,
+    outcome_of_api,
+    outcome_rates,
+    paired_difference,
+)
+from finetune.predictions import tell
+from finetune.prompt_sets import SAMPLE, PromptSet, read_sets
+from finetune.table1_report import write_table1
+from retrieval.api import read_api
+from retrieval.catalogue import Catalogue
+from retrieval.errors import InvalidApi, InvalidInput
+from retrieval.repair import repair
+
+if TYPE_CHECKING:
+    from diffagent_tools.llama import Llama
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A trained adapter under its name in the table; `stage` is the paper's column that it stands in."""
+
+    name: str
+    folder: Path
+    stage: str | None
+    digest: str
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="diffagent evaluate --table 1",
+        description="The paper's Table 1: hallucination error, by data set and training stage.",
+        epilog=WHERE[0].upper() + WHERE[1:] + ".",
+    )
+    add_sets(parser)
+    parser.add_argument(
+        "--adapters",
+        nargs="+",
+        default=[f"packaged={STARTER_ADAPTER}"],
+        metavar="NAME=FOLDER",
+        help="what is compared; the card of each says its stage (default: the packaged one)",
+    )
+    parser.add_argument("--base", help="a folder or hub id of a LLaMA instead of the embedded one")
+    parser.add_argument("--catalogue", type=Path, help="a catalogue instead of the packaged one")
+    parser.add_argument("--whole", action="store_true", help="decode all nine fields, not the first three")
+    parser.add_argument("--rows", type=int, default=32, help="answers decoded together (default: 32)")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
+    parser.add_argument(
+        "--output", type=Path, default=Path("evaluation/table1"), help="folder (default: evaluation/table1)"
+    )
+    return parser
+
+
+def add_sets(parser: argparse.ArgumentParser) -> None:
+    """The options that name the prompts, of both tables."""
+    parser.add_argument("--pairs", type=Path, help="DABench's validation pairs, .jsonl or .jsonl.gz")
+    parser.add_argument("--coco", type=Path, help="COCO captions, one a line")
+    parser.add_argument("--parti", type=Path, help="PartiPrompts.tsv")
+    parser.add_argument(
+        "--sample", type=int, default=SAMPLE, help=f"COCO and Parti prompts drawn (default: {SAMPLE:,})"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--limit", type=int, help="the first N prompts of each set only")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures what is left to measure, and writes the table.
+
+    Raises:
+        DataError: a data file is missing or broken, or the output folder holds another run.
+        AdapterError: an adapter cannot be read, or fits another base model or catalogue.
+    """
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    if options.rows < 1:
+        parser.error("--rows must be 1 or more")
+    adapters = read_adapters(options.adapters)
+    sets = read_sets(
+        pairs=options.pairs,
+        coco=options.coco,
+        parti=options.parti,
+        sample=options.sample,
+        seed=options.seed,
+        limit=options.limit,
+    )
+    catalogue = Catalogue.load(options.catalogue) if options.catalogue else Catalogue.starter()
+    figures = measure(options, adapters, sets, catalogue)
+    write_table1(figures, options.output)
+    print((options.output / "table1.md").read_text(encoding="utf-8"))
+    tell(f"written to {options.output}")
+    return 0
+
+
+def read_adapters(given: Sequence[str]) -> list[Adapter]:
+    """`NAME=FOLDER` each.
+
+    Raises:
+        InvalidInput: not of that form, a name twice, or a folder that holds no adapter.
+    """
+    from diffagent_tools.llama import read_card
+
+    found: dict[str, Adapter] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path or name in found or "/" in name:
+            raise InvalidInput(
+                f"--adapters {text!r} is not NAME=FOLDER with a new name; write it like sft=adapters/sft"
+            )
+        folder = Path(path)
+        card = read_card(folder)
+        if not card:
+            raise InvalidInput(
+                f"{folder} holds no adapter; python -m finetune.sft or finetune.rrhf trains one"
+            )
+        content = hashlib.sha256()
+        for file in sorted(folder.glob("adapter_*")):
+            content.update(file.read_bytes())
+        found[name] = Adapter(name, folder, stage_of(card), content.hexdigest()[:12])
+    return list(found.values())
+
+
+def stage_of(card: Mapping[str, Any]) -> str | None:
+    """The paper's column that an adapter stands in: "SFT", "RRHF", or none for a control."""
+    if card.get("stage") == "rrhf":
+        return "RRHF" if card.get("config", {}).get("loss", "rrhf") == "rrhf" else None
+    return "SFT"
+
+
+def measure(
+    options: argparse.Namespace, adapters: Sequence[Adapter], sets: Sequence[PromptSet], catalogue: Catalogue
+) -> dict[str, Any]:
+    """The figures: "run", "sets" with what each adapter scored, "differences" from the first adapter."""
+    found: dict[str, dict[str, Any]] = {each.name: {} for each in sets}
+    outcomes: dict[tuple[str, str], list[Outcome | None]] = {}
+    for adapter in adapters:
+        llama = _Loader(options, adapter, catalogue)
+        run = {"adapter": adapter.digest, "base": options.base, "catalogue": catalogue.digest}
+        if options.dtype != "float32":
+            run["dtype"] = options.dtype
+        for each in sets:
+            path = options.output / "answers" / f"{adapter.name}_{each.slug}.jsonl"
+            answers = free_answers(
+                llama,
+                catalogue,
+                each.cases,
+                path,
+                run,
+                whole=options.whole,
+                rows=options.rows,
+                progress=tell,
+            )
+            found[each.name][adapter.name], outcomes[each.name, adapter.name] = figures_of(
+                each.cases, answers, catalogue
+            )
+    return {
+        "run": {
+            "catalogue": f"{catalogue.name}, {len(catalogue):,} models, digest {catalogue.digest[:12]}",
+            "base": options.base or "the embedded one",
+            "adapters": {
+                each.name: {"stage": each.stage, "folder": each.folder.name, "digest": each.digest}
+                for each in adapters
+            },
+            "decoding": "greedy, the whole object" if options.whole else "greedy, the model information",
+        },
+        "sets": [
+            {
+                "name": each.name,
+                "prompts": len(each.cases),
+                "source": each.source,
+                "as": each.prompts,
+                "measured": found[each.name],
+            }
+            for each in sets
+        ],
+        "differences": _differences([each.name for each in adapters], [each.name for each in sets], outcomes),
+    }
+
+
+class _Loader:
+    """Loads a language model when it is first asked for: a finished run needs none."""
+
+    def __init__(self, options: argparse.Namespace, adapter: Adapter, catalogue: Catalogue) -> None:
+        self._options, self._adapter, self._catalogue = options, adapter, catalogue
+        self._llama: Llama | None = None
+
+    def __call__(self) -> "Llama":
+        from diffagent_tools.llama import Llama
+
+        if self._llama is None:
+            self._llama = Llama.load(
+                self._catalogue,
+                base=self._options.base,
+                adapter=self._adapter.folder,
+                device=self._options.device,
+                dtype=self._options.dtype,
+                progress=tell,
+            )
+        return self._llama
+
+
+def figures_of(
+    cases: Sequence[Case], answers: Sequence[Answer], catalogue: Catalogue
+) -> tuple[dict[str, Any], list[Outcome | None]]:
+    """What one adapter scored on one set, and the outcome of each free answer; None where nothing was asked.
+
+    Requests that could not be asked (an empty prompt) are left out and counted.
+    """
+    free: list[Outcome | None] = []
+    held: list[Outcome] = []
+    repaired: list[Outcome] = []
+    abstained = 0
+    names: list[str | None] = []
+    for case, answer in zip(cases, answers, strict=True):
+        if answer.said is None:
+            free.append(None)
+            continue
+        outcome, name = outcome_of(answer.said, case.gold, catalogue)
+        free.append(outcome)
+        names.append(name)
+        held.append(_held(answer.held, case.gold))
+        mended, gave_up = _repaired(answer.said, case, catalogue)
+        repaired.append(mended)
+        abstained += gave_up
+    said = [outcome for outcome in free if outcome is not None]
+    known = any(case.gold is not None for case in cases)
+    often = Counter(name for name in names if name is not None).most_common(1)
+    seconds = [answer.seconds for answer in answers if answer.said is not None]
+    return {
+        "answers": len(said),
+        "not asked": len(free) - len(said),
+        "hallucination error": asdict(bootstrap(hallucination(said))),
+        "constrained": asdict(bootstrap(hallucination(held))),
+        "repaired": asdict(bootstrap(hallucination(repaired))),
+        "repair gave the base model": abstained / max(len(said), 1),
+        "split": outcome_rates(said),
+        "top-1": _right(said) if known else None,
+        "top-1 constrained": _right(held) if known else None,
+        "top-1 repaired": _right(repaired) if known else None,
+        "distinct names": distinct(names),
+        "distinct models constrained": distinct([answer.held for answer in answers]),
+        "share of the most frequent name": often[0][1] / len(said) if often else 0.0,
+        "cut off": sum(answer.ended == "cut off" for answer in answers) / max(len(said), 1),
+        "seconds an answer": sum(seconds) / len(seconds) if seconds else None,
+    }, free
+
+
+def _right(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    return asdict(bootstrap([outcome == "correct" for outcome in outcomes]))
+
+
+def _held(model_id: int | None, gold: int | None) -> Outcome:
+    """Of a name that the trie held; it holds names that can be had and no other."""
+    if model_id is None:
+        return "unparsable"
+    return "correct" if model_id == gold else "wrong but real"
+
+
+def _repaired(said: str, case: Case, catalogue: Catalogue) -> tuple[Outcome, bool]:
+    """What is left of an answer's faults after `repair`, and whether it gave the family's base model."""
+    try:
+        api = read_api(said).api
+    except InvalidApi:
+        return "unparsable", False
+    asked = {"prompt": case.prompt, "negative prompt": case.negative_prompt}
+    mended = repair(api, catalogue, instruction=asked)
+    return outcome_of_api(mended.api, case.gold, catalogue), mended.abstained
+
+
+def _differences(
+    adapters: Sequence[str],
+    sets: Sequence[str],
+    outcomes: Mapping[tuple[str, str], Sequence[Outcome | None]],
+) -> list[dict[str, Any]]:
+    """What each further adapter changes against the first, on the same prompts."""
+    rows: list[dict[str, Any]] = []
+    for other in adapters[1:]:
+        for name in sets:
+            pairs = zip(outcomes[name, other], outcomes[name, adapters[0]], strict=True)
+            both = [(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
+            first, second = [ours for ours, _ in both], [theirs for _, theirs in both]
+            rows.append(
+                {
+                    "set": name,
+                    "adapter": other,
+                    "against": adapters[0],
+                    "hallucination error": asdict(
+                        paired_difference(hallucination(first), hallucination(second))
+                    ),
+                    "top-1": _gain(first, second),
+                }
+            )
+    return rows
+
+
+def _gain(first: Sequence[Outcome], second: Sequence[Outcome]) -> dict[str, Any] | None:
+    """None without a known model, where nothing is ever correct."""
+    if "correct" not in {*first, *second}:
+        return None
+    return asdict(paired_difference([o == "correct" for o in first], [o == "correct" for o in second]))
+
+
+if __name__ == "__main__":
+    from diffagent_tools.exits import plain_exit
+
+    with plain_exit("stopped; what is answered is kept, and the same command goes on after it"):
+        raise SystemExit(main())
