@@ -5,6 +5,7 @@
     diffagent select "A cute happy corgi, pixel art" --format comfyui
     diffagent check "Dream Shapper"
     diffagent check picture.png
+    diffagent chat
     diffagent info
 
 Every command imports what it needs inside its function, so that `--help` answers at once. Answers go to
@@ -13,28 +14,34 @@ standard output, progress and errors to standard error; exit codes are those of 
 
 import io
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from diffagent_tools import (
+    chat_command,
     dabench_command,
     fetch_command,
     index_command,
+    mcp_command,
     render_command,
     score_env_command,
 )
 from diffagent_tools.exits import Exit, plain_exit, tell
 from diffagent_tools.options import (
+    AdapterOption,
+    BaseOption,
     CatalogueOption,
     CommercialOption,
     ExportFormat,
     FamilyOption,
     JsonOption,
+    ModeName,
+    ModeOption,
     TypeOption,
     load_catalogue,
+    make_selector,
     print_json,
 )
 
@@ -52,20 +59,13 @@ app = typer.Typer(
 )
 
 
-class ModeName(StrEnum):
-    """How `select` decides; `retrieval` asks no language model and answers at once."""
-
-    shortlist = "shortlist"
-    constrained = "constrained"
-    free = "free"
-    retrieval = "retrieval"
-
-
 app.add_typer(index_command.app, name="index")
 app.add_typer(dabench_command.app, name="dabench")
 app.add_typer(score_env_command.app, name="score-env")
+app.command()(chat_command.chat)
 app.command()(fetch_command.fetch)
 app.command()(render_command.render)
+app.command()(mcp_command.mcp)
 
 
 @app.command()
@@ -95,10 +95,10 @@ def select(
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", help="A model's id, name or AIR; may be repeated.")
     ] = None,
-    mode: Annotated[ModeName, typer.Option("--mode", help="How to decide.")] = ModeName.shortlist,
+    mode: ModeOption = ModeName.shortlist,
     catalogue: CatalogueOption = None,
-    adapter: Annotated[Path | None, typer.Option("--adapter", help="A trained adapter's folder.")] = None,
-    base: Annotated[str | None, typer.Option("--base", help="A LLaMA's folder or hub id.")] = None,
+    adapter: AdapterOption = None,
+    base: BaseOption = None,
 ) -> None:
     """Choose a model for a request, or for each line of a file.
 
@@ -270,20 +270,6 @@ def gallery(context: typer.Context) -> None:
         from finetune.gallery import main as run
 
         run(context.args)
-
-
-def make_selector(
-    catalogue: Path | None, mode: ModeName, base: str | None, adapter: Path | None
-) -> "Selector":
-    """The selector that the options ask for; its model loads at the first request."""
-    from diffagent_tools.selector import LlamaSelector, RetrievalSelector
-
-    records = load_catalogue(catalogue)
-    if mode is ModeName.retrieval:
-        return RetrievalSelector(records, adapter=adapter, progress=tell)
-    # typer reads a choice as an enumeration, the selector as a Literal of the same words
-    decide: Any = mode.value
-    return LlamaSelector(records, base=base, adapter=adapter, mode=decide, progress=tell)
 
 
 def _known_family(base_model: str | None) -> str | None:

@@ -1,12 +1,16 @@
-"""Options that several commands share, and how they print JSON."""
+"""Options that several commands share, what they stand for, and how JSON is printed."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from diffagent_tools.exits import tell
+
 if TYPE_CHECKING:
+    from diffagent_tools.selection import Selector
     from retrieval.catalogue import Catalogue
 
 
@@ -15,6 +19,15 @@ class TypeName(StrEnum):
 
     lora = "LORA"
     checkpoint = "Checkpoint"
+
+
+class ModeName(StrEnum):
+    """How `select` decides; `retrieval` asks no language model and answers at once."""
+
+    shortlist = "shortlist"
+    constrained = "constrained"
+    free = "free"
+    retrieval = "retrieval"
 
 
 class ExportFormat(StrEnum):
@@ -42,6 +55,9 @@ TypeOption = Annotated[
 CommercialOption = Annotated[
     bool, typer.Option("--commercial", help="Only models whose licence lets the images be sold.")
 ]
+ModeOption = Annotated[ModeName, typer.Option("--mode", help="How to decide.")]
+AdapterOption = Annotated[Path | None, typer.Option("--adapter", help="A trained adapter's folder.")]
+BaseOption = Annotated[str | None, typer.Option("--base", help="A LLaMA's folder or hub id.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -57,3 +73,21 @@ def print_json(value: Any) -> None:
     import json
 
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def make_selector(
+    catalogue: Path | None,
+    mode: ModeName,
+    base: str | None,
+    adapter: Path | None,
+    progress: Callable[[str], None] = tell,
+) -> "Selector":
+    """The selector that the options ask for; its model loads at the first request."""
+    from diffagent_tools.selector import LlamaSelector, RetrievalSelector
+
+    records = load_catalogue(catalogue)
+    if mode is ModeName.retrieval:
+        return RetrievalSelector(records, adapter=adapter, progress=progress)
+    # typer reads a choice as an enumeration, the selector as a Literal of the same words
+    decide: Any = mode.value
+    return LlamaSelector(records, base=base, adapter=adapter, mode=decide, progress=progress)

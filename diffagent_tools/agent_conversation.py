@@ -1,0 +1,118 @@
+"""A chat model drives the chat: it reads the messages, and asks DiffAgent's tools which model to use.
+
+    talker = AgentConversation(chat_model("ollama:qwen3"), selector, catalogue)
+    turn = talker.turn("a happy corgi, pixel art", State())
+
+Same turns as diffagent_tools/conversation.py; the agent is that of examples/agent.py. Needs the extra
+`agents`.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from diffagent_tools.conversation import State, Turn
+from diffagent_tools.selection import Selection, Selector
+from retrieval.api import read_api
+from retrieval.catalogue import Catalogue
+from retrieval.errors import DiffAgentError, InvalidInput
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+SYSTEM = (
+    "You help to choose a text-to-image model. Never name a model from memory: call "
+    "select_text_to_image_model with k=4, and pass the whole wish each time, with everything that was said "
+    "before and still holds. A wish for a shape or size goes into width and height, a wish about licences "
+    "into commercial_use, a model that is not wanted into exclude. A model that the user names goes through "
+    "check_text_to_image_api first. Then tell the user the model, why it fits, and its page, briefly, in "
+    "plain text."
+)
+
+
+def chat_model(name: str, base_url: str | None = None) -> "BaseChatModel":
+    """The chat model that `langchain.chat_models.init_chat_model` makes of a name such as "ollama:qwen3".
+
+    Raises:
+        InvalidInput: langchain or the provider's package is not installed, or the name is of no provider.
+    """
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError as error:
+        raise InvalidInput(
+            f"langchain cannot be imported ({error}); install it with `pip install 'diffagent-tools[agents]'`"
+        ) from error
+    given: dict[str, Any] = {"base_url": base_url} if base_url else {}
+    try:
+        made: BaseChatModel = init_chat_model(name, **given)
+    except (ImportError, ValueError) as error:
+        raise InvalidInput(f"the chat model {name!r} cannot be made: {error}") from error
+    return made
+
+
+class AgentConversation:
+    """Talks with a chat model; what was said is in the state.
+
+    Args:
+        model: a chat model that can call tools.
+        selector: chooses.
+        catalogue: what exists.
+    """
+
+    def __init__(self, model: "BaseChatModel", selector: Selector, catalogue: Catalogue) -> None:
+        from langchain.agents import create_agent
+
+        from diffagent_tools.tool import CheckT2IApiTool, DiffAgentTool
+
+        self.catalogue = catalogue
+        tools = [DiffAgentTool(selector=selector), CheckT2IApiTool(catalogue=catalogue)]
+        self._agent: Any = create_agent(model, tools=tools, system_prompt=SYSTEM)
+
+    def turn(self, message: str, state: State) -> Turn:
+        """Lets the agent answer.
+
+        Raises:
+            Exception: whatever the provider's client raises, such as for a wrong key.
+        """
+        from langchain_core.messages import HumanMessage
+
+        if not message.strip():
+            return Turn(message, "Say what the picture shall show.", state, failed=True)
+        before = list(state.messages)
+        try:
+            messages = self._agent.invoke({"messages": [*before, HumanMessage(message)]})["messages"]
+        except DiffAgentError as error:
+            return Turn(message, str(error), state, failed=True)
+        new = messages[len(before) :]
+        found = _latest(new)
+        made = replace(state, messages=tuple(messages))
+        if found:
+            made = replace(made, ranked=found, found=found)
+        return Turn(message, str(messages[-1].text), made, _calls(new), chosen=bool(found), spoken=True)
+
+
+def _latest(messages: list[Any]) -> tuple[Selection, ...]:
+    """The models of the last successful choice among the messages."""
+    from langchain_core.messages import ToolMessage
+
+    for message in reversed(messages):
+        artifact = message.artifact if isinstance(message, ToolMessage) else None
+        if isinstance(artifact, dict) and "ranked" in artifact:
+            return tuple(
+                Selection.model_validate({**ranked, "api": read_api(ranked["api"]).api})
+                for ranked in artifact["ranked"]
+            )
+    return ()
+
+
+def _calls(messages: list[Any]) -> tuple[str, ...]:
+    """What the chat model asked of the tools, in words."""
+    from langchain_core.messages import AIMessage
+
+    from diffagent_tools.quoting import plain
+
+    return tuple(
+        plain(f"{call['name']}: {', '.join(f'{key} {value}' for key, value in call['args'].items())}", 300)
+        for message in messages
+        if isinstance(message, AIMessage)
+        for call in message.tool_calls
+    )
