@@ -10,13 +10,20 @@ that are said to be data, so that "ignore the above" stays a quotation.
 
 import json
 import unicodedata
+from typing import TYPE_CHECKING
 
 from diffagent_tools.selection import Selection
 from retrieval.api import T2IApi
 
+if TYPE_CHECKING:
+    from diffagent_tools.examination import Examination
+    from retrieval.searching import Hit
+
 NAME_CHARS = 120
 DESCRIPTION_CHARS = 240
 PROMPT_CHARS = 400
+DOCUMENT_CHARS = 1_000
+_FEW_CHANGES = 12
 _REASON_CHARS = 300
 # Cc control, Cf invisible (bidi overrides, tags), Co private use, Cs broken, Zl and Zp line separators
 _HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
@@ -55,6 +62,34 @@ def selection_text(place: int, selection: Selection) -> str:
         lines.append(f"page: {selection.page_url}")
     lines += [f"note: {plain(note, _REASON_CHARS)}" for note in selection.notes]
     return "\n   ".join(lines)
+
+
+def hit_text(place: int, hit: "Hit") -> str:
+    """A few lines on a model that was found."""
+    record = hit.record
+    kind = f"{record.type} for {plain(record.base_model, NAME_CHARS)}"
+    lines = [f"{place}. {quoted(record.model, NAME_CHARS)} ({kind}, model id {record.model_id})"]
+    if record.trigger_words:
+        lines.append(f"trigger words: {quoted(', '.join(record.trigger_words), 200)}")
+    if record.description:
+        lines.append(f"description (quoted data): {quoted(record.description, DESCRIPTION_CHARS)}")
+    return "\n   ".join(lines)
+
+
+def examination_text(found: "Examination") -> str:
+    """A few lines on what was checked: the verdict, its reasons, and the API to call."""
+    lines = [f"verdict: {found.verdict.status}"]
+    lines += [f"- {plain(reason, 300)}" for reason in found.verdict.reasons[:_FEW_CHANGES]]
+    if found.repair.abstained:
+        lines.append("no model is near enough; the fallback is the plain base model:")
+    elif found.verdict.valid:
+        lines.append("can be called as it is:")
+    else:
+        lines.append("use instead:")
+    lines.append(api_text(found.repair.api))
+    if found.repair.api.trigger_words:
+        lines.append(f"trigger words: {quoted(', '.join(found.repair.api.trigger_words), 200)}")
+    return "\n".join(lines)
 
 
 def api_text(api: T2IApi) -> str:

@@ -13,7 +13,7 @@ import functools
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForRetrieverRun,
@@ -24,63 +24,25 @@ from langchain_core.callbacks import (
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import BaseTool, ToolException
-from pydantic import BaseModel, BeforeValidator, Field, SkipValidation, ValidationError
+from pydantic import BaseModel, Field, SkipValidation
 
-from diffagent_tools.examination import Examination, examine
-from diffagent_tools.quoting import api_text, plain, quoted, selection_text
+from diffagent_tools.arguments import (
+    CheckArguments,
+    ModelKind,
+    SelectArguments,
+    bad_arguments,
+    resized,
+)
+from diffagent_tools.examination import examine
+from diffagent_tools.quoting import DOCUMENT_CHARS, examination_text, plain, selection_text
 from diffagent_tools.selection import Selection, Selector
 from retrieval.catalogue import Catalogue, ModelRecord, document_text
 from retrieval.errors import CatalogueError, InvalidInput
-from retrieval.families import family_of
-from retrieval.parameters import corrections
 
 if TYPE_CHECKING:
     from retrieval.index import DescriptionIndex
 
-DOCUMENT_CHARS = 1_000
-_FEW_CHANGES = 12
 _LOCK = threading.Lock()
-
-
-def _type_name(value: object) -> object:
-    """`lora` and `checkpoint` in any case are understood."""
-    names = {"lora": "LORA", "checkpoint": "Checkpoint"}
-    return names.get(value.casefold().strip(), value) if isinstance(value, str) else value
-
-
-ModelKind = Annotated[Literal["LORA", "Checkpoint"], BeforeValidator(_type_name)]
-
-
-class SelectArguments(BaseModel):
-    """What the calling model fills in to choose a model."""
-
-    prompt: str = Field(description="The whole image request in words: subject, style, medium, mood.")
-    negative_prompt: str = Field(default="", description="What must not be in the image.")
-    base_model: str | None = Field(
-        default=None,
-        description="Only this family, such as 'SD 1.5' or 'SDXL 1.0'. Omit if none was said.",
-    )
-    type: ModelKind | None = Field(default=None, description="Only checkpoints or only LoRAs.")
-    commercial_use: bool | None = Field(
-        default=None, description="true: only models whose licence lets the images be sold."
-    )
-    exclude: list[int | str] = Field(
-        default_factory=list, description="Model ids or names that were refused already."
-    )
-    k: int = Field(default=1, ge=1, le=20, description="How many ranked answers.")
-    width: int | None = Field(default=None, description="Pixels, if the user wants a size or shape.")
-    height: int | None = Field(default=None, description="Pixels; wide is 768x512 for SD 1.5.")
-
-
-class CheckArguments(BaseModel):
-    """What the calling model fills in to have an API checked."""
-
-    api: str | dict[str, Any] = Field(
-        description="A model's name, or the text-to-image API as JSON with 'model', 'base model', ..."
-    )
-    instruction: str = Field(
-        default="", description="The image request it is meant for; helps to find a substitute."
-    )
 
 
 class DiffAgentTool(BaseTool):
@@ -99,7 +61,7 @@ class DiffAgentTool(BaseTool):
     args_schema: type[BaseModel] = SelectArguments
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: Any = True
-    handle_validation_error: Any = Field(default_factory=lambda: _bad_arguments)
+    handle_validation_error: Any = Field(default_factory=lambda: bad_arguments)
     selector: SkipValidation[Selector | None] = Field(default=None, exclude=True, repr=False)
 
     def _run(
@@ -172,7 +134,7 @@ class CheckT2IApiTool(BaseTool):
     args_schema: type[BaseModel] = CheckArguments
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: Any = True
-    handle_validation_error: Any = Field(default_factory=lambda: _bad_arguments)
+    handle_validation_error: Any = Field(default_factory=lambda: bad_arguments)
     catalogue: SkipValidation[Catalogue | None] = Field(default=None, exclude=True, repr=False)
     index: SkipValidation[Any] = Field(default=None, exclude=True, repr=False)
 
@@ -188,7 +150,7 @@ class CheckT2IApiTool(BaseTool):
             if index is None and self.catalogue is None:
                 index = default_index()
             found = examine(api, catalogue, index, instruction.strip() or None)
-            return _examined(found), found.to_wire()
+            return examination_text(found), found.to_wire()
 
     async def _arun(
         self,
@@ -235,27 +197,6 @@ class ModelRetriever(BaseRetriever):
         return [_document(hit.record, hit.score) for hit in hits]
 
 
-def resized(selection: Selection, width: int | None, height: int | None) -> Selection:
-    """The answer at the size that was asked for, or the nearest that its family can do, which is noted."""
-    if width is None and height is None:
-        return selection
-    api = selection.api
-    asked = api.model_copy(
-        update={
-            "width": api.width if width is None else width,
-            "height": api.height if height is None else height,
-        }
-    )
-    faults = [
-        change
-        for change in corrections(asked, family_of(api.base_model), None)
-        if change.field in ("width", "height")
-    ]
-    made = asked.model_copy(update={change.attribute: change.after for change in faults})
-    notes = tuple(f"{change.field} {change.before} became {change.after}: {change.why}" for change in faults)
-    return selection.model_copy(update={"api": made, "notes": (*selection.notes, *notes)})
-
-
 def default_selector() -> Selector:
     """One `LlamaSelector` over the packaged catalogue for all tools of the process; it loads at first use."""
     with _LOCK:
@@ -296,21 +237,6 @@ def _ranked_wire(selection: Selection) -> dict[str, Any]:
     return {"api": selection.api.to_wire(), **wire}
 
 
-def _examined(found: Examination) -> str:
-    lines = [f"verdict: {found.verdict.status}"]
-    lines += [f"- {plain(reason, 300)}" for reason in found.verdict.reasons[:_FEW_CHANGES]]
-    if found.repair.abstained:
-        lines.append("no model is near enough; the fallback is the plain base model:")
-    elif found.verdict.valid:
-        lines.append("can be called as it is:")
-    else:
-        lines.append("use instead:")
-    lines.append(api_text(found.repair.api))
-    if found.repair.api.trigger_words:
-        lines.append(f"trigger words: {quoted(', '.join(found.repair.api.trigger_words), 200)}")
-    return "\n".join(lines)
-
-
 def _document(record: ModelRecord, score: float) -> Document:
     version = record.default_version
     return Document(
@@ -339,12 +265,3 @@ def _told_to_the_model() -> Iterator[None]:
         yield
     except (InvalidInput, CatalogueError) as error:
         raise ToolException(str(error)) from error
-
-
-def _bad_arguments(error: ValidationError) -> str:
-    """One line a wrong argument, for the calling model."""
-    faults = [
-        f"{'.'.join(str(part) for part in fault['loc'][:2])}: {fault['msg']}"
-        for fault in error.errors(include_url=False, include_input=False)
-    ]
-    return f"These arguments cannot be used: {'; '.join(faults)}. Correct them and call again."

@@ -112,6 +112,7 @@ class WordHit:
 
     record: ModelRecord
     score: float
+    matched: tuple[str, ...] = ()
 
     @property
     def dense(self) -> float:
