@@ -255,7 +255,7 @@ class ToolServer:
     async def _work(self, name: str, arguments: BaseModel) -> Answer:
         async with self._making:
             if self._engines is None:
-                self._progress("loading the catalogue")
+                self._progress("loading the catalogue and the models")
                 self._engines = await asyncio.to_thread(self._make)
         call: Callable[[Any], Answer] = getattr(self._engines, name)
         return await asyncio.to_thread(call, arguments)
