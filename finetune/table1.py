@@ -11,16 +11,14 @@ that is left when the names are held to the catalogue, and when the answers are 
 """
 
 import argparse
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from diffagent_tools.ranking import STARTER_ADAPTER
 from finetune.cases import WHERE, Case
-from finetune.free_answers import Answer, free_answers
+from finetune.free_answers import Answer
 from finetune.metrics import (
     Outcome,
     bootstrap,
@@ -32,25 +30,13 @@ from finetune.metrics import (
     paired_difference,
 )
 from finetune.predictions import tell
-from finetune.prompt_sets import SAMPLE, PromptSet, read_sets
+from finetune.prompt_sets import PromptSet
 from finetune.table1_report import write_table1
+from finetune.table_inputs import Adapter, Speaker, add_inputs, read_adapters, read_prompts
 from retrieval.api import read_api
 from retrieval.catalogue import Catalogue
-from retrieval.errors import InvalidApi, InvalidInput
+from retrieval.errors import InvalidApi
 from retrieval.repair import repair
-
-if TYPE_CHECKING:
-    from diffagent_tools.llama import Llama
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """A trained adapter under its name in the table; `stage` is the paper's column that it stands in."""
-
-    name: str
-    folder: Path
-    stage: str | None
-    digest: str
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -59,36 +45,11 @@ def make_parser() -> argparse.ArgumentParser:
         description="The paper's Table 1: hallucination error, by data set and training stage.",
         epilog=WHERE[0].upper() + WHERE[1:] + ".",
     )
-    add_sets(parser)
-    parser.add_argument(
-        "--adapters",
-        nargs="+",
-        default=[f"packaged={STARTER_ADAPTER}"],
-        metavar="NAME=FOLDER",
-        help="what is compared; the card of each says its stage (default: the packaged one)",
-    )
-    parser.add_argument("--base", help="a folder or hub id of a LLaMA instead of the embedded one")
-    parser.add_argument("--catalogue", type=Path, help="a catalogue instead of the packaged one")
-    parser.add_argument("--whole", action="store_true", help="decode all nine fields, not the first three")
-    parser.add_argument("--rows", type=int, default=32, help="answers decoded together (default: 32)")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
+    add_inputs(parser)
     parser.add_argument(
         "--output", type=Path, default=Path("evaluation/table1"), help="folder (default: evaluation/table1)"
     )
     return parser
-
-
-def add_sets(parser: argparse.ArgumentParser) -> None:
-    """The options that name the prompts, of both tables."""
-    parser.add_argument("--pairs", type=Path, help="DABench's validation pairs, .jsonl or .jsonl.gz")
-    parser.add_argument("--coco", type=Path, help="COCO captions, one a line")
-    parser.add_argument("--parti", type=Path, help="PartiPrompts.tsv")
-    parser.add_argument(
-        "--sample", type=int, default=SAMPLE, help=f"COCO and Parti prompts drawn (default: {SAMPLE:,})"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the draw")
-    parser.add_argument("--limit", type=int, help="the first N prompts of each set only")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,60 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         DataError: a data file is missing or broken, or the output folder holds another run.
         AdapterError: an adapter cannot be read, or fits another base model or catalogue.
     """
-    parser = make_parser()
-    options = parser.parse_args(arguments)
-    if options.rows < 1:
-        parser.error("--rows must be 1 or more")
+    options = make_parser().parse_args(arguments)
     adapters = read_adapters(options.adapters)
-    sets = read_sets(
-        pairs=options.pairs,
-        coco=options.coco,
-        parti=options.parti,
-        sample=options.sample,
-        seed=options.seed,
-        limit=options.limit,
-    )
+    sets = read_prompts(options)
     catalogue = Catalogue.load(options.catalogue) if options.catalogue else Catalogue.starter()
     figures = measure(options, adapters, sets, catalogue)
     write_table1(figures, options.output)
     print((options.output / "table1.md").read_text(encoding="utf-8"))
     tell(f"written to {options.output}")
     return 0
-
-
-def read_adapters(given: Sequence[str]) -> list[Adapter]:
-    """`NAME=FOLDER` each.
-
-    Raises:
-        InvalidInput: not of that form, a name twice, or a folder that holds no adapter.
-    """
-    from diffagent_tools.llama import read_card
-
-    found: dict[str, Adapter] = {}
-    for text in given:
-        name, equals, path = text.partition("=")
-        if not equals or not name or not path or name in found or "/" in name:
-            raise InvalidInput(
-                f"--adapters {text!r} is not NAME=FOLDER with a new name; write it like sft=adapters/sft"
-            )
-        folder = Path(path)
-        card = read_card(folder)
-        if not card:
-            raise InvalidInput(
-                f"{folder} holds no adapter; python -m finetune.sft or finetune.rrhf trains one"
-            )
-        content = hashlib.sha256()
-        for file in sorted(folder.glob("adapter_*")):
-            content.update(file.read_bytes())
-        found[name] = Adapter(name, folder, stage_of(card), content.hexdigest()[:12])
-    return list(found.values())
-
-
-def stage_of(card: Mapping[str, Any]) -> str | None:
-    """The paper's column that an adapter stands in: "SFT", "RRHF", or none for a control."""
-    if card.get("stage") == "rrhf":
-        return "RRHF" if card.get("config", {}).get("loss", "rrhf") == "rrhf" else None
-    return "SFT"
 
 
 def measure(
@@ -161,22 +77,9 @@ def measure(
     found: dict[str, dict[str, Any]] = {each.name: {} for each in sets}
     outcomes: dict[tuple[str, str], list[Outcome | None]] = {}
     for adapter in adapters:
-        llama = _Loader(options, adapter, catalogue)
-        run = {"adapter": adapter.digest, "base": options.base, "catalogue": catalogue.digest}
-        if options.dtype != "float32":
-            run["dtype"] = options.dtype
+        speak = Speaker(options, adapter, catalogue)
         for each in sets:
-            path = options.output / "answers" / f"{adapter.name}_{each.slug}.jsonl"
-            answers = free_answers(
-                llama,
-                catalogue,
-                each.cases,
-                path,
-                run,
-                whole=options.whole,
-                rows=options.rows,
-                progress=tell,
-            )
+            answers = speak(each, options.output / "answers")
             found[each.name][adapter.name], outcomes[each.name, adapter.name] = figures_of(
                 each.cases, answers, catalogue
             )
@@ -202,28 +105,6 @@ def measure(
         ],
         "differences": _differences([each.name for each in adapters], [each.name for each in sets], outcomes),
     }
-
-
-class _Loader:
-    """Loads a language model when it is first asked for: a finished run needs none."""
-
-    def __init__(self, options: argparse.Namespace, adapter: Adapter, catalogue: Catalogue) -> None:
-        self._options, self._adapter, self._catalogue = options, adapter, catalogue
-        self._llama: Llama | None = None
-
-    def __call__(self) -> "Llama":
-        from diffagent_tools.llama import Llama
-
-        if self._llama is None:
-            self._llama = Llama.load(
-                self._catalogue,
-                base=self._options.base,
-                adapter=self._adapter.folder,
-                device=self._options.device,
-                dtype=self._options.dtype,
-                progress=tell,
-            )
-        return self._llama
 
 
 def figures_of(

@@ -18,7 +18,8 @@ from finetune.cases import Case
 from finetune.evaluate import main
 from finetune.free_answers import INFO_TOKENS, Answer, free_answers
 from finetune.prompt_sets import read_sets
-from finetune.table1 import figures_of, stage_of
+from finetune.table1 import figures_of
+from finetune.table_inputs import stage_of
 from retrieval.api import Instruction
 from retrieval.errors import DataError, InvalidInput
 
