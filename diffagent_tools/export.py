@@ -67,6 +67,9 @@ def infotext_export(plan: ExportPlan, *, schedule_type: bool = True, seed: int |
     if plan.family is None or plan.family.architecture not in _A1111:
         notes.append(f"A1111 runs SD 1.x, SD 2.x and SDXL; {plan.api.base_model} needs Forge")
     digest = next(iter(plan.checkpoint.wanted.sha256), None)
+    # A1111 finds a checkpoint by its hash, a LoRA by the name of its file alone
+    named_only = (plan.lora, None if digest else plan.checkpoint)
+    notes += [file.note for file in named_only if file is not None and file.note]
     return infotext_of(
         plan.api.model_copy(
             update={"sampling_method": plan.sampler.name, "clip_skip": plan.clip_skip or plan.api.clip_skip}
@@ -74,7 +77,7 @@ def infotext_export(plan: ExportPlan, *, schedule_type: bool = True, seed: int |
         schedule_type=schedule_type,
         seed=seed,
         checkpoint_file=plan.checkpoint.stem if plan.checkpoint.is_known else None,
-        lora_file=plan.lora.stem if plan.lora and plan.lora.is_known else None,
+        lora_file=plan.lora.stem if plan.lora else None,
         model_hash=digest[:10].lower() if digest else None,
         note="; ".join(notes),
     ).replace("\x00", "")

@@ -53,6 +53,14 @@ class ExportFile:
             return f"https://civitai.com/models/{self.wanted.model_id}"
         return None
 
+    @property
+    def note(self) -> str | None:
+        """Which file to take and how to call it, where its name is not known."""
+        if self.is_known:
+            return None
+        take = f"save the file of {self.url} as {self.file!r}" if self.url else f"{self.file!r} stands for it"
+        return f"the file name of the {self.wanted.kind} {self.wanted.model!r} is not known: {take}"
+
 
 @dataclass(frozen=True)
 class ExportPlan:
@@ -86,12 +94,7 @@ class ExportPlan:
     @property
     def file_notes(self) -> tuple[str, ...]:
         """Which file names are not known, for programs that load by file name."""
-        return tuple(
-            f"the file name of the {file.wanted.kind} {file.wanted.model!r} is not known; "
-            f"{file.file!r} stands for it"
-            for file in (self.checkpoint, self.lora)
-            if file is not None and not file.is_known
-        )
+        return tuple(file.note for file in (self.checkpoint, self.lora) if file is not None and file.note)
 
     def require_fit(self) -> None:
         """Refuses a size that no latent image has.

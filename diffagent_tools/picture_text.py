@@ -19,6 +19,7 @@ MAX_TEXT_BYTES = 8_000_000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MAX_CHUNKS = 100_000
+_MAX_FOLDERS = 20
 _COMMENT, _EXIF_FOLDER = 0x9286, 0x8769
 
 
@@ -140,7 +141,7 @@ def _exif(data: bytes) -> dict[str, str]:
     folders, seen = [struct.unpack_from(f"{order}I", data, 4)[0]], set()
     while folders:
         start = folders.pop()
-        if start in seen:
+        if start in seen or len(seen) == _MAX_FOLDERS:
             continue
         seen.add(start)
         for tag, kind, value in _entries(data, start, order):

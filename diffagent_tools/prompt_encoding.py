@@ -1,7 +1,6 @@
 """Prompts of any length, with weighted words, as CLIP's embeddings: what A1111 and Forge do with a prompt.
 
-    encoding = encode_prompts(encoders, "a (corgi:1.3)", "blurry", clip_skip=2, device=device)
-    pipeline(prompt_embeds=encoding.prompt, negative_prompt_embeds=encoding.negative, ...)
+    pipeline(**encode_for(pipeline, "a (corgi:1.3)", "blurry", clip_skip=2), ...)
 
 Each chunk of 75 tokens is encoded alone and the chunks are laid end to end. The embedding of a word is
 multiplied by its weight; on SD 1.x the mean of the chunk is then put back (A1111's "Original"), on SDXL not
@@ -71,6 +70,31 @@ def encode_prompts(
         unwanted = torch.zeros_like(unwanted)
         negative_pooled = None if negative_pooled is None else torch.zeros_like(negative_pooled)
     return Encoding(positive, unwanted, pooled, negative_pooled)
+
+
+def encode_for(
+    pipeline: Any, prompt: str, negative: str, *, clip_skip: int | None = None
+) -> dict[str, "Tensor"]:
+    """Both prompts as the arguments of a `StableDiffusionPipeline` or `StableDiffusionXLPipeline`."""
+    encoders = [TextEncoder(pipeline.text_encoder, pipeline.tokenizer)]
+    second = getattr(pipeline, "text_encoder_2", None)
+    if second is not None:
+        encoders.append(TextEncoder(second, pipeline.tokenizer_2, projected=True))
+    encoding = encode_prompts(
+        encoders,
+        prompt,
+        negative,
+        clip_skip=clip_skip,
+        device=pipeline._execution_device,
+        zero_empty_negative=second is not None and bool(pipeline.config.force_zeros_for_empty_prompt),
+    )
+    found = {
+        "prompt_embeds": encoding.prompt,
+        "negative_prompt_embeds": encoding.negative,
+        "pooled_prompt_embeds": encoding.pooled,
+        "negative_pooled_prompt_embeds": encoding.negative_pooled,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _chunks(encoder: TextEncoder, text: str) -> tuple[Chunk, ...]:

@@ -12,14 +12,14 @@ device, but for rounding.
 
 import gc
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from diffagent_tools.model_files import FOLDER_MARK, ModelsFolder
 from diffagent_tools.pipeline_configs import END, clip_tokenizer, pipeline_config
-from diffagent_tools.prompt_encoding import Encoding, TextEncoder, encode_prompts
+from diffagent_tools.prompt_encoding import encode_for
 from diffagent_tools.render_plan import Plan, make_plan
 from diffagent_tools.weights_file import architecture_of, cross_width, with_prediction
 from retrieval.api import T2IApi
@@ -119,11 +119,11 @@ class Renderer:
                 pipeline, noise = self._pipeline(plan.checkpoint)
                 self._use_lora(pipeline, plan)
                 pipeline.scheduler = _scheduler(plan.sampler, noise)
-                encoding = self._encode(pipeline, plan)
+                words = encode_for(pipeline, plan.prompt, plan.negative_prompt, clip_skip=plan.clip_skip)
                 images: list[Image] = []
                 for start in range(0, len(seeds), self.batch_size):
                     batch = seeds[start : start + self.batch_size]
-                    images += self._run(pipeline, plan, encoding, batch)
+                    images += self._run(pipeline, plan, words, batch)
             except torch.OutOfMemoryError as error:
                 raise RenderError(
                     f"the memory of {self.device} is not enough for {plan.checkpoint.name} at {plan.width}x"
@@ -175,34 +175,15 @@ class Renderer:
             self._lora = plan.lora
         pipeline.set_adapters([_ADAPTER], [plan.lora_weight])
 
-    def _encode(self, pipeline: Any, plan: Plan) -> Encoding:
-        encoders = [TextEncoder(pipeline.text_encoder, pipeline.tokenizer)]
-        two = _PIPELINES[type(pipeline).__name__] == "sdxl"
-        if two:
-            encoders.append(TextEncoder(pipeline.text_encoder_2, pipeline.tokenizer_2, projected=True))
-        return encode_prompts(
-            encoders,
-            plan.prompt,
-            plan.negative_prompt,
-            clip_skip=plan.clip_skip,
-            device=pipeline._execution_device,
-            zero_empty_negative=two and bool(pipeline.config.force_zeros_for_empty_prompt),
-        )
-
-    def _run(self, pipeline: Any, plan: Plan, encoding: Encoding, seeds: Sequence[int]) -> "list[Image]":
+    def _run(
+        self, pipeline: Any, plan: Plan, words: Mapping[str, Any], seeds: Sequence[int]
+    ) -> "list[Image]":
         import numpy as np
         import torch
         from PIL import Image
 
-        more: dict[str, Any] = {}
-        if encoding.pooled is not None:
-            more = {
-                "pooled_prompt_embeds": encoding.pooled,
-                "negative_pooled_prompt_embeds": encoding.negative_pooled,
-            }
         output = pipeline(
-            prompt_embeds=encoding.prompt,
-            negative_prompt_embeds=encoding.negative,
+            **words,
             num_images_per_prompt=len(seeds),
             num_inference_steps=plan.steps,
             guidance_scale=plan.cfg_scale,
@@ -210,7 +191,6 @@ class Renderer:
             height=plan.height,
             generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             output_type="np",
-            **more,
         )
         if np.isnan(output.images).any():
             raise RenderError(

@@ -16,7 +16,9 @@ from diffagent_tools.export import export
 from diffagent_tools.import_comfyui import read_workflow
 from diffagent_tools.options import ExportFormat
 from retrieval.api import CheckpointRef, T2IApi
+from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
+from retrieval.records import ModelRecord
 from retrieval.samplers import SAMPLERS
 
 API = T2IApi(
@@ -68,7 +70,9 @@ def test_texts_stay_data_in_the_script(prompt: str, negative: str, name: str) ->
     plain = next(
         s.name for s in SAMPLERS if f"import {s.diffusers_class}," in script and s.diffusers_args == sampler
     )
-    assert shape(script) == shape(export(API.model_copy(update={"sampling_method": plain}), "diffusers"))
+    # weighted words are read by other code than plain ones
+    alike = {"sampling_method": plain, "prompt": "(a)" if "encode_for" in script else "a"}
+    assert shape(script) == shape(export(API.model_copy(update=alike), "diffusers"))
     found = literals(script)
     well_formed = {text: text.encode("utf-8", "replace").decode() for text in (prompt, negative)}
     assert (found["PROMPT"], found["NEGATIVE_PROMPT"]) == (well_formed[prompt], well_formed[negative])
@@ -159,30 +163,70 @@ def test_what_cannot_be_exported_is_refused(changes: dict[str, Any], format: str
         export(API.model_copy(update=changes), format)
 
 
-def test_the_script_makes_the_picture_that_the_renderer_makes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("diffusers")
-    from PIL import Image
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("diffusers", reason="diffusers (the extra 'images') is not installed")
     from tiny_pipelines import save_tiny_pipelines
 
+    folder = tmp_path_factory.mktemp("models")
+    save_tiny_pipelines(folder)
+    return folder
+
+
+LONG = "a river, " * 30 + "(lantern:1.4)"
+
+
+@pytest.mark.parametrize(
+    ("model", "family", "checkpoint", "prompt"),
+    [
+        ("tiny-lora", "SD 1.5", "tiny-sd-folder", 'a "fox"'),
+        ("tiny-lora", "SD 1.5", "tiny-sd-folder", LONG),
+        ("tiny-lora-xl", "SDXL 1.0", "tiny-sdxl-folder", LONG),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_the_script_makes_the_picture_that_the_renderer_makes(
+    model: str,
+    family: str,
+    checkpoint: str,
+    prompt: str,
+    models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from PIL import Image
+
     from diffagent_tools.import_image import import_file
-    from diffagent_tools.model_files import ModelsFolder
+    from diffagent_tools.model_files import ModelsFolder, sha256_of
     from diffagent_tools.render import Renderer
 
-    models = tmp_path / "models"
-    save_tiny_pipelines(models, sdxl=False)
     api = T2IApi(
-        **{"model": "tiny-lora", "type": "LORA", "base_model": "SD 1.5", "width": 64, "height": 64},
+        **{"model": "Lantern", "type": "LORA", "base_model": family, "width": 64, "height": 64},
         **{"sampling_method": "Euler a", "sampling_steps": 3, "cfg_scale": 6.0, "clip_skip": 2},
-        **{"prompt": 'a "fox"', "negative_prompt": "fog", "lora_weight": 0.7},
-        base_checkpoint=CheckpointRef(model="tiny-sd-folder"),
+        **{"prompt": prompt, "negative_prompt": "fog", "lora_weight": 0.7, "model_id": 12},
+        base_checkpoint=CheckpointRef(model=checkpoint),
     )
-    (tmp_path / "picture.py").write_text(export(api, "diffusers", seed=3), encoding="utf-8")
+    # the catalogue knows no file name, as of most models; the file is found by what is in it
+    digest = sha256_of(models / f"{model}.safetensors")
+    version = {"version_id": 34, "version": "v1", "base_model": family, "sha256": [digest]}
+    record = {"model_id": 12, "model": "Lantern", "type": "LORA", "base_model": family, "description": ""}
+    catalogue = Catalogue([ModelRecord.model_validate({**record, "versions": [version]})])
+    script = export(api, "diffusers", catalogue=catalogue, seed=3)
+    (tmp_path / "picture.py").write_text(script, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["picture.py", str(models)])
     runpy.run_path("picture.py")
-    (expected,) = Renderer(ModelsFolder(models), device="cpu").render(api, seeds=[3])
+    (expected,) = Renderer(ModelsFolder(models), catalogue=catalogue, device="cpu").render(api, seeds=[3])
     with Image.open("picture.png") as made:
-        assert list(made.getdata()) == list(expected.getdata())
-    assert import_file(Path("picture.png")).api.model == "tiny-lora"
+        assert made.tobytes() == expected.tobytes()
+    assert import_file(Path("picture.png")).api.model == "Lantern"
+
+
+def test_the_file_to_save_is_named_where_its_name_is_not_known() -> None:
+    said = "save the file of https://civitai.com/api/download/models/34 as 'Lantern Festival.safetensors'"
+    infotext = export(API, "infotext")
+    assert said in infotext
+    assert "<lora:Lantern Festival:0.8>" in infotext
+    assert said in json.loads(export(API, "comfyui"))["3"]["_meta"]["title"]
+    assert said in export(API, "diffusers")
+    assert read_workflow(json.loads(export(API, "comfyui"))).api.model == "Lantern Festival"
