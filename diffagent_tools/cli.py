@@ -6,6 +6,7 @@
     diffagent check "Dream Shapper"
     diffagent check picture.png
     diffagent chat
+    diffagent ui
     diffagent info
 
 Every command imports what it needs inside its function, so that `--help` answers at once. Answers go to
@@ -27,6 +28,8 @@ from diffagent_tools import (
     mcp_command,
     render_command,
     score_env_command,
+    study_command,
+    ui_command,
 )
 from diffagent_tools.exits import Exit, plain_exit, tell
 from diffagent_tools.options import (
@@ -62,7 +65,9 @@ app = typer.Typer(
 app.add_typer(index_command.app, name="index")
 app.add_typer(dabench_command.app, name="dabench")
 app.add_typer(score_env_command.app, name="score-env")
+app.add_typer(study_command.app, name="study")
 app.command()(chat_command.chat)
+app.command()(ui_command.ui)
 app.command()(fetch_command.fetch)
 app.command()(render_command.render)
 app.command()(mcp_command.mcp)

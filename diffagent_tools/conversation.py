@@ -98,14 +98,13 @@ class Conversation:
 
     def pick(self, model_id: int, state: State) -> Turn:
         """Takes one of the alternatives, or any model of the catalogue."""
+        said = f"model {model_id}"
         try:
-            record = self.catalogue.get(model_id)
-            taken = self._turn(
-                f"take {record.model}", Refined(state.request, (), acts=(Step("take", model_id),)), state
-            )
+            request, words, _ = self._act(Step("take", model_id), state.request, state)
+            made = self._fitted(replace(state, request=request, ranked=self._pinned(state.ranked, request)))
         except DiffAgentError as error:
-            return Turn(f"take model {model_id}", plain(str(error), _ANSWER_CHARS), state, failed=True)
-        return taken
+            return Turn(said, plain(str(error), _ANSWER_CHARS), state, failed=True)
+        return Turn(said, told(state.best, made.found[0]), made, (words,), chosen=True)
 
     def edit(self, fields: Mapping[str, Any], state: State) -> Turn:
         """Sets fields of the chosen API, by their Python names; what cannot be used is mended, and said.
