@@ -34,8 +34,8 @@ def fetch(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME | ID | MODEL@VERSION | AIR | API.json...",
-            help="A name of the catalogue, Civitai's number of a model, or files of T2I APIs.",
+            metavar="NAME | ID | MODEL@VERSION | AIR | FILE.json[l]...",
+            help="A name of the catalogue, Civitai's number of a model, or a file that `render` takes.",
             show_default=False,
         ),
     ],
@@ -97,14 +97,14 @@ def wanted_by(name: str, catalogue: "Catalogue") -> tuple["WantedFile", ...]:
 
     air = parse_air(name)
     numbers = re.fullmatch(r"(\d{1,18})?(?:@(\d{1,18}))?", name)
-    if air is None and name.lower().endswith(".json"):
-        from retrieval.api import read_api
+    if air is None and name.lower().endswith((".json", ".jsonl")):
+        from diffagent_tools.render_run import jobs_of
 
         try:
             text = Path(name).read_text(encoding="utf-8-sig", errors="replace")
         except OSError as error:
             raise InvalidInput(f"cannot read {name} ({error.strerror}); name a file of a T2I API") from error
-        return wanted_files(read_api(text).api, catalogue).all
+        return tuple(file for job in jobs_of(text) for file in wanted_files(job.api, catalogue).all)
     if air is not None or (numbers and name):
         model_id = air.model_id if air else int(numbers[1]) if numbers and numbers[1] else None
         version_id = air.version_id if air else int(numbers[2]) if numbers and numbers[2] else None
