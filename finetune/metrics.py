@@ -101,6 +101,29 @@ def bootstrap(values: ArrayLike, *, level: float = 0.95, samples: int = SAMPLES,
     return Interval(float(data.mean()), float(low), float(high), int(data.size))
 
 
+def bootstrap_ratio(
+    parts: ArrayLike, wholes: ArrayLike, *, level: float = 0.95, samples: int = SAMPLES, seed: int = 0
+) -> Interval:
+    """sum(parts) / sum(wholes), with the percentile bootstrap interval over prompts.
+
+    For shares of unequally many things a prompt, such as ratings without ties; `count` is sum(wholes).
+
+    Raises:
+        ValueError: not one part a whole.
+    """
+    some, all_ = np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64)
+    if some.shape != all_.shape:
+        raise ValueError(f"{some.size} parts of {all_.size} wholes; each prompt needs both")
+    if all_.sum() == 0:
+        return Interval(float("nan"), float("nan"), float("nan"), 0)
+    drawn = np.random.default_rng(seed).integers(0, all_.size, size=(samples, all_.size))
+    below = all_[drawn].sum(1)
+    # a sample of prompts that have none says nothing of the share
+    ratios = some[drawn].sum(1)[below > 0] / below[below > 0]
+    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(some.sum() / all_.sum()), float(low), float(high), int(all_.sum()))
+
+
 def paired_difference(
     ours: ArrayLike, theirs: ArrayLike, *, level: float = 0.95, samples: int = SAMPLES, seed: int = 0
 ) -> Interval:
