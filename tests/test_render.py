@@ -1,5 +1,6 @@
 """Rendering with real, tiny pipelines: files, LoRA, seeds, samplers, prompts, bad input."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -285,3 +286,31 @@ def test_devices_and_options_that_are_not_there(tmp_path: Path) -> None:
 def test_a_seed_out_of_range_is_refused(renderer: Renderer, seed: int) -> None:
     with pytest.raises(InvalidInput, match="needed is 0 to"):
         renderer.render(api(), seeds=[seed])
+
+
+def test_the_command_renders_answers_beside_the_base_model_and_lays_them_side_by_side(
+    files: TinyFiles, tmp_path: Path
+) -> None:
+    from small_world import small_catalogue
+    from typer.testing import CliRunner
+
+    from diffagent_tools import cli
+
+    models, run, catalogue = tmp_path / "models", tmp_path / "run", tmp_path / "small.jsonl"
+    models.mkdir()
+    small_catalogue().save(catalogue)
+    # the answer is found by name, the family's base model by its version id
+    for name in ("tiny-sd", "99437"):
+        (models / f"{name}.safetensors").symlink_to(files.sd_file)
+        (models / f"{name}.config").symlink_to(files.sd_file.with_suffix(".config"))
+    answers = tmp_path / "answers.jsonl"
+    lines = ({"id": "corgi", "api": api(prompt="<b>a corgi").to_wire()}, {"id": 2, "error": "too long"})
+    answers.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    arguments = ["render", str(answers), "--models", str(models), "--output", str(run), "--baseline"]
+    made = CliRunner().invoke(cli.app, [*arguments, "--catalogue", str(catalogue)])
+    assert made.exit_code == 0, made.stderr
+    assert {path.name for path in run.glob("*.png")} == {"corgi-answer-1.png", "corgi-baseline-1.png"}
+    laid = CliRunner().invoke(cli.app, ["gallery", str(run), "--output", str(tmp_path / "sheet")])
+    assert laid.exit_code == 0, laid.stderr
+    assert "&lt;b&gt;a corgi" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    assert (tmp_path / "sheet.png").is_file()
