@@ -15,7 +15,7 @@ from diffagent_tools.free_decoding import ROWS
 from diffagent_tools.ranking import STARTER_ADAPTER
 from finetune.free_answers import Answer, free_answers
 from finetune.predictions import tell
-from finetune.prompt_sets import SAMPLE, PromptSet, read_sets
+from finetune.prompt_sets import SAMPLE, PromptSet, Rewrite, read_sets
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
 
@@ -43,6 +43,18 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--limit", type=int, help="the first N prompts of each set only")
+    parser.add_argument(
+        "--rewrite-with",
+        metavar="PROVIDER:MODEL",
+        help="a chat model for LangChain's init_chat_model that makes well-structured prompts of COCO's and "
+        "Parti's, as in the paper; without it the raw prompts are used",
+    )
+    parser.add_argument(
+        "--rewrites",
+        type=Path,
+        default=Path("evaluation/rewrites.sqlite"),
+        help="cache of its answers (default: evaluation/rewrites.sqlite)",
+    )
     parser.add_argument(
         "--adapters",
         nargs="+",
@@ -74,7 +86,26 @@ def read_prompts(options: argparse.Namespace) -> list[PromptSet]:
         sample=options.sample,
         seed=options.seed,
         limit=options.limit,
+        rewrite=_rewriter(options),
     )
+
+
+def _rewriter(options: argparse.Namespace) -> Rewrite | None:
+    """Raises InvalidInput where LangChain or the provider's package is missing, or knows no such model."""
+    if options.rewrite_with is None:
+        return None
+    from finetune.rewrite_prompts import PromptRewriter
+
+    try:
+        from langchain.chat_models import init_chat_model
+
+        chat = init_chat_model(options.rewrite_with)
+    except (ImportError, ValueError) as error:
+        raise InvalidInput(
+            f"--rewrite-with {options.rewrite_with!r} gives no chat model ({error}); install langchain and "
+            "the provider's package (langchain-openai, ...), and write PROVIDER:MODEL"
+        ) from error
+    return PromptRewriter(chat, cache=options.rewrites, progress=tell)
 
 
 def read_adapters(given: Sequence[str]) -> list[Adapter]:
