@@ -13,6 +13,7 @@ from typing import Any
 
 from diffagent_tools.comfyui_nodes import AFTER_SEED, NODES
 from diffagent_tools.export_plan import ExportFile, ExportPlan, file_air, has_weights, require_seed
+from diffagent_tools.render_plan import require_multiples
 from retrieval.errors import InvalidApi
 
 KEPT = "diffagent"
@@ -44,8 +45,8 @@ def comfyui_prompt(plan: ExportPlan, *, seed: int = 0) -> Graph:
         InvalidApi: the architecture has no one-file checkpoint, or a number is outside of what ComfyUI takes.
     """
     _ = plan.pipeline
-    plan.require_fit()
     api = plan.api
+    require_multiples(api)
     for name, (least, most) in _LIMITS.items():
         value = getattr(api, name)
         if value is not None and not least <= value <= most:

@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from diffagent_tools.export_plan import ExportFile, ExportPlan, has_weights, may_be_long, require_seed
+from diffagent_tools.render_plan import require_multiples
 
 _HEAD = '''"""Makes one picture, as chosen by DiffAgent.
 
@@ -104,8 +105,8 @@ def diffusers_script(plan: ExportPlan, infotext: str, *, seed: int = 0) -> str:
         InvalidApi: the architecture has no one-file checkpoint, or the size is no multiple of 8.
     """
     pipeline = plan.pipeline
-    plan.require_fit()
     api = plan.api
+    require_multiples(api)
     values: dict[str, Any] = {
         "CHECKPOINT": plan.checkpoint.file,
         "CHECKPOINT_SHA256": _hashes(plan.checkpoint),

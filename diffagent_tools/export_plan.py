@@ -12,7 +12,7 @@ from retrieval.api import T2IApi, make_air
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, UnknownBaseModel
 from retrieval.families import Family, family_of
-from retrieval.fill import DEFAULT_LORA_WEIGHT, missing_triggers
+from retrieval.fill import DEFAULT_LORA_WEIGHT, with_trigger
 from retrieval.reading import well_formed
 from retrieval.samplers import Sampler, find_sampler, nearest_sampler
 
@@ -96,19 +96,6 @@ class ExportPlan:
         """Which file names are not known, for programs that load by file name."""
         return tuple(file.note for file in (self.checkpoint, self.lora) if file is not None and file.note)
 
-    def require_fit(self) -> None:
-        """Refuses a size that no latent image has.
-
-        Raises:
-            InvalidApi: the width or height is no multiple of 8.
-        """
-        for name in ("width", "height"):
-            side = getattr(self.api, name)
-            if side % 8:
-                raise InvalidApi(
-                    f"the {name} is {side}, needed is a multiple of 8; `diffagent check` repairs it"
-                )
-
 
 def export_plan(api: T2IApi, catalogue: Catalogue | None = None) -> ExportPlan:
     """The plan of one API; the catalogue knows ids, hashes and file names that the API does not say.
@@ -137,14 +124,13 @@ def export_plan(api: T2IApi, catalogue: Catalogue | None = None) -> ExportPlan:
     if skip is not None and skip > 1 and family is not None and not family.has_clip_skip:
         notes.append(f"clip skip {skip} is left out: it does nothing on {family.name}")
         skip = None
-    full = ", ".join((*missing_triggers(api.trigger_words, api.prompt), api.prompt))
     weight = api.lora_weight
     if api.type == "LORA" and weight is None:
         weight = DEFAULT_LORA_WEIGHT
     return ExportPlan(
         api=api.model_copy(
             update={
-                "prompt": well_formed(full.removesuffix(", ") if not api.prompt else full),
+                "prompt": well_formed(with_trigger(api.trigger_words, api.prompt)),
                 "negative_prompt": well_formed(api.negative_prompt),
                 "lora_weight": weight,
             }

@@ -15,7 +15,7 @@ from retrieval.api import T2IApi
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
 from retrieval.families import family_of
-from retrieval.fill import DEFAULT_LORA_WEIGHT, missing_triggers
+from retrieval.fill import DEFAULT_LORA_WEIGHT, with_trigger
 from retrieval.samplers import Sampler, require_sampler
 
 MULTIPLE = 8
@@ -58,12 +58,7 @@ def make_plan(api: T2IApi, models: ModelsFolder, catalogue: Catalogue | None = N
     api.to_wire()
     if not api.prompt.strip():
         raise InvalidApi("the API has no prompt; pass one with a 'prompt', such as `diffagent select` writes")
-    for name in ("width", "height"):
-        if getattr(api, name) % MULTIPLE:
-            raise InvalidApi(
-                f"the {name} is {getattr(api, name)}, needed is a multiple of {MULTIPLE}; "
-                "`diffagent check` repairs it"
-            )
+    require_multiples(api)
     family = family_of(api.base_model)
     if api.width * api.height > MAX_AREA * family.native_size**2:
         raise InvalidApi(
@@ -81,7 +76,7 @@ def make_plan(api: T2IApi, models: ModelsFolder, catalogue: Catalogue | None = N
         checkpoint=models.find(wanted.checkpoint),
         lora=models.find(wanted.lora) if wanted.lora else None,
         lora_weight=DEFAULT_LORA_WEIGHT if api.lora_weight is None else api.lora_weight,
-        prompt=", ".join((*missing_triggers(api.trigger_words, api.prompt), api.prompt)),
+        prompt=with_trigger(api.trigger_words, api.prompt),
         negative_prompt=api.negative_prompt,
         sampler=sampler,
         steps=api.sampling_steps,
@@ -91,3 +86,17 @@ def make_plan(api: T2IApi, models: ModelsFolder, catalogue: Catalogue | None = N
         clip_skip=api.clip_skip if family.has_clip_skip else None,
         notes=tuple(notes),
     )
+
+
+def require_multiples(api: T2IApi) -> None:
+    """Refuses a size that no latent image has.
+
+    Raises:
+        InvalidApi: the width or height is no multiple of 8.
+    """
+    for name in ("width", "height"):
+        if getattr(api, name) % MULTIPLE:
+            raise InvalidApi(
+                f"the {name} is {getattr(api, name)}, needed is a multiple of {MULTIPLE}; "
+                "`diffagent check` repairs it"
+            )

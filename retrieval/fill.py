@@ -47,7 +47,6 @@ def api_for(
         else family.default_size
     )
     triggers = trigger_words(record, version)
-    missing = missing_triggers(triggers, instruction.prompt)
     lora = record.type == "LORA"
     weight = DEFAULT_LORA_WEIGHT if settings.lora_weight is None else settings.lora_weight
     return T2IApi(
@@ -69,7 +68,7 @@ def api_for(
         trigger_words=triggers,
         clip_skip=settings.clip_skip if family.has_clip_skip else None,
         negative_prompt=instruction.negative_prompt,
-        prompt=", ".join((*missing, instruction.prompt)),
+        prompt=with_trigger(triggers, instruction.prompt),
         confidence=confidence,
     )
 
@@ -79,8 +78,8 @@ def trigger_words(record: ModelRecord, version: VersionRecord | None) -> tuple[s
     return version.trigger_words if version and version.trigger_words else record.trigger_words
 
 
-def missing_triggers(triggers: tuple[str, ...], prompt: str) -> tuple[str, ...]:
-    """The first trigger word (or comma-separated group), unless the prompt says any of them.
+def with_trigger(triggers: tuple[str, ...], prompt: str) -> str:
+    """The prompt behind the first trigger word (or comma-separated group), unless it says any of them.
 
     A creator's list is mostly one of "any of these"; adding all of them would drown the request.
     """
@@ -89,8 +88,8 @@ def missing_triggers(triggers: tuple[str, ...], prompt: str) -> tuple[str, ...]:
     for trigger in triggers:
         words = _words(trigger)
         if f" {words} " in said or (not words.isascii() and normalise_name(trigger) in compact):
-            return ()
-    return triggers[:1]
+            return prompt
+    return ", ".join((*triggers[:1], prompt)) if prompt else triggers[0] if triggers else ""
 
 
 def _words(text: str) -> str:
@@ -104,4 +103,4 @@ def _base_checkpoint(settings: Settings, family: Family) -> CheckpointRef:
     return CheckpointRef(model=family.default_model or family.name, model_id=family.default_model_id)
 
 
-__all__ = ["DEFAULT_LORA_WEIGHT", "api_for", "missing_triggers", "trigger_words"]
+__all__ = ["DEFAULT_LORA_WEIGHT", "api_for", "trigger_words", "with_trigger"]

@@ -19,7 +19,7 @@ from retrieval.catalogue import Catalogue, Match
 from retrieval.check import Verdict, check
 from retrieval.choice import choose
 from retrieval.families import family_of
-from retrieval.fill import api_for, missing_triggers, trigger_words
+from retrieval.fill import api_for, trigger_words, with_trigger
 from retrieval.identity import (
     air_of,
     fits_family,
@@ -184,7 +184,7 @@ def _substitute(
         update |= _loading(call, record, version)
     prompt = _without_triggers(call) or (request.prompt if request is not None else "")
     if prompt:
-        prompt = ", ".join((*missing_triggers(update["trigger_words"], prompt), prompt))
+        prompt = with_trigger(update["trigger_words"], prompt)
     return call.model_copy(update={**update, "prompt": prompt})
 
 

@@ -5,7 +5,7 @@ import pytest
 from retrieval.api import CheckpointRef, Instruction, read_instruction
 from retrieval.catalogue import ModelRecord, Settings, VersionRecord
 from retrieval.errors import UnknownBaseModel, UnknownModel
-from retrieval.fill import api_for, missing_triggers
+from retrieval.fill import api_for, with_trigger
 
 VERSIONS = (
     VersionRecord(version_id=20, version="v2", base_model="SD 1.5", trigger_words=("pxl2",)),
@@ -108,8 +108,10 @@ def test_a_base_model_of_no_family() -> None:
         ((), "a fox", ()),
     ],
 )
-def test_missing_triggers(triggers: tuple[str, ...], prompt: str, missing: tuple[str, ...]) -> None:
-    assert missing_triggers(triggers, prompt) == missing
+def test_a_trigger_word_stands_before_a_prompt_that_says_none(
+    triggers: tuple[str, ...], prompt: str, missing: tuple[str, ...]
+) -> None:
+    assert with_trigger(triggers, prompt) == ", ".join((*missing, prompt))
 
 
 def test_the_request_is_kept_word_for_word() -> None:
