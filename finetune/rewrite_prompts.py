@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 SYSTEM = (
     "You rewrite short descriptions of pictures as well-structured prompts for Stable Diffusion. "
-    "Write one line: the subject first and everything that the description says of it, then surroundings, style, light and "
-    "quality as short phrases parted by commas. Add no other subject, and no name of an artist or a "
-    "model. Answer with the prompt alone."
+    "Write one line: the subject first and everything that the description says of it, then "
+    "surroundings, style, light and quality as short phrases parted by commas. Add no other subject, and no "
+    "name of an artist or a model. Answer with the prompt alone."
 )
 EXAMPLES = (
     (
