@@ -1,4 +1,4 @@
-"""The whole training framework, as examples/sfta_cpu.sh runs it: every stage leaves what the next one reads."""
+"""The whole training framework, run by examples/sfta_cpu.sh: every stage leaves what the next one reads."""
 
 import csv
 import json
