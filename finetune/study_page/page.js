@@ -86,13 +86,25 @@ function asked() {
   return open ? document.querySelector(`[data-question=${open}]`) : null;
 }
 
-function rate(place, question, side) {
-  saving = saving.then(() => plainly(async () => {
+async function save(place, question, side) {
+  await plainly(async () => {
     const pair = await ask("/api/rate", { rater, place, question, side });
     if (!shown || shown.place !== place) return; // the rater has gone on
     show(pair);
     if (!$("next").disabled) $("next").focus({ preventScroll: true });
-  }));
+  });
+}
+
+function rate(place, question, side) {
+  saving = saving.then(() => save(place, question, side));
+}
+
+// what a key answers is known only when the answer before it is saved
+function rateAsked(side) {
+  saving = saving.then(() => {
+    const open = asked();
+    return open && save(shown.place, open.dataset.question, side);
+  });
 }
 
 function next() {
@@ -137,12 +149,8 @@ for (const button of document.querySelectorAll(".enlarge")) {
 document.addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || !shown || $("large").open) return;
   const side = { 1: "left", 2: "tie", 3: "right" }[event.key];
-  if (side) {
-    saving.then(() => {
-      const open = asked();
-      if (open) rate(shown.place, open.dataset.question, side);
-    });
-  } else if (event.key.toLowerCase() === "b") back();
+  if (side) rateAsked(side);
+  else if (event.key.toLowerCase() === "b") back();
   else if (event.key === "Enter" && !event.target.closest("button")) next();
 });
 
