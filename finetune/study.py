@@ -176,9 +176,9 @@ def clean_picture(path: Path) -> bytes:
     """
     from PIL import Image
 
+    if path.stat().st_size > _MOST_BYTES:
+        raise InvalidInput(f"the picture {path} is larger than {_MOST_BYTES // 1_000_000} MB")
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InvalidInput(f"the picture {path} is larger than {_MOST_BYTES // 1_000_000} MB")
         with warnings.catch_warnings(), Image.open(path) as picture:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             shown = picture.convert("RGB")

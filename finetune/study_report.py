@@ -164,7 +164,8 @@ def _outcome(
     tally = {pair: Counter[Answer]() for pair in pairs}
     for rating in ratings:
         tally[rating.pair][rating.answer] += 1
-    win, tie, lose = ([tally[pair][answer] for pair in pairs] for answer in ("win", "tie", "lose"))
+    answers: tuple[Answer, ...] = ("win", "tie", "lose")
+    win, tie, lose = ([tally[pair][answer] for pair in pairs] for answer in answers)
     every = [sum(tally[pair].values()) for pair in pairs]
     return Outcome(
         architecture=architecture,

@@ -1,4 +1,4 @@
-"""The raters' page in a real browser: by keyboard, by touch, after a refresh, in two tabs, without network.
+"""The raters' page in a real browser: by keyboard, by touch, after a refresh, in two tabs, offline."""
 
 import os
 import shutil
