@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from diffagent_tools.answers import HELP, licence_words, nothing, told, why
 from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
-from diffagent_tools.refinement import Refined, StandingRequest, Step, refine, sized
+from diffagent_tools.refinement import Refined, StandingRequest, refine, sized
+from diffagent_tools.refinement_words import Step
 from diffagent_tools.selection import Selection, Selector
 from retrieval.api import T2IApi, read_instruction
 from retrieval.catalogue import Catalogue

@@ -20,9 +20,34 @@ from retrieval.families import family_of
 from retrieval.samplers import find_sampler
 
 Kind = Literal[
-    *("shape", "size", "ratio", "width", "height", "scale", "type", "family", "commercial"),
-    *("steps", "cfg", "sampler", "add", "like", "avoid", "remove", "replace"),
-    *("another", "refuse", "pick", "take", "undo", "reset", "licence", "why", "show", "help", "thanks"),
+    "shape",
+    "size",
+    "ratio",
+    "width",
+    "height",
+    "scale",
+    "type",
+    "family",
+    "commercial",
+    "steps",
+    "cfg",
+    "sampler",
+    "add",
+    "like",
+    "avoid",
+    "remove",
+    "replace",
+    "another",
+    "refuse",
+    "pick",
+    "take",
+    "undo",
+    "reset",
+    "licence",
+    "why",
+    "show",
+    "help",
+    "thanks",
 ]
 LONGEST_CLAUSE = 160
 """Characters; a longer clause is never a refinement."""

@@ -106,7 +106,7 @@ def build_page(
                     for place in range(ALTERNATIVES):
                         with gr.Row(elem_classes="da-alt", visible=False, equal_height=False) as row:
                             card = gr.HTML("", elem_id=f"alternative-{place + 2}")
-                            use = gr.Button("Use this", size="sm", scale=0, min_width=90)
+                            use = gr.Button(f"Use number {place + 2}", size="sm", scale=0, min_width=110)
                         cards.append((row, card, use))
                 with gr.Accordion("Parameters", open=False):
                     fields = _fields(gr)
@@ -136,6 +136,17 @@ def build_page(
                 show_progress="hidden",
             )
     return page.queue(default_concurrency_limit=USERS)
+
+
+def warm_up(conversation: Conversation) -> None:
+    """Loads the models and all else that a first request would wait for.
+
+    Raises:
+        DiffAgentError: whatever keeps the selector from answering.
+    """
+    best, *_ = conversation.selector.select("a lighthouse in a storm")
+    for format, _language in EXPORTS.values():
+        _exported(best.api, format, conversation.catalogue)
 
 
 def serve(page: Any, *, host: str, port: int | None, block: bool = True, open_browser: bool = False) -> str:

@@ -48,7 +48,7 @@ def ui(
     """
     with plain_exit():
         from diffagent_tools.conversation import Conversation
-        from diffagent_tools.ui import build_page, serve
+        from diffagent_tools.ui import build_page, serve, warm_up
         from retrieval.errors import InvalidInput
 
         records = load_catalogue(catalogue)
@@ -59,12 +59,11 @@ def ui(
 
             talker = AgentConversation(chat_model(model, base_url), selector, records)
         pictures, progress = _pictures(models, records) if models is not None else (None, None)
-        page = build_page(
-            Conversation(selector, records), talker=talker, pictures=pictures, progress=progress
-        )
+        conversation = Conversation(selector, records)
+        page = build_page(conversation, talker=talker, pictures=pictures, progress=progress)
         began = time.monotonic()
         tell("loading the models")
-        selector.select("a lighthouse in a storm")
+        warm_up(conversation)
         tell(f"loaded in {time.monotonic() - began:.1f} s")
         try:
             address = serve(page, host=host, port=port, block=False, open_browser=browser)

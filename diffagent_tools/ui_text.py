@@ -24,12 +24,13 @@ EMPTY = (
     "</div>"
 )
 STYLE = """
-.gradio-container { width: 100% !important; max-width: 1180px !important; margin: 0 auto !important; padding: 12px !important; }
+.gradio-container { width: 100% !important; max-width: 1180px !important; margin: 0 auto !important;
+  padding: 12px !important; }
 .gradio-container .main, .gradio-container main, .gradio-container .wrap { padding: 0 !important; }
 .gradio-container .html-container, .gradio-container .prose { padding: 0 !important; }
 .da-head { display: flex; gap: 10px; align-items: baseline; flex-wrap: wrap; }
 .da-head h1 { font-size: 1.35rem; margin: 0; font-weight: 700; }
-.da-head span, .da-dim { color: var(--body-text-color-subdued); }
+.da-head span, .da-dim { opacity: .75; }
 /* one child in a reversed column: the scroll bar stays at the newest line */
 .da-log { display: flex; flex-direction: column-reverse; max-height: 46vh; overflow-y: auto; padding: 4px; }
 .da-lines { display: flex; flex-direction: column; gap: 10px; }

@@ -1,0 +1,284 @@
+"""The page of `diffagent ui` without a browser: its text, and what Gradio's own client gets from it."""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from small_world import INJECTION, WordSelector, small_catalogue, small_records
+
+from diffagent_tools.conversation import Conversation, State, Turn
+from diffagent_tools.selection import Selection
+from diffagent_tools.ui_text import Line, alternative_html, chosen_html, lines_of, log_html
+from retrieval.api import T2IApi
+from retrieval.catalogue import Catalogue, ModelRecord
+from retrieval.errors import MissingModelFile
+
+CATALOGUE = small_catalogue()
+CORGI = "a happy corgi, pixel art"
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>${alert(3)}{{x}}"
+
+
+class Tags(HTMLParser):
+    """The tags and the text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        assert not [name for name, _ in attrs if name.startswith("on")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def evil_selection(**update: Any) -> Selection:
+    record = small_records()[2] | {"model": EVIL, "description": EVIL, "trigger_words": [EVIL]}
+    catalogue = Catalogue([ModelRecord.model_validate(record)])
+    (found,) = WordSelector(catalogue).select(EVIL)
+    return found.model_copy(update={"reason": EVIL, "notes": (EVIL,), **update})
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        chosen_html(evil_selection(), None),
+        alternative_html(evil_selection(), 2),
+        log_html([Line(EVIL, own=True), Line(EVIL, understood=(EVIL,), failed=True)]),
+    ],
+    ids=["chosen", "alternative", "log"],
+)
+def test_what_strangers_wrote_is_shown_as_text(html: str) -> None:
+    page = Tags(html)
+    assert EVIL in page.text
+    assert not {"script", "img"} & set(page.tags)
+    assert "${" not in html
+    assert "{{" not in html
+
+
+def test_hidden_characters_and_length_are_taken_out() -> None:
+    selection = evil_selection()
+    shown = selection.model_copy(
+        update={"api": selection.api.model_copy(update={"model_description": INJECTION})}
+    )
+    html = chosen_html(shown, None)
+    assert not set("\x1b\u202e") & set(html)
+    assert len(html) < 6_000
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,x", " javascript:x", 'https://a/"onclick="x']
+)
+def test_a_link_is_an_address_of_the_web_or_none(url: str) -> None:
+    html = chosen_html(evil_selection(page_url=url), None)
+    assert ("<a " in html) == url.startswith("https://")
+    Tags(html)
+
+
+def test_the_chosen_model_is_shown_with_its_evidence() -> None:
+    turn = Conversation(WordSelector(CATALOGUE), CATALOGUE).turn(CORGI, State())
+    text = Tags(chosen_html(turn.state.best, CATALOGUE.get(201))).text
+    for said in ("Pixel Art Helper", "LoRA for SD 1.5, version v2", "60%", "Why: 60% of", "not allowed by"):
+        assert said in text
+    assert chosen_html(None, None) == ""
+    assert log_html(()).count("Say what the picture shall show") == 1
+    assert [line.own for line in lines_of(turn)] == [True, False]
+
+
+class Pictures:
+    """Makes small pictures, or has no file; counts how many it makes at once."""
+
+    def __init__(self) -> None:
+        self.at_once = self.most = 0
+        self.lines: queue.Queue[str] = queue.Queue()
+
+    def render(self, api: T2IApi, *, seeds: list[int]) -> list[Any]:
+        from PIL import Image
+
+        if "Night" in api.model:
+            raise MissingModelFile("the checkpoint is not in the folder. Fetch it with `diffagent fetch 204`")
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        self.lines.put("loading v1-5 on cpu")
+        time.sleep(0.6)
+        self.at_once -= 1
+        return [Image.new("RGB", (64, 64), "navy")]
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Pictures:
+    return Pictures()
+
+
+@pytest.fixture(scope="module")
+def address(pictures: Pictures) -> Iterator[str]:
+    pytest.importorskip("gradio", reason="the extra `ui` is not installed")
+    from diffagent_tools.ui import build_page, serve
+
+    page = build_page(
+        Conversation(WordSelector(CATALOGUE), CATALOGUE), pictures=pictures, progress=pictures.lines
+    )
+    yield serve(page, host="127.0.0.1", port=None, block=False)
+    page.close()
+
+
+class Visitor:
+    """A session of Gradio's own client."""
+
+    def __init__(self, address: str) -> None:
+        from gradio_client import Client
+
+        self._client = Client(address, verbose=False, analytics_enabled=False)
+
+    def call(self, name: str, *values: Any) -> list[Any]:
+        """What the page shows afterwards, without the states."""
+        return list(self._client.predict(*values, api_name=name))
+
+    def say(self, message: str) -> str:
+        """The HTML of the talk and of the chosen model."""
+        return "".join(part for part in map(_html, self.call("/say", message)) if part)
+
+
+def _html(part: Any) -> str:
+    value = part.get("value") if isinstance(part, dict) else part
+    return value if isinstance(value, str) else ""
+
+
+def test_a_request_is_answered_with_all_that_the_page_shows(address: str) -> None:
+    visitor = Visitor(address)
+    page = visitor.say(CORGI)
+    assert "<h2>Pixel Art Helper</h2>" in page
+    assert "2. Free Pixels" in page
+    assert "&lt;lora:" not in page
+    assert "<lora:Pixel Art Helper:0.8>" in page, "the export is text of its own part"
+    assert "urn:air:sd1:lora:civitai:201@2011" in page
+    assert "KSampler" in page
+    assert "768x512" in visitor.say("make it wide")
+
+
+def test_a_failing_request_says_why_and_the_session_goes_on(address: str) -> None:
+    visitor = Visitor(address)
+    visitor.say(CORGI)
+    assert "No model of the catalogue passes these filters" in visitor.say("use flux")
+    assert "there is no number 9" in visitor.say("9")
+    assert "<h2>Free Pixels</h2>" in visitor.say("another one")
+
+
+def test_an_alternative_is_picked_and_fields_are_edited(address: str) -> None:
+    visitor = Visitor(address)
+    visitor.say(CORGI)
+    assert any("<h2>Free Pixels</h2>" in _html(part) for part in visitor.call("/pick_2"))
+    fields = [770, 512, 30, 7, None, None, "Euler a", "a corgi", ""]
+    page = "".join(map(_html, visitor.call("/edit", *fields)))
+    assert "width 770 became 768: the width must be a multiple of 8" in page
+    assert "Steps: 30, Sampler: Euler a" in page
+    fields[0] = None
+    assert "the field width is empty" in "".join(map(_html, visitor.call("/edit", *fields)))
+
+
+def test_ten_users_at_once_get_ten_right_answers(address: str) -> None:
+    wishes = {
+        CORGI: "Pixel Art Helper",
+        "neon streets in the rain": "[red]Night[/] City",
+        "blocky games": "Free Pixels",
+        "watercolor wash": "Watercolor Wash",
+        "the base of stable diffusion xl": "SD XL",
+    }
+    pairs = [*wishes.items()] * 2
+    visitors = [Visitor(address) for _ in pairs]
+    got: dict[int, list[str]] = {}
+
+    def visit(place: int) -> None:
+        wish, _ = pairs[place]
+        got[place] = [
+            visitors[place].say(wish),
+            visitors[place].say("make it wide"),
+            visitors[place].say("why?"),
+        ]
+
+    threads = [threading.Thread(target=visit, args=(place,)) for place in range(len(pairs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for place, (wish, model) in enumerate(pairs):
+        assert all(f"<h2>{model}</h2>" in page for page in got[place]), wish
+        others = set(wishes) - {wish}
+        assert not any(f"<p>{other}</p>" in page for page in got[place] for other in others)
+
+
+def test_pictures_are_made_one_after_the_other_with_progress(address: str, pictures: Pictures) -> None:
+    visitors = [Visitor(address) for _ in range(2)]
+    for visitor in visitors:
+        visitor.say(CORGI)
+    jobs = [visitor._client.submit(api_name="/draw") for visitor in visitors]
+    results = [job.result() for job in jobs]
+    assert all("Made in" in str(result) and "image" in str(result) for result in results)
+    assert pictures.most == 1
+    told = [str(output) for job in jobs for output in job.outputs()]
+    assert any("loading v1-5 on cpu" in each for each in told)
+    visitors[0].say("start over")
+    visitors[0].say("neon streets in the rain")
+    assert "No picture: the checkpoint is not in the folder." in str(visitors[0].call("/draw"))
+
+
+def test_nothing_on_the_page_comes_from_elsewhere(address: str) -> None:
+    import re
+
+    import httpx
+
+    answer = httpx.get(address)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+    loaded = re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\"(https?:)?//[^\"]+", answer.text)
+    assert not loaded
+    assert "fonts.googleapis" not in answer.text
+    assert '"analytics_enabled":false' in answer.text.replace(" ", "").replace("False", "false")
+    assert httpx.get(f"{address}theme.css").text.count("googleapis") == 0
+
+
+def test_only_this_machine_may_connect_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gradio", reason="the extra `ui` is not installed")
+    from typer.testing import CliRunner
+
+    from diffagent_tools import cli, ui, ui_command
+
+    asked: dict[str, Any] = {}
+
+    class Served:
+        def block_thread(self) -> None:
+            asked["blocked"] = True
+
+    def serve(page: Any, **options: Any) -> str:
+        asked.update(options)
+        if options["port"] == 80:
+            raise OSError("Cannot find empty port in range: 80-80")
+        return "http://127.0.0.1:1"
+
+    monkeypatch.setattr(ui_command, "make_selector", lambda *options: WordSelector(CATALOGUE))
+    monkeypatch.setattr(ui_command, "load_catalogue", lambda path: CATALOGUE)
+    monkeypatch.setattr(ui, "build_page", lambda *parts, **options: Served())
+    monkeypatch.setattr(ui, "serve", serve)
+    result = CliRunner().invoke(cli.app, ["ui"])
+    assert result.exit_code == 0, result.output
+    assert (asked["host"], asked["blocked"]) == ("127.0.0.1", True)
+    assert "the page is at http://127.0.0.1:1" in result.stderr
+    taken = CliRunner().invoke(cli.app, ["ui", "--port", "80"])
+    assert taken.exit_code == 2
+    assert "error: the page cannot be served at 127.0.0.1, port 80" in taken.stderr
+    missing = CliRunner().invoke(cli.app, ["ui", "--models", "nowhere"])
+    assert missing.exit_code == 2
+    assert "there is no models folder nowhere" in missing.stderr
+
+
+def test_a_turn_that_failed_keeps_what_was_there() -> None:
+    turn = Turn("x", "no", State(), failed=True)
+    assert 'da-bot da-failed"' in log_html(lines_of(turn))
