@@ -1,11 +1,11 @@
-"""The rules of the dataset: each says what it found in a record that it drops, or None for one that stays.
+"""The rules for models and versions: each says what it found in a record that it drops, or None.
 
     drop = first_drop(model, MODEL_RULES, limits)
     drop.rule, drop.found        # ('is nsfw', 'flagged nsfw')
 
 A rule is a small function, and its name is how drops are counted. They are asked in order, safety first, so
 that what is withheld for what it shows is counted as that and not as unpopular. What concerns minors is
-asked first and has no switch.
+asked first and has no switch. Those for sample images are in finetune/dabench_image_filters.py.
 """
 
 import functools
@@ -14,20 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from finetune.api_objects import ApiFile, ApiImage, ApiModel, ApiVersion
+from finetune.api_objects import ApiFile, ApiModel, ApiVersion
 from finetune.dabench_config import BuildConfig
-from finetune.generation import Generation
 from finetune.screen import is_advertised, is_blocked, is_of_minors, names_a_person
 from retrieval.errors import UnknownBaseModel
 from retrieval.families import Family, family_of
-from retrieval.parameters import MAX_CLIP_SKIP
-from retrieval.samplers import Sampler, find_sampler
 
 _MODEL_FILES = {"model", "pruned model"}
-_SHOWN = 60
-_SCREENED = 20_000
+SHOWN = 60
+"""so many characters of a strange value are told"""
 _family = functools.lru_cache(maxsize=1024)(family_of)
-_find_sampler = functools.lru_cache(maxsize=1024)(find_sampler)
 T = TypeVar("T")
 
 
@@ -37,22 +33,6 @@ class Limits:
 
     config: BuildConfig
     as_of: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A sample image with what its metadata says, and the family and type of its version."""
-
-    image: ApiImage
-    made: Generation | None
-    family: Family
-    type: str
-
-    @property
-    def generation(self) -> Generation:
-        """Of an image that has passed `has_no_metadata`."""
-        assert self.made is not None
-        return self.made
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +78,16 @@ def model_is_a_real_person(model: ApiModel, limits: Limits) -> str | None:
 
 
 def model_is_nsfw(model: ApiModel, limits: Limits) -> str | None:
-    """Flagged so, or above the browsing level, or advertised so in its name or tags."""
+    """Flagged so, or without an image at or below the browsing level, or advertised so in its name or tags.
+
+    A model's level has the bits of all images of all its versions, and most known models have one explicit
+    image somewhere; its versions and their images are judged on their own.
+    """
     if limits.config.nsfw:
         return None
     if model.nsfw:
         return "flagged nsfw"
-    if model.level is not None and _above(model.level, limits.config.max_model_level):
+    if model.level and is_above(_mildest(model.level), limits.config.max_model_level):
         return f"browsing level {model.level}"
     if is_advertised(model.name) or is_blocked(model.name):
         return "in its name"
@@ -176,7 +160,7 @@ def version_is_nsfw(version: ApiVersion, limits: Limits) -> str | None:
     """Its sample images are above the browsing level, or its name or trigger words advertise it."""
     if limits.config.nsfw:
         return None
-    if version.level is not None and _above(version.level, limits.config.max_version_level):
+    if version.level is not None and is_above(version.level, limits.config.max_version_level):
         return f"browsing level {version.level}"
     words = (version.name, *version.trained_words)
     return "in its name or trigger words" if any(is_advertised(w) or is_blocked(w) for w in words) else None
@@ -186,7 +170,7 @@ def version_is_of_another_family(version: ApiVersion, limits: Limits) -> str | N
     """Its base model is of a family that is not wanted, or of none that is known."""
     family = family_or_none(version.base_model)
     if family is None:
-        return f"unknown base model {(version.base_model or 'none')[:_SHOWN]!r}"
+        return f"unknown base model {(version.base_model or 'none')[:SHOWN]!r}"
     return None if family.name in limits.config.families else f"family {family.name}"
 
 
@@ -255,134 +239,6 @@ VERSION_RULES: tuple[Rule[ApiVersion], ...] = (
 )
 
 
-# sample images
-
-
-def image_concerns_minors(sample: Sample, limits: Limits) -> str | None:
-    """Flagged so, or its prompt says so; never switched off."""
-    if sample.image.minor:
-        return "flagged minor"
-    prompt = sample.made.prompt if sample.made else None
-    return "in its prompt" if prompt and is_of_minors(prompt[:_SCREENED]) else None
-
-
-def image_is_of_a_real_person(sample: Sample, limits: Limits) -> str | None:
-    """Flagged so, or its prompt names one."""
-    if limits.config.real_people:
-        return None
-    if sample.image.poi:
-        return "flagged poi"
-    prompt = sample.made.prompt if sample.made else None
-    return "in its prompt" if prompt and names_a_person(prompt[:_SCREENED]) else None
-
-
-def image_is_nsfw(sample: Sample, limits: Limits) -> str | None:
-    """Above the browsing level, or not rated yet."""
-    level = sample.image.level
-    if limits.config.nsfw or level is None:
-        return None
-    if level == 0:
-        return "not rated"
-    return f"browsing level {level}" if _above(level, limits.config.max_image_level) else None
-
-
-def image_has_no_metadata(sample: Sample, limits: Limits) -> str | None:
-    """Nobody says how it was made."""
-    return "no metadata" if sample.made is None else None
-
-
-def image_has_no_prompt(sample: Sample, limits: Limits) -> str | None:
-    """Or nothing in it but LoRA tags."""
-    prompt = sample.generation.prompt
-    return None if prompt and prompt.strip(" ,.;\n\t") else "no prompt"
-
-
-def prompt_is_too_long(sample: Sample, limits: Limits) -> str | None:
-    """Longer than any program reads."""
-    longest = max(len(sample.generation.prompt or ""), len(sample.generation.negative_prompt))
-    return f"{longest:,} characters" if longest > limits.config.max_prompt_chars else None
-
-
-def prompt_is_nsfw(sample: Sample, limits: Limits) -> str | None:
-    """A word of the lists is in it; the negative prompt, which says what shall not be seen, may hold them."""
-    prompt = sample.generation.prompt or ""
-    return (
-        None if limits.config.nsfw or not (is_blocked(prompt) or is_advertised(prompt)) else "in its prompt"
-    )
-
-
-def image_is_from_an_image(sample: Sample, limits: Limits) -> str | None:
-    """Its start was another image."""
-    wanted = limits.config.images_from_images
-    return "img2img or inpainting" if sample.generation.from_image and not wanted else None
-
-
-def sampler_is_unknown(sample: Sample, limits: Limits) -> str | None:
-    """No program offers it, or none is named."""
-    name = sample.generation.sampler
-    if name is None:
-        return "no sampler"
-    return None if sampler_of(sample.generation) else f"sampler {name[:_SHOWN]!r}"
-
-
-def steps_are_unusable(sample: Sample, limits: Limits) -> str | None:
-    """Missing, none, or more than anybody means."""
-    steps = sample.generation.steps
-    if steps is None or not steps.is_integer():
-        return "no number of steps"
-    return None if 1 <= steps <= limits.config.max_steps else f"{steps:,.0f} steps"
-
-
-def cfg_scale_is_unusable(sample: Sample, limits: Limits) -> str | None:
-    """Missing or outside what programs offer."""
-    scale = sample.generation.cfg_scale
-    if scale is None:
-        return "no cfg scale"
-    inside = limits.config.min_cfg_scale <= scale <= limits.config.max_cfg_scale
-    return None if inside else f"cfg scale {scale:g}"
-
-
-def size_is_unusable(sample: Sample, limits: Limits) -> str | None:
-    """Missing, or one that the family cannot make in one go."""
-    if sample.generation.size is None:
-        return "no size"
-    (width, height), family = sample.generation.size, sample.family
-    sides = all(family.min_side <= side <= family.max_side for side in (width, height))
-    even = width % family.multiple == 0 == height % family.multiple
-    usable = sides and even and width * height <= family.max_pixels
-    return None if usable else f"size {width}x{height}"
-
-
-def clip_skip_is_unusable(sample: Sample, limits: Limits) -> str | None:
-    """More layers than the text encoder has."""
-    skip = sample.generation.clip_skip
-    return None if skip is None or 1 <= skip <= MAX_CLIP_SKIP else f"clip skip {skip}"
-
-
-IMAGE_RULES: tuple[Rule[Sample], ...] = (
-    image_concerns_minors,
-    image_is_of_a_real_person,
-    image_is_nsfw,
-    image_has_no_metadata,
-    image_has_no_prompt,
-    prompt_is_too_long,
-    prompt_is_nsfw,
-    image_is_from_an_image,
-    sampler_is_unknown,
-    steps_are_unusable,
-    cfg_scale_is_unusable,
-    size_is_unusable,
-    clip_skip_is_unusable,
-)
-
-
-def sampler_of(made: Generation) -> Sampler | None:
-    """Civitai's sampler for the name and the schedule that stands apart from it."""
-    if made.sampler is None:
-        return None
-    return _find_sampler(made.sampler[:200], made.schedule[:200] if made.schedule else None)
-
-
 def family_or_none(base_model: str | None) -> Family | None:
     """The family of a base model; None for one that is not in the table."""
     try:
@@ -391,7 +247,12 @@ def family_or_none(base_model: str | None) -> Family | None:
         return None
 
 
-def _above(level: int, most: int) -> bool:
+def _mildest(level: int) -> int:
+    """The lowest bit."""
+    return level & -level
+
+
+def is_above(level: int, most: int) -> bool:
     """Whether the highest bit of a level is above that of the allowed one."""
     return level.bit_length() > most.bit_length()
 

@@ -15,17 +15,8 @@ from typing import Any, Literal, cast
 
 from finetune.api_objects import ApiImage, ApiModel, ApiVersion
 from finetune.checkpoint_hashes import CheckpointHashes, KnownCheckpoint
-from finetune.dabench_filters import (
-    IMAGE_RULES,
-    Dropped,
-    Limits,
-    Sample,
-    first_drop,
-    image_has_no_metadata,
-    rule_name,
-    sampler_of,
-    usable_files,
-)
+from finetune.dabench_filters import Dropped, Limits, first_drop, rule_name, usable_files
+from finetune.dabench_image_filters import IMAGE_RULES, Sample, image_has_no_metadata, sampler_of
 from finetune.generation import Generation, lora_weight, read_generation
 from retrieval.api import Instruction, read_instruction
 from retrieval.errors import InvalidInstruction

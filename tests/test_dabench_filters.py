@@ -7,15 +7,8 @@ from dabench_world import file_of, image_of, meta_of, model_of, version_of
 
 from finetune.api_objects import images_of, read_model
 from finetune.dabench_config import read_config
-from finetune.dabench_filters import (
-    IMAGE_RULES,
-    MODEL_RULES,
-    VERSION_RULES,
-    Dropped,
-    Limits,
-    Sample,
-    first_drop,
-)
+from finetune.dabench_filters import MODEL_RULES, VERSION_RULES, Dropped, Limits, first_drop
+from finetune.dabench_image_filters import IMAGE_RULES, Sample
 from finetune.generation import read_generation
 from retrieval.errors import InvalidInput
 from retrieval.families import family_of
@@ -49,6 +42,9 @@ def dropped_image(
 
 def test_what_is_fit_stays() -> None:
     assert dropped_model() is None
+    # one explicit image somewhere among many: its version and the image are judged on their own
+    assert dropped_model(nsfwLevel=31) is None
+    assert dropped_model(nsfwLevel=0) is None
     assert dropped_version() is None
     assert dropped_image(meta_of("a quiet harbour at dawn")) is None
 
@@ -93,6 +89,7 @@ def test_models_are_dropped_by_the_rule_for_it(changes: dict[str, Any], rule: st
     [
         ({"trainedWords": ["loli"]}, "version concerns minors"),
         ({"nsfwLevel": 8}, "version is nsfw"),
+        ({"nsfwLevel": 1 | 16}, "version is nsfw"),
         ({"images": [image_of(1), image_of(2, nsfw="X")]}, "version is nsfw"),
         ({"trainedWords": ["nude"]}, "version is nsfw"),
         ({"baseModel": "Pony"}, "version is of another family"),
