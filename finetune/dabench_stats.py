@@ -80,7 +80,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     for level in report["funnel"]:
         if level["level"] != "records":
             steps += [(f"{level['level']} read", level["read"]), (f"{level['level']} kept", level["kept"])]
-            steps += [(f"- {rule}", count) for rule, count in list(level["dropped"].items())[:_SHOWN]]
+            steps += [(f"- {rule}", count) for rule, count in _first(level["dropped"], "other rules")]
     _bars(axes["funnel"], steps, "funnel", "{:,.0f}", "tab:blue")
     for bar, (label, _) in zip(axes["funnel"].patches, steps, strict=True):
         bar.set_color("tab:red" if label.startswith("-") else "tab:green")
@@ -100,11 +100,11 @@ def _bars(axes: Any, found: Sequence[tuple[str, float]], title: str, shown: str,
     axes.spines[["top", "right", "bottom"]].set_visible(False)
 
 
-def _first(found: Mapping[str, int]) -> list[tuple[str, int]]:
+def _first(found: Mapping[str, int], others: str = "other") -> list[tuple[str, int]]:
     """The most frequent, the others as one."""
     listed = list(found.items())
     rest = sum(count for _, count in listed[_SHOWN:])
-    return [*listed[:_SHOWN], *([("other", rest)] if rest else [])]
+    return [*listed[:_SHOWN], *([(others, rest)] if rest else [])]
 
 
 def _base(model: ApiModel) -> str:
