@@ -10,7 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from finetune.descriptions import describe_all
-from finetune.profiles import TermStats, description_profiles, keywords, most_telling, profiles_of
+from finetune.profiles import (
+    TermStats,
+    description_profiles,
+    keywords,
+    most_telling,
+    most_useful,
+    prompt_profiles,
+)
 from retrieval.records import ModelRecord
 
 _DESCRIPTION_TERMS = 80
@@ -37,13 +44,20 @@ def complete(
         describing: what else `describe_all` takes: `chat`, `cache`, `workers`, `on_estimate`, `progress`.
     """
     ids = [record.model_id for record in records]
-    terms, negative_terms = profiles_of(
-        {model_id: prompts.get(model_id, ()) for model_id in ids},
-        {model_id: negative_prompts.get(model_id, ()) for model_id in ids},
-    )
+    profiles = prompt_profiles({model_id: prompts.get(model_id, ()) for model_id in ids})
+    negatives = prompt_profiles({model_id: negative_prompts.get(model_id, ()) for model_id in ids})
+    terms, negative_terms = most_useful(profiles, negatives)
     described = description_profiles({model_id: texts.get(model_id, "") for model_id in ids})
     stats, description_stats = TermStats.of(terms), TermStats.of(described)
-    said = describe_all(records, prompts, texts=texts, quotable=quotable, **describing)
+    said = describe_all(
+        records,
+        prompts,
+        texts=texts,
+        quotable=quotable,
+        profiles=profiles,
+        described=described,
+        **describing,
+    )
     return [
         record.model_copy(
             update={

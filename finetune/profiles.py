@@ -110,8 +110,13 @@ def profiles_of(
     prompts: Mapping[int, Sequence[str]], negative_prompts: Mapping[int, Sequence[str]]
 ) -> tuple[dict[int, dict[str, float]], dict[int, dict[str, float]]]:
     """The `terms` and `negative_terms` of models, by id, out of all their sample prompts."""
-    profiles = prompt_profiles(prompts)
-    negatives = prompt_profiles(negative_prompts)
+    return most_useful(prompt_profiles(prompts), prompt_profiles(negative_prompts))
+
+
+def most_useful(
+    profiles: Mapping[int, Mapping[str, float]], negatives: Mapping[int, Mapping[str, float]]
+) -> tuple[dict[int, dict[str, float]], dict[int, dict[str, float]]]:
+    """What a record keeps of its `prompt_profiles`: the most telling pairs, the most frequent negatives."""
     stats = TermStats.of(profiles)
     return (
         {model_id: with_best_pairs(profile, stats, _PAIRS_KEPT) for model_id, profile in profiles.items()},
