@@ -232,7 +232,9 @@ def build(
     """Build the dataset: filters, pairs, descriptions, splits; one folder for each architecture.
 
     What is not safe for work, real persons and whatever concerns minors is left out. Stopped at any moment,
-    the same command builds it anew. Exit code 2: no pair is left, or the input is no store.
+    the same command builds it anew, which takes seconds for thousands of pairs; the chat model's answers,
+    which may take hours, are kept beside the set and not asked for again. Exit code 2: no pair is left, or
+    the input is no store.
     """
     with (
         plain_exit(f"stopped; {output} is unfinished, and the same command builds it anew"),

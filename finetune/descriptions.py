@@ -49,6 +49,8 @@ def describe_all(
     *,
     texts: Mapping[int, str] | None = None,
     quotable: Iterable[str] = (),
+    profiles: Mapping[int, Mapping[str, float]] | None = None,
+    described: Mapping[int, Mapping[str, float]] | None = None,
     chat: "BaseChatModel | None" = None,
     cache: Path | None = None,
     workers: int = 4,
@@ -63,6 +65,8 @@ def describe_all(
         samples: sample prompts by model id; a model may have none.
         texts: creators' descriptions by model id, as they are (HTML and all); never quoted.
         quotable: further texts of which no run of three words may stand in a description.
+        profiles: `prompt_profiles` of the samples, where they are known already.
+        described: `description_profiles` of the texts, likewise.
         chat: a chat model; None asks none.
         cache: a file for the chat model's answers, so that a stopped run goes on; None keeps none.
         workers: how many records are asked about at a time.
@@ -77,7 +81,10 @@ def describe_all(
     records = list(records)
     prompts = {record.model_id: list(samples.get(record.model_id, ())) for record in records}
     written = {record.model_id: (texts or {}).get(record.model_id, "") for record in records}
-    profiles, described = prompt_profiles(prompts), description_profiles(written)
+    if profiles is None:
+        profiles = prompt_profiles(prompts)
+    if described is None:
+        described = description_profiles(written)
     stats = TermStats.of(profiles)
     forbidden = Quoted.of(itertools.chain(*samples.values(), written.values(), quotable))
     facts = {
@@ -113,7 +120,13 @@ def describe_all(
             found[model_id] = Description(answer.text, describer.name)
         else:
             found[model_id] = Description(found[model_id].text, reason=answer.fault)
+    for reason, count in reasons(found).most_common():
+        (progress or _silent)(f"chat model's answers not taken ({reason}): {count:,}")
     return found
+
+
+def _silent(line: str) -> None:
+    """Tells nobody."""
 
 
 def facts_of(

@@ -19,6 +19,7 @@ from dabench_world import (
     version_of,
     world,
 )
+from test_describe_llm import chat
 from typer.testing import CliRunner
 
 from diffagent_tools.cli import app
@@ -311,6 +312,32 @@ def test_nothing_left_is_an_error_that_leaves_the_account(tmp_path: Path) -> Non
     report = read_set_report(tmp_path / "set")
     assert level(report, "models")["dropped"] == {"model is nsfw": 1}
     assert "model is nsfw" in stats_text(report)
+
+
+def test_a_chat_model_describes_once_and_is_paid_only_when_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "Soft landscapes of quiet places, painted with a broad brush."
+    model = chat(said)
+    monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda name: model)
+    raw, output = store_of(tmp_path / "raw", world()), tmp_path / "set"
+    config = tmp_path / "mine.yaml"
+    config.write_text("packaged_checkpoints: false\n")
+    arguments = ["dabench", "build", "--input", str(raw), "--output", str(output), "--config", str(config)]
+    arguments += ["--chat-model", "scripted:1"]
+    refused = CliRunner().invoke(app, arguments, input="n\n")
+    assert refused.exit_code != 0
+    assert "2 calls of the chat model" in refused.output
+    assert model.asked == []
+    done = CliRunner().invoke(app, [*arguments, "--yes"])
+    assert done.exit_code == 0, done.output
+    asked = model.asked
+    assert len(asked) == 3
+    assert "answers not taken" not in done.output
+    # a set that is built anew pays for nothing twice
+    assert CliRunner().invoke(app, [*arguments, "--yes"]).exit_code == 0
+    assert model.asked == asked
+    assert said in {record.description for record in Catalogue.load(output / "catalogue.jsonl")}
 
 
 def test_the_commands_build_and_show_a_set(tmp_path: Path) -> None:

@@ -347,7 +347,11 @@ def test_a_catalogue_falls_back_model_by_model_and_counts_why(tmp_path: Path) ->
     assert reasons(found) == {"trigger words": 1, "HTML": 1}
     assert estimates[0].calls == 3
     assert estimates[0].cost is not None
-    assert lines == ["described 3 of 3 models"]
+    assert lines == [
+        "described 3 of 3 models",
+        "chat model's answers not taken (trigger words): 1",
+        "chat model's answers not taken (HTML): 1",
+    ]
 
 
 def test_what_the_estimate_raises_stops_the_run() -> None:
