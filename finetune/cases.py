@@ -27,7 +27,7 @@ Named = Mapping[int, tuple[str, Sequence[str]]]
 
 WHERE = (
     "evaluation data is not part of this project: pairs are collected from Civitai's API with "
-    "`python -m finetune.dabench`, Parti Prompts are PartiPrompts.tsv of github.com/google-research/parti, "
+    "`diffagent dabench`, Parti Prompts are PartiPrompts.tsv of github.com/google-research/parti, "
     "COCO captions are in the annotations of cocodataset.org (one caption a line)"
 )
 _GZIP_MAGIC = b"\x1f\x8b"

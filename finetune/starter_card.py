@@ -1,6 +1,6 @@
 """The card of the packaged catalogue: what it holds, where it is from, what it is not.
 
-Written by `python -m finetune.starter`.
+Written by `diffagent dabench starter`.
 """
 
 from collections import Counter
