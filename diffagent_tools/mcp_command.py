@@ -4,13 +4,16 @@ diffagent mcp
 diffagent mcp --http --port 8377
 """
 
+import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffagent_tools.exits import plain_exit, tell
+from diffagent_tools.exits import Exit, plain_exit, tell
 from diffagent_tools.options import (
     AdapterOption,
     BaseOption,
@@ -51,7 +54,14 @@ def mcp(
         else:
             if sys.stdin.isatty():
                 tell("waiting for an MCP client on standard input; clients start this command by themselves")
+            # the thread that reads standard input cannot be woken, so an orderly end would wait for a line
+            signal.signal(signal.SIGINT, _stop)
             serve_stdio(server)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    tell("stopped")
+    os._exit(Exit.STOPPED)
 
 
 def _engines(
