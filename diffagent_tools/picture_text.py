@@ -138,7 +138,8 @@ def _exif(data: bytes) -> dict[str, str]:
     if order is None or len(data) < 8:
         return {}
     texts: dict[str, str] = {}
-    folders, seen = [struct.unpack_from(f"{order}I", data, 4)[0]], set()
+    folders: list[int] = [struct.unpack_from(f"{order}I", data, 4)[0]]
+    seen: set[int] = set()
     while folders:
         start = folders.pop()
         if start in seen or len(seen) == _MAX_FOLDERS:

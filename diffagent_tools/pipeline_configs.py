@@ -144,8 +144,10 @@ def clip_tokenizer(pad_token: str = END) -> "PreTrainedTokenizerBase":
     from transformers import CLIPTokenizer
 
     vocabulary, merges = _vocabulary()
+    # annotated as strings, and read as pairs
+    pairs: Any = list(merges)
     tokenizer: PreTrainedTokenizerBase = CLIPTokenizer(
-        vocab=dict(vocabulary), merges=list(merges), pad_token=pad_token, model_max_length=TOKENS
+        vocab=dict(vocabulary), merges=pairs, pad_token=pad_token, model_max_length=TOKENS
     )
     return tokenizer
 
@@ -158,7 +160,7 @@ def _vocabulary() -> tuple[dict[str, int], tuple[tuple[str, str], ...]]:
     packed = Path(__file__).parent / "clip" / "merges.txt.gz"
     lines = gzip.decompress(packed.read_bytes()).decode().splitlines()
     merges = tuple((first, second) for first, _, second in (line.partition(" ") for line in lines))
-    letters = list(bytes_to_unicode().values())
+    letters = list(bytes_to_unicode().values())  # type: ignore[no-untyped-call]
     words = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(merge) for merge in merges)]
     words += ["<|startoftext|>", END]
     return {word: number for number, word in enumerate(words)}, merges

@@ -98,7 +98,7 @@ def encode_for(
 
 
 def _chunks(encoder: TextEncoder, text: str) -> tuple[Chunk, ...]:
-    tokenizer = encoder.tokenizer
+    tokenizer: Any = encoder.tokenizer
     return chunks_of(
         parse_weights(text),
         lambda part: list(tokenizer(part, add_special_tokens=False, verbose=False).input_ids),

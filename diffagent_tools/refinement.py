@@ -275,7 +275,7 @@ def _applied(request: StandingRequest, step: Step) -> tuple[dict[str, Any], str]
     value = step.value
     match step.kind:
         case "shape":
-            free = {"ratio": None, "width": None, "height": None}
+            free: dict[str, Any] = {"ratio": None, "width": None, "height": None}
             return {"shape": value, **free}, value
         case "ratio":
             free = {"shape": None, "width": None, "height": None}

@@ -153,7 +153,7 @@ def write_calls(path: Path, plan: Plan) -> None:
     lines = []
     for rows in plan.values():
         for row in rows:
-            source = {index: method for method, index in reversed(row.methods.items())}
+            source = {index: method for method, index in reversed(list(row.methods.items()))}
             responses = [
                 {**Candidate(api, "default", None).to_wire(), "source": source[index]}
                 for index, api in enumerate(row.calls)
