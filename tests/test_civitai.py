@@ -181,6 +181,8 @@ def test_the_command_stops_cleanly_and_says_how_to_go_on(number: int, tmp_path: 
             [sys.executable, "-m", "diffagent_tools", "dabench", *options],
             stderr=subprocess.PIPE,
             text=True,
+            # a shell starts what it puts in the background with Ctrl-C ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             cwd=Path(__file__).parents[1],
         )
         until = time.monotonic() + 60

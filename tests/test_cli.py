@@ -303,7 +303,12 @@ def test_ctrl_c_leaves_an_output_that_can_be_gone_on_with(tmp_path: Path) -> Non
     def start(delay: float) -> "subprocess.Popen[str]":
         code = SLOW.format(delay=delay)
         return subprocess.Popen(
-            [sys.executable, "-c", code, *options], stderr=subprocess.PIPE, text=True, env=environment
+            [sys.executable, "-c", code, *options],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            # a shell starts what it puts in the background with Ctrl-C ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     running = start(0.2)
