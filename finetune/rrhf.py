@@ -18,7 +18,6 @@ fits it anew.
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,16 +25,16 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.sft import (
     LORA,
-    PRECISIONS,
     TRAINING,
     lora_config,
-    only_own_log,
     plain,
     resume_point,
+    run_training,
     save_model,
+    set_precision,
     silent,
 )
-from retrieval.errors import StorageError, TrainingError
+from retrieval.errors import StorageError
 
 if TYPE_CHECKING:
     import torch
@@ -190,21 +189,13 @@ def main(
         BaseModelError: the base model cannot be had, or has no tokenizer.
         TrainingError: the output folder holds a run with other settings, or one that is not to be resumed.
     """
-    import torch
 
-    from diffagent_tools.rounding import round_frozen_linears
     from finetune.callbacks import CsvLog, Progress, StopOnSignal
     from finetune.card import write_card
     from finetune.rrhf_card import markdown
     from finetune.rrhf_trainer import CURVE, RRHFTrainer
 
-    if config.matmul_precision not in PRECISIONS:
-        raise TrainingError(
-            f"matmul_precision is {config.matmul_precision!r}, needed is one of {', '.join(PRECISIONS)}"
-        )
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.set_float32_matmul_precision("highest" if config.matmul_precision == "highest" else "medium")
+    set_precision(config.matmul_precision, config.threads)
     output = Path(str(args.output_dir))
     first = args.process_index == 0
     speak = tell if first else silent
@@ -227,27 +218,18 @@ def main(
             stop,
         ],
     )
-    only_own_log(trainer)
-    model: Any = trainer.model
-    if config.matmul_precision == "bfloat16":
-        round_frozen_linears(model)
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    speak(f"training {trained:,} weights of {base.name}")
-    started = time.monotonic()
-    trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
-    if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
-        speak(
-            f"stopped after step {trainer.state.global_step:,} of {trainer.state.max_steps:,}; "
-            "the same command with --resume_from_checkpoint auto goes on"
-        )
+    trained = run_training(
+        trainer, stop, resume, base, rounded=config.matmul_precision == "bfloat16", tell=speak
+    )
+    if trained is None:
         return None
     folder = output / "adapter"
     save_model(trainer, folder, base, config.adapter_dtype)
     if first:
-        write_card(folder, facts, metrics=output / "metrics.csv", weights=trained, markdown=markdown)
+        write_card(folder, facts, metrics=output / "metrics.csv", weights=trained.weights, markdown=markdown)
         if start is not None:
             copy_retrieval(start, folder)
-    speak(f"saved {folder} after {(time.monotonic() - started) / 60:,.1f} min of this start")
+    speak(f"saved {folder} after {trained.seconds / 60:,.1f} min of this start")
     return folder
 
 

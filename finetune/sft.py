@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trl.trainer.sft_config import SFTConfig
 
     from diffagent_tools.base import Base
+    from finetune.callbacks import StopOnSignal
     from finetune.dialogues import Dialogues
     from retrieval.catalogue import Catalogue
 
@@ -99,22 +100,14 @@ def main(
         BaseModelError: the base model cannot be had, or has no tokenizer.
         TrainingError: the output folder holds a run with other settings, or one that is not to be resumed.
     """
-    import torch
     from datasets import disable_progress_bars
 
-    from diffagent_tools.rounding import round_frozen_linears
     from finetune.callbacks import CsvLog, Progress, StopOnSignal
     from finetune.card import write_card
     from finetune.sft_trainer import CURVE, DiffAgentSFTTrainer, to_dataset
 
-    if config.matmul_precision not in PRECISIONS:
-        raise TrainingError(
-            f"matmul_precision is {config.matmul_precision!r}, needed is one of {', '.join(PRECISIONS)}"
-        )
     disable_progress_bars()
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.set_float32_matmul_precision("highest" if config.matmul_precision == "highest" else "medium")
+    set_precision(config.matmul_precision, config.threads)
     output = Path(str(args.output_dir))
     first = args.process_index == 0
     speak = tell if first else silent
@@ -139,26 +132,74 @@ def main(
             stop,
         ],
     )
-    only_own_log(trainer)
-    model: Any = trainer.model
-    if config.matmul_precision == "bfloat16":
-        round_frozen_linears(model)
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    speak(f"training {trained:,} weights of {base.name}")
-    started = time.monotonic()
-    trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
-    if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
-        speak(
-            f"stopped after step {trainer.state.global_step:,} of {trainer.state.max_steps:,}; "
-            "the same command with --resume_from_checkpoint auto goes on"
-        )
+    trained = run_training(
+        trainer, stop, resume, base, rounded=config.matmul_precision == "bfloat16", tell=speak
+    )
+    if trained is None:
         return None
     folder = output / "adapter"
     save_model(trainer, folder, base, config.adapter_dtype)
     if first:
-        write_card(folder, facts, metrics=output / "metrics.csv", weights=trained)
-    speak(f"saved {folder} after {(time.monotonic() - started) / 60:,.1f} min of this start")
+        write_card(folder, facts, metrics=output / "metrics.csv", weights=trained.weights)
+    speak(f"saved {folder} after {trained.seconds / 60:,.1f} min of this start")
     return folder
+
+
+def set_precision(matmul_precision: str, threads: int) -> None:
+    """Of all matrix products of this process; 0 threads leaves torch's choice.
+
+    Raises:
+        TrainingError: there is no such precision.
+    """
+    import torch
+
+    if matmul_precision not in PRECISIONS:
+        raise TrainingError(
+            f"matmul_precision is {matmul_precision!r}, needed is one of {', '.join(PRECISIONS)}"
+        )
+    if threads:
+        torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest" if matmul_precision == "highest" else "medium")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How many weights a finished run trained, and how long this start of it took."""
+
+    weights: int
+    seconds: float
+
+
+def run_training(
+    trainer: Any,
+    stop: "StopOnSignal",
+    resume: Path | None,
+    base: "Base",
+    *,
+    rounded: bool,
+    tell: Callable[[str], None],
+) -> Trained | None:
+    """Trains to the end, or to a signal, after which None is returned.
+
+    Args:
+        rounded: keep the frozen linear layers rounded to bf16 (diffagent_tools/rounding.py).
+    """
+    from diffagent_tools.rounding import round_frozen_linears
+
+    only_own_log(trainer)
+    if rounded:
+        round_frozen_linears(trainer.model)
+    weights = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
+    tell(f"training {weights:,} weights of {base.name}")
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
+        tell(
+            f"stopped after step {trainer.state.global_step:,} of {trainer.state.max_steps:,}; "
+            "the same command with --resume_from_checkpoint auto goes on"
+        )
+        return None
+    return Trained(weights, time.monotonic() - started)
 
 
 def prepare(
