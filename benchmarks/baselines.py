@@ -7,6 +7,7 @@ Takes the options of `diffagent evaluate` (--no-dense, --no-negative, --limit ..
 
 from collections.abc import Sequence
 
+from diffagent_tools.exits import run_script
 from finetune.evaluate import fitted, make_parser, read_data
 from finetune.predictions import tell
 from finetune.report import cell, table
@@ -34,4 +35,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from diffagent_tools.exits import run_script
 from retrieval.catalogue import Catalogue, ModelRecord, Settings, Stats, VersionRecord
 
 T = TypeVar("T")
@@ -77,4 +78,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

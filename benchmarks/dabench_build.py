@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from diffagent_tools.exits import run_script
 from finetune.cases import read_rows
 from finetune.dabench import build
 from finetune.dabench_config import read_config
@@ -124,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

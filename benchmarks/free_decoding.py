@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from diffagent_tools.exits import run_script
 from diffagent_tools.free_decoding import ANSWER_TOKENS, ROWS
 from diffagent_tools.llama import Llama
 from diffagent_tools.ranking import STARTER_ADAPTER
@@ -90,4 +91,4 @@ def alone(llama: Llama, instruction: Instruction) -> list[int]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

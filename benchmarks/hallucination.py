@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from diffagent_tools.exits import run_script
 from finetune.evaluate import MODES
 from finetune.evaluate import main as evaluate
 from finetune.report import cell, table
@@ -76,4 +77,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_script(main)

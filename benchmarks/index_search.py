@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
+from diffagent_tools.exits import run_script
 from retrieval.catalogue import Catalogue, ModelRecord
 from retrieval.embedder import Embedder, HashEmbedder, PackagedEmbedder
 from retrieval.index import DescriptionIndex
@@ -115,4 +116,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from diffagent_tools.exits import run_script
 from retrieval import spelling
 from retrieval.catalogue import Catalogue, ModelRecord
 from retrieval.repair import repair
@@ -225,4 +226,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from diffagent_tools.exits import run_script
 from diffagent_tools.selection import Selector
 from diffagent_tools.selector import LlamaSelector, RetrievalSelector
 from finetune.cases import read_prompts
@@ -82,4 +83,4 @@ def report(label: str, selector: Selector, prompts: Sequence[str]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -2,13 +2,17 @@
 
 with plain_exit():
     ...  # whatever is raised on purpose becomes a line on standard error and an exit code
+
+if __name__ == "__main__":
+    run_script(main)  # the same for a script that is no part of the command
 """
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import NoReturn
 
 import typer
 
@@ -51,6 +55,21 @@ def plain_exit(when_stopped: str = "stopped") -> Iterator[None]:
         # the reader of standard output has left (`| head`); Python would complain again when it flushes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(Exit.FOUND) from error
+
+
+def run_script(main: Callable[[], object], when_stopped: str = "stopped") -> NoReturn:
+    """Runs a script's `main` and ends the process as the command would end.
+
+    Args:
+        main: what it returns is the exit code where it is an integer, else the code is 0.
+        when_stopped: the line after Ctrl-C.
+    """
+    try:
+        with plain_exit(when_stopped):
+            code = main()
+    except typer.Exit as ending:
+        raise SystemExit(ending.exit_code) from ending
+    raise SystemExit(code if isinstance(code, int) else Exit.FOUND)
 
 
 def tell(line: str) -> None:

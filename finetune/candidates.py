@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from diffagent_tools.exits import run_script
 from diffagent_tools.ranking import STARTER_ADAPTER
 from finetune.cases import WHERE, Case, Row, read_pairs
 from finetune.predictions import tell
@@ -338,4 +339,4 @@ def _listed(counts: Counter[str]) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_script(main, "stopped; what is decoded is kept, and the same command goes on after it")

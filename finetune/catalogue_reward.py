@@ -24,6 +24,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffagent_tools.exits import run_script
 from finetune.candidate_file import CandidateLine, read_candidates, write_scored
 from retrieval.api import Instruction, T2IApi
 from retrieval.catalogue import Catalogue
@@ -179,7 +180,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from diffagent_tools.exits import plain_exit
-
-    with plain_exit():
-        main()
+    run_script(main)

@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from diffagent_tools.exits import run_script
 from diffagent_tools.selection import Selector
 from finetune.baselines import Baseline, fit_baselines
 from finetune.cases import WHERE, Case, Named, Row, Variant, cases_of, read_pairs, read_prompts, read_rows
@@ -253,4 +254,4 @@ def fitted(options: argparse.Namespace, data: EvaluationData) -> dict[str, Basel
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_script(main)

@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent_tools.exits import run_script
 from diffagent_tools.fusion import Fusion
 from diffagent_tools.llama import SHORTLIST_FILE, Llama
 from diffagent_tools.ranking import LEXICAL_FILE, RETRIEVAL_FILE, STARTER_ADAPTER
@@ -326,4 +327,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from diffagent_tools.exits import run_script
 from retrieval.errors import InvalidInput
 from retrieval.paths import atomic_write
 
@@ -168,4 +169,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

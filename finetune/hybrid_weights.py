@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent_tools.exits import run_script
 from finetune.folds import fold_of
 from finetune.starter import build_records, read_rows, screen
 from retrieval.api import Instruction
@@ -226,4 +227,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

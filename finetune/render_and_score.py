@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from diffagent_tools.exits import run_script
 from finetune.candidate_file import CandidateLine, read_candidates, write_scored
 from finetune.reward import NAMES, Reward, make_reward
 from finetune.reward_store import RewardStore, Row
@@ -306,7 +307,4 @@ def _weights(given: Sequence[str], rewards: Sequence[str]) -> dict[str, Path]:
 
 
 if __name__ == "__main__":
-    from diffagent_tools.exits import plain_exit
-
-    with plain_exit("stopped; what is scored is kept, and the same command goes on after it"):
-        main()
+    run_script(main, "stopped; what is scored is kept, and the same command goes on after it")

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent_tools.exits import run_script
 from diffagent_tools.ranking import STARTER_ADAPTER
 from diffagent_tools.retriever import (
     FOLDER,
@@ -295,4 +296,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

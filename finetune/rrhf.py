@@ -16,7 +16,6 @@ fits it anew.
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -30,6 +29,7 @@ from finetune.sft import (
     plain,
     resume_point,
     run_training,
+    run_training_script,
     save_model,
     set_precision,
     silent,
@@ -355,5 +355,4 @@ def copy_retrieval(start: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    main(*make_parser().parse_args_and_config())
+    run_training_script(make_parser, main)

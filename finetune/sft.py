@@ -19,9 +19,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from retrieval.errors import StorageError, TrainingError
+from diffagent_tools.exits import Exit, run_script
+from retrieval.errors import InvalidInput, StorageError, TrainingError
 
 if TYPE_CHECKING:
     from trl.scripts.utils import TrlParser
@@ -400,6 +401,25 @@ def silent(line: str) -> None:
     """For every process but the first."""
 
 
-if __name__ == "__main__":
+def run_training_script(make_parser: "Callable[[], TrlParser]", main: Callable[..., Path | None]) -> NoReturn:
+    """Parses YAML and command line, trains, and ends the process: 130 where a signal stopped the training."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    main(*make_parser().parse_args_and_config())
+
+    def train() -> Exit:
+        return Exit.STOPPED if main(*_parsed(make_parser())) is None else Exit.FOUND
+
+    run_script(train, "stopped before the first step")
+
+
+def _parsed(parser: "TrlParser") -> tuple[Any, ...]:
+    """Raises InvalidInput where the YAML cannot be read, or says what no configuration knows."""
+    from yaml import YAMLError
+
+    try:
+        return tuple(parser.parse_args_and_config())
+    except (OSError, YAMLError, ValueError, TypeError) as error:
+        raise InvalidInput(f"cannot take the settings of this run: {error}; --help lists them all") from error
+
+
+if __name__ == "__main__":
+    run_training_script(make_parser, main)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import retrieval
+from diffagent_tools.exits import run_script
 from finetune.complete import complete
 from finetune.describe import RecordFacts, describe
 from finetune.profiles import TermStats
@@ -377,4 +378,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

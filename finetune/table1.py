@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from diffagent_tools.exits import run_script
 from finetune.cases import WHERE, Case
 from finetune.free_answers import Answer
 from finetune.metrics import (
@@ -209,7 +210,4 @@ def _gain(first: Sequence[Outcome], second: Sequence[Outcome]) -> dict[str, Any]
 
 
 if __name__ == "__main__":
-    from diffagent_tools.exits import plain_exit
-
-    with plain_exit("stopped; what is answered is kept, and the same command goes on after it"):
-        raise SystemExit(main())
+    run_script(main, "stopped; what is answered is kept, and the same command goes on after it")

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent_tools.exits import run_script
 from finetune.catalogue_reward import NAME as CATALOGUE_REWARD
 from finetune.metrics import bootstrap, distinct
 from finetune.paper_figures import ARCHITECTURES, METHODS
@@ -245,7 +246,4 @@ def _catalogue_scorer(catalogue: Catalogue) -> Any:
 
 
 if __name__ == "__main__":
-    from diffagent_tools.exits import plain_exit
-
-    with plain_exit("stopped; what is answered is kept, and the same command goes on after it"):
-        raise SystemExit(main())
+    run_script(main, "stopped; what is answered is kept, and the same command goes on after it")

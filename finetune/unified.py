@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from diffagent_tools.exits import run_script
 from retrieval.errors import DataError, InvalidInput
 from retrieval.paths import atomic_write
 
@@ -171,7 +172,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from diffagent_tools.exits import plain_exit
-
-    with plain_exit():
-        main()
+    run_script(main)

@@ -17,6 +17,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from diffagent_tools.exits import run_script
 from finetune.starter import Row, build_records, read_rows, screen, sdxl_records, sources_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
@@ -85,4 +86,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)
