@@ -184,7 +184,12 @@ def run_training(
 
     Args:
         rounded: keep the frozen linear layers rounded to bf16 (diffagent_tools/rounding.py).
+
+    Raises:
+        StorageError: a checkpoint or the log cannot be written.
     """
+    from safetensors import SafetensorError
+
     from diffagent_tools.rounding import round_frozen_linears
 
     only_own_log(trainer)
@@ -193,7 +198,14 @@ def run_training(
     weights = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
     tell(f"training {weights:,} weights of {base.name}")
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    try:
+        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    except (OSError, SafetensorError) as error:
+        # safetensors has no other error for a full disk
+        raise StorageError(
+            f"cannot write {trainer.args.output_dir} ({error}); the same command with "
+            "--resume_from_checkpoint auto goes on from its last checkpoint"
+        ) from error
     if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
         tell(
             f"stopped after step {trainer.state.global_step:,} of {trainer.state.max_steps:,}; "

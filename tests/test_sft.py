@@ -17,7 +17,7 @@ from small_world import small_records
 from tiny import save_tiny_base, tiny_llama
 
 from finetune.sft import SFTScriptConfig, main, make_parser
-from retrieval.errors import BaseModelMismatch, DataError, TrainingError
+from retrieval.errors import BaseModelMismatch, DataError, StorageError, TrainingError
 
 ROOT = Path(__file__).parents[1]
 PAIRS = [
@@ -245,6 +245,37 @@ def test_sigterm_saves_and_stops_and_the_next_epoch_is_the_same_too(world: Path)
     assert not (world / "stopped" / "adapter").exists()
     assert run(world, "stopped", *steps, "--resume_from_checkpoint", "auto")
     assert losses(world / "stopped") == losses(world / "whole")
+
+
+def test_a_full_disk_is_told_with_the_way_to_go_on(world: Path) -> None:
+    def full(line: str) -> None:
+        if line.startswith("step 2 of"):
+            # the third step's checkpoint finds a file where its folder should be, as good as no room
+            (world / "full" / "checkpoint-3").write_text("")
+
+    with pytest.raises(StorageError, match=r"cannot write .*full .*--resume_from_checkpoint auto goes on"):
+        run(world, "full", tell=full)
+
+
+def test_a_script_says_a_wrong_setting_in_one_line(world: Path) -> None:
+    for arguments, said in (
+        (["--config", "nowhere.yaml"], "cannot take the settings of this run: [Errno 2]"),
+        ([*command(world, "out"), "--bogus", "3"], "not used by the HfArgumentParser: ['--bogus', '3']"),
+        (
+            ["--train_data", "nowhere.jsonl", "--use_cpu", "--bf16", "false"],
+            "cannot read the pairs nowhere.jsonl",
+        ),
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-m", "finetune.sft", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert ended.returncode == 2
+        assert said in ended.stderr
+        assert "Traceback" not in ended.stderr
 
 
 def test_a_folder_with_another_run_is_refused(world: Path) -> None:
