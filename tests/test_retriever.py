@@ -1,6 +1,8 @@
 """The retriever: its file, its vectors, models added later, and its training on a handful of pairs."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from diffagent_tools.retriever import (
     load_tokenizer,
     save_model,
 )
+from finetune.callbacks import StopOnSignal
 from finetune.retriever import Writer, prompt_vectors, rows, train, write_vectors
 from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue
@@ -168,6 +171,33 @@ def test_training_brings_a_request_nearer_to_its_model(tmp_path) -> None:
     scores = Retriever.load(tmp_path, catalogue).scores(Instruction(prompt="neon street in the rain"))
     assert catalogue.model_ids[int(scores["retriever.prompts"].argmax())] == 204
     assert (tmp_path / FOLDER / MODEL_FILE).stat().st_size < 25_000_000
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, monkeypatch) -> None:
+    catalogue = small_catalogue()
+
+    def trained(name: str, tell=print) -> bool:
+        return train(PAIRS, catalogue, tmp_path / name / FOLDER, epochs=4, batch=4, save_steps=2, tell=tell)
+
+    assert trained("whole")
+
+    def stop_after_third(self, args, state, control, **kwargs) -> None:
+        if state.global_step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        on_step_end(self, args, state, control, **kwargs)
+
+    on_step_end = StopOnSignal.on_step_end
+    told: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(StopOnSignal, "on_step_end", stop_after_third)
+        assert not trained("stopped", told.append)
+    assert told[-1].startswith("stopped after step 3 of")
+    assert not (tmp_path / "stopped" / FOLDER).exists()
+    assert trained("stopped", told.append)
+    assert told[-1] == "going on from checkpoint-3"
+    whole, stopped = ((tmp_path / name / FOLDER / MODEL_FILE).read_bytes() for name in ("whole", "stopped"))
+    assert whole == stopped
+    assert [path.name for path in (tmp_path / "stopped").iterdir()] == [FOLDER]
 
 
 def test_pairs_of_one_model_cannot_be_told_apart(tmp_path) -> None:
