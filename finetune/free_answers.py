@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.free_decoding import ANSWER_TOKENS, MODEL_INFO, NAME, ROWS
+from finetune.answer_files import check_order, resume
 from finetune.cases import Case
 from retrieval.api import Instruction, read_instruction
 from retrieval.catalogue import Catalogue
-from retrieval.errors import DataError, InvalidInstruction, StorageError
+from retrieval.errors import InvalidInstruction, StorageError
 from retrieval.identity import obtainable
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def free_answers(
         DataError: the file is of another run, or of other cases.
         StorageError: the file cannot be written.
     """
-    done = _resume(path, {**run, "whole": whole}, cases)
+    another = f"name another --output, or delete {path}"
+    done = resume(path, {**run, "whole": whole}, lambda line: Answer(**line), another=another)
+    check_order(path, [answer.case for answer in done], cases, another=another)
     if len(done) >= len(cases):
         return done[: len(cases)]
     decoder = _Decoder(llama(), catalogue, whole=whole, rows=rows)
@@ -153,32 +156,3 @@ class _Decoder:
 
 def _instruction(case: Case) -> Instruction:
     return read_instruction({"prompt": case.prompt, "negative prompt": case.negative_prompt})
-
-
-def _resume(path: Path, run: Mapping[str, Any], cases: Sequence[Case]) -> list[Answer]:
-    header = json.dumps({"run": dict(run)}, ensure_ascii=False, sort_keys=True)
-    another = f"name another --output, or delete {path}"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = path.read_bytes() if path.exists() else b""
-        # a line that was being written when the run was stopped has no end
-        whole = content[: content.rfind(b"\n") + 1]
-        lines = whole.decode("utf-8").split("\n")[:-1]
-        if not lines:
-            path.write_text(header + "\n", encoding="utf-8")
-            return []
-        if len(whole) < len(content):
-            path.write_bytes(whole)
-        found = [Answer(**json.loads(line)) for line in lines[1:]]
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path} ({error.strerror}); name a folder that you may write"
-        ) from error
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it, and its prompts are asked again") from error
-    if lines[0] != header:
-        raise DataError(f"{path} is of another run: {lines[0]}; {another}")
-    for number, (answer, case) in enumerate(zip(found, cases, strict=False), start=1):
-        if answer.case != case.digest:
-            raise DataError(f"{path} answers another request in place {number}; {another}")
-    return found

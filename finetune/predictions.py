@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from diffagent_tools.selection import BatchItem, Selector
+from finetune.answer_files import check_order, resume
 from finetune.cases import Case
 from retrieval.api import T2IApi, read_api
-from retrieval.errors import DataError, StorageError
+from retrieval.errors import StorageError
 
 WARM_UP = "a lighthouse in a storm"
 _EVERY_SECONDS = 10.0
@@ -69,12 +70,9 @@ def predict(
         DataError: the file is of another run, or of other cases.
         StorageError: the file cannot be written.
     """
-    done = _resume(path, {**run, "k": k})
-    for number, (case, prediction) in enumerate(zip(cases, done, strict=False), start=1):
-        if case.digest != prediction.case:
-            raise DataError(
-                f"{path} answers another request in place {number}; {_ANOTHER.format(folder=path.parent)}"
-            )
+    another = f"write to another folder with --output, or delete {path.parent}"
+    done = resume(path, {**run, "k": k}, _read, another=another)
+    check_order(path, [prediction.case for prediction in done], cases, another=another)
     done = done[: len(cases)]
     left = cases[len(done) :]
     if not left:
@@ -123,32 +121,6 @@ def prediction_of(case: Case, item: BatchItem, seconds: float) -> Prediction:
     )
 
 
-def _resume(path: Path, run: Mapping[str, Any]) -> list[Prediction]:
-    """What the file holds; a new file is begun with the line that says which run it is."""
-    header = json.dumps({"run": dict(run)}, ensure_ascii=False, sort_keys=True)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = path.read_bytes() if path.exists() else b""
-        # a line that was being written when the run was stopped has no end
-        whole = content[: content.rfind(b"\n") + 1]
-        lines = whole.decode("utf-8").split("\n")[:-1]
-        if not lines:
-            path.write_text(header + "\n", encoding="utf-8")
-            return []
-        if len(whole) < len(content):
-            path.write_bytes(whole)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path} ({error.strerror}); name a folder that you may write"
-        ) from error
-    if lines[0] != header:
-        raise DataError(f"{path} is of another run: {lines[0]}; {_ANOTHER.format(folder=path.parent)}")
-    try:
-        return [_read(json.loads(line)) for line in lines[1:]]
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it, the requests are asked again") from error
-
-
 def _read(line: Mapping[str, Any]) -> Prediction:
     ranked = tuple((model_id, name, score) for model_id, name, score in line["ranked"])
     return Prediction(**{**line, "ranked": ranked})
@@ -161,6 +133,3 @@ def _silent(message: str) -> None:
 def tell(message: str) -> None:
     """Progress to standard error."""
     print(message, file=sys.stderr, flush=True)
-
-
-_ANOTHER = "write to another folder with --output, or delete {folder}"
