@@ -5,9 +5,9 @@
 
 all-MiniLM-L6-v2, trained further on (request, other request of the model) and (request, facts of the model)
 by finetune/retriever.py. Weights are stored as int8 with one scale a row, 23 MB. For each model of the
-starter catalogue the mean vector of its training prompts and the vector of its facts come along; for another
-catalogue the facts are read once and kept below `DIFFAGENT_HOME`, so that a model added later is found
-without training.
+starter catalogue the mean vector of its training prompts and the vector of its facts come along. For another
+catalogue the facts are read once and kept below `DIFFAGENT_HOME`, and so are the terms of its sample prompts,
+which stand in for the prompts themselves: a model added later is found without training.
 """
 
 import hashlib
@@ -37,6 +37,8 @@ CONFIG_FILE = "config.json"
 VECTORS_FILE = "vectors.safetensors"
 PROMPT_TOKENS = 56
 NEGATIVE_TOKENS = 24
+# as many as a prompt of the usual length has
+TERMS = 30
 _BATCH = 32
 _SCALE = ".scale"
 _STRIDE = 1_000
@@ -90,7 +92,7 @@ class Encoder:
     """Requests and facts to vectors of length one; safe to share between threads.
 
     A request is `[CLS] prompt [SEP] negative prompt [SEP]`, cut to 56 and 24 tokens, without the second part
-    where there is no negative prompt; facts are `[CLS] text [SEP]`, cut to 80.
+    where there is no negative prompt; any other text is `[CLS] text [SEP]`, cut to 80.
     """
 
     def __init__(self, model: "torch.nn.Module", tokenizer: Any) -> None:
@@ -113,8 +115,8 @@ class Encoder:
             ids += [*self._ids(instruction.negative_prompt, NEGATIVE_TOKENS), self._end]
         return ids
 
-    def facts_ids(self, record: ModelRecord) -> list[int]:
-        return [self._start, *self._ids(facts_text(record), PROMPT_TOKENS + NEGATIVE_TOKENS), self._end]
+    def text_ids(self, text: str) -> list[int]:
+        return [self._start, *self._ids(text, PROMPT_TOKENS + NEGATIVE_TOKENS), self._end]
 
     def embed(self, batch: Sequence[Sequence[int]]) -> "Vectors":
         """Vectors of token id sequences, [n, D]: the mean over the tokens, scaled to length one."""
@@ -160,6 +162,12 @@ def facts_text(record: ModelRecord) -> str:
     return ". ".join(part for part in parts if part)
 
 
+def terms_text(record: ModelRecord) -> str:
+    """The strongest terms of a model's sample prompts, like a prompt; empty where nobody knows any."""
+    terms = sorted(record.terms.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(term for term, _ in terms[:TERMS])
+
+
 class Retriever:
     """Cosines of a request with every model of a catalogue.
 
@@ -198,8 +206,19 @@ class Retriever:
                 f"cannot read the retriever in {folder} ({error}); finetune/retriever.py writes one"
             ) from error
         records = tuple(catalogue)
-        facts = _facts_vectors(encoder, records, folder, catalogue.digest, progress or (lambda line: None))
-        return cls(encoder, prompts.rows_for([record.model_id for record in records]), facts)
+        tell = progress or _silent
+        kept = packaged_facts(folder, catalogue.digest)
+        if not kept.is_file():
+            kept = _cached(folder, catalogue.digest, "facts")
+        facts = _kept_vectors(kept, "facts", encoder, [facts_text(record) for record in records], tell)
+        rows = prompts.rows_for([record.model_id for record in records])
+        trained = set(prompts.model_ids)
+        new = [row for row, record in enumerate(records) if record.model_id not in trained and record.terms]
+        if new:
+            texts = [terms_text(records[row]) for row in new]
+            kept = _cached(folder, catalogue.digest, "terms")
+            rows.full[new] = rows.plain[new] = _kept_vectors(kept, "terms", encoder, texts, tell)
+        return cls(encoder, rows, facts)
 
     def scores(self, instruction: Instruction) -> "Mapping[str, Vectors]":
         """ "retriever.prompts" and "retriever.facts", each [N] float32, in [-1, 1]."""
@@ -226,9 +245,9 @@ class LazyEncoder(Encoder):
         self._prepare()
         return super().request_ids(instruction)
 
-    def facts_ids(self, record: ModelRecord) -> list[int]:
+    def text_ids(self, text: str) -> list[int]:
         self._prepare()
-        return super().facts_ids(record)
+        return super().text_ids(text)
 
 
 def load_tokenizer() -> Any:
@@ -309,45 +328,49 @@ def packaged_facts(folder: Path, digest: str) -> Path:
     return folder / f"facts-{digest[:12]}.safetensors"
 
 
-def save_facts(path: Path, facts: "Vectors") -> None:
+def save_vectors(path: Path, name: str, vectors: "Vectors") -> None:
     import numpy as np
     from safetensors.numpy import save
 
-    atomic_write(path, save({"facts": facts.astype(np.float16)}))
+    atomic_write(path, save({name: vectors.astype(np.float16)}))
 
 
-def embed_facts(encoder: Encoder, records: Sequence[ModelRecord], tell: Progress) -> "Vectors":
-    """The facts of records as vectors, [N, D]; says how far it is."""
+def embed_texts(encoder: Encoder, name: str, texts: Sequence[str], tell: Progress) -> "Vectors":
+    """Texts as vectors, [N, D]; says how far it is, calling them `name`."""
     import numpy as np
 
     parts: list[Vectors] = []
-    for first in range(0, len(records), _STRIDE):
-        part = records[first : first + _STRIDE]
-        parts.append(encoder.embed([encoder.facts_ids(record) for record in part]))
-        tell(f"read the facts of {first + len(part):,} of {len(records):,} models, once for this catalogue")
+    for first in range(0, len(texts), _STRIDE):
+        part = texts[first : first + _STRIDE]
+        parts.append(encoder.embed([encoder.text_ids(text) for text in part]))
+        tell(f"read the {name} of {first + len(part):,} of {len(texts):,} models, once for this catalogue")
     return np.concatenate(parts) if parts else np.zeros((0, encoder.width), np.float32)
 
 
-def _facts_vectors(
-    encoder: Encoder, records: Sequence[ModelRecord], folder: Path, digest: str, tell: Progress
-) -> "Vectors":
-    """The catalogue's facts as vectors; kept in the cache under the digests of retriever and catalogue."""
+def _cached(folder: Path, digest: str, name: str) -> Path:
+    """Where vectors of another catalogue are kept, under the digests of retriever and catalogue."""
+    model = hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
+    return cache_dir("retriever") / f"{model[:12]}-{digest[:12]}-{name}.safetensors"
+
+
+def _kept_vectors(kept: Path, name: str, encoder: Encoder, texts: Sequence[str], tell: Progress) -> "Vectors":
+    """The vectors in a file, [N, D]; made and kept where it holds none that fit."""
     import numpy as np
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    kept = packaged_facts(folder, digest)
-    if not kept.is_file():
-        model = hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
-        kept = cache_dir("retriever") / f"{model[:12]}-{digest[:12]}.safetensors"
     if kept.is_file():
         try:
-            facts: Vectors = load_file(kept)["facts"].astype(np.float32)
+            vectors: Vectors = load_file(kept)[name].astype(np.float32)
         except (SafetensorError, KeyError, OSError):
             tell(f"{kept} is damaged; making it again")
         else:
-            if len(facts) == len(records):
-                return facts
-    facts = embed_facts(encoder, records, tell)
-    save_facts(kept, facts)
-    return facts
+            if len(vectors) == len(texts):
+                return vectors
+    vectors = embed_texts(encoder, name, texts, tell)
+    save_vectors(kept, name, vectors)
+    return vectors
+
+
+def _silent(line: str) -> None:
+    pass

@@ -34,13 +34,13 @@ from diffagent_tools.retriever import (
     VECTORS_FILE,
     Encoder,
     PromptVectors,
-    embed_facts,
+    embed_texts,
     facts_text,
     load_model,
     load_tokenizer,
     packaged_facts,
-    save_facts,
     save_model,
+    save_vectors,
 )
 from finetune.evidence import FOLDS, read_pairs
 from finetune.folds import Pair, clusters, fold_of
@@ -291,7 +291,8 @@ def write_vectors(pairs: Sequence[Pair], catalogue: Catalogue, folder: Path) -> 
     prompt_vectors(pairs, encoder).save(folder / VECTORS_FILE)
     for old in folder.glob("facts-*.safetensors"):
         old.unlink()
-    save_facts(packaged_facts(folder, catalogue.digest), embed_facts(encoder, tuple(catalogue), print))
+    facts = embed_texts(encoder, "facts", [facts_text(record) for record in catalogue], print)
+    save_vectors(packaged_facts(folder, catalogue.digest), "facts", facts)
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -128,6 +128,27 @@ def test_a_model_added_later_is_scored_by_its_facts(adapter) -> None:
     assert again["retriever.facts"] == pytest.approx(scores["retriever.facts"], abs=2e-3)
 
 
+def test_terms_of_sample_prompts_stand_in_for_the_prompts_of_a_model_added_later() -> None:
+    old = small_catalogue()
+    terms = {"stained glass": 3.0, "cathedral window": 2.0, "lead lines": 1.0}
+    new = old.get(202).model_copy(update={"model_id": 999, "model": "Glass", "terms": terms, "samples": 9})
+    grown = Catalogue([*old, new], name="grown")
+    lines: list[str] = []
+
+    def prompts(request: str) -> "np.ndarray":
+        retriever = Retriever.load(STARTER_ADAPTER, grown, progress=lines.append)
+        return retriever.scores(Instruction(prompt=request))["retriever.prompts"]
+
+    near, far = prompts("a stained glass window of a saint"), prompts("a spaceship over a desert")
+    assert near.argmax() == len(old)
+    assert near[-1] > far[-1] + 0.1
+    assert sum("the terms of 1 of 1" in line for line in lines) == 1  # and kept from then on
+    before = Retriever.load(STARTER_ADAPTER, old).scores(
+        Instruction(prompt="a stained glass window of a saint")
+    )
+    assert near[:-1] == pytest.approx(before["retriever.prompts"], abs=1e-6)
+
+
 def test_an_adapter_without_a_retriever_has_none(tmp_path) -> None:
     assert Retriever.load(tmp_path, small_catalogue()) is None
 
