@@ -24,6 +24,7 @@ from diffagent_tools.llama import Llama
 from diffagent_tools.ranking import STARTER_ADAPTER, Candidate, Ranker
 from diffagent_tools.selection import BatchItem, Evidence, FilterWords, Mode, Request, Selection
 from retrieval.api import Instruction, read_api, read_instruction
+from retrieval.base_checkpoint import sellable_checkpoint_change
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel, UnknownModel
 from retrieval.fill import api_for
@@ -115,7 +116,7 @@ class _Selector(ABC):
     def _answer(self, request: Instruction, wanted: Filter, k: int) -> list[Selection]:
         if not self.ranker.knows(request):
             return self._abstention(request, wanted)
-        return [self._selection(ranked, request) for ranked in self._rank(request, wanted, k)]
+        return [self._selection(ranked, request, wanted) for ranked in self._rank(request, wanted, k)]
 
     def _abstention(self, request: Instruction, wanted: Filter) -> list[Selection]:
         """The family's base model with default parameters, as the paper falls back (section 4.1).
@@ -143,7 +144,7 @@ class _Selector(ABC):
     @abstractmethod
     def _rank(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]: ...
 
-    def _selection(self, ranked: _Ranked, request: Instruction) -> Selection:
+    def _selection(self, ranked: _Ranked, request: Instruction, wanted: Filter) -> Selection:
         candidate = ranked.candidate
         record = candidate.record
         triggers = matched_triggers(record, request.prompt)
@@ -157,14 +158,21 @@ class _Selector(ABC):
             llm_score=ranked.llm_score,
             said=ranked.said,
         )
+        api, notes = api_for(record, request, confidence=ranked.confidence), ranked.notes
+        if wanted.commercial is not None:
+            change = sellable_checkpoint_change(api, self.catalogue)
+            if change is not None:
+                notes = (*notes, change.why)
+                if change.after is not None:
+                    api = api.model_copy(update={"base_checkpoint": change.after})
         return Selection(
-            api=api_for(record, request, confidence=ranked.confidence),
+            api=api,
             score=ranked.score,
             confidence=ranked.confidence,
             evidence=evidence,
             reason=_reason(evidence),
             page_url=record.page_url,
-            notes=ranked.notes,
+            notes=notes,
         )
 
 

@@ -96,6 +96,29 @@ def base_checkpoint_change(api: T2IApi, record: ModelRecord | None, catalogue: C
     return _usual(ref, family, record, catalogue, why)
 
 
+def sellable_checkpoint_change(api: T2IApi, catalogue: Catalogue) -> Change | None:
+    """What a LoRA's base checkpoint must become where the images are to be sold.
+
+    None where its licence is known to allow that, or there is no LoRA. Otherwise the most downloaded
+    checkpoint of the same family that allows it, and where there is none, the change only says so.
+    """
+    ref = api.base_checkpoint
+    if ref is None:
+        return None
+    own = catalogue.get(ref.model_id) if ref.model_id is not None and ref.model_id in catalogue else None
+    if own is not None and own.allows_commercial_use():
+        return None
+    refused = own is not None and own.allows_commercial_use() is False
+    says = "does not allow" if refused else "is not known to allow"
+    why = f"the licence of the checkpoint {ref.model!r} {says} selling images"
+    others = catalogue.select(base_model=api.base_model, type="Checkpoint")
+    offered = [other for other in others if proposable(other) and other.allows_commercial_use()]
+    if not offered:
+        return Change("base checkpoint", ref, None, f"{why}, and {catalogue.name} holds none that does")
+    best = max(offered, key=lambda record: (record.stats.downloads or 0, -record.model_id))
+    return _to(ref, best, f"{why}; {best.model!r} does")
+
+
 def _usual(
     ref: CheckpointRef, family: Family | None, record: ModelRecord | None, catalogue: Catalogue, why: str
 ) -> Change | None:

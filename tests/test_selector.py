@@ -76,6 +76,36 @@ def test_filters_hold(retrieval, filters, models) -> None:
     assert {s.api.model for s in retrieval.select(PIXELS, k=50, **filters)} == models
 
 
+def with_licences(licences: dict[int, list[str] | None]) -> Catalogue:
+    return Catalogue(
+        [
+            record.model_copy(update={"commercial_use": licences.get(record.model_id, record.commercial_use)})
+            for record in small_catalogue()
+        ]
+    )
+
+
+def test_a_lora_for_sale_stands_on_a_checkpoint_for_sale(adapter) -> None:
+    base, pixels, free = 62437, 201, next(r.model_id for r in small_catalogue() if r.model == "Free Pixels")
+
+    def chosen(licences: dict[int, list[str] | None], **filters: bool):
+        selector = RetrievalSelector(with_licences(licences), adapter=adapter)
+        return next(s for s in selector.select(PIXELS, k=50, **filters) if s.api.model_id == pixels)
+
+    allowed = chosen({pixels: ["Image"]}, commercial_use=True)
+    assert (allowed.api.base_checkpoint.model_id, allowed.notes) == (base, ())
+    refused = chosen({pixels: ["Image"], base: []}, commercial_use=True)
+    assert refused.api.base_checkpoint.model_id == free
+    assert refused.notes == (
+        "the licence of the checkpoint 'v1-5-pruned-emaonly' does not allow selling images; "
+        "'Free Pixels' does",
+    )
+    unknown = chosen({pixels: ["Image"], base: None, free: []}, commercial_use=True)
+    assert unknown.api.base_checkpoint.model_id == base
+    assert "is not known to allow selling images, and" in unknown.notes[0]
+    assert chosen({pixels: ["Image"], base: []}).api.base_checkpoint.model_id == base
+
+
 @pytest.mark.parametrize(
     ("filters", "error"),
     [
