@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.sft import (
+from finetune.training import (
     LORA,
     TRAINING,
     lora_config,
