@@ -183,12 +183,19 @@ class Retriever:
 
     @classmethod
     def load(
-        cls, adapter: Path, catalogue: Catalogue, *, progress: Progress | None = None
+        cls,
+        adapter: Path,
+        catalogue: Catalogue,
+        *,
+        stand_ins: bool = True,
+        progress: Progress | None = None,
     ) -> "Retriever | None":
         """The retriever of an adapter's folder for a catalogue; None where the adapter brings none.
 
         Args:
-            progress: told, in one line each, how far the facts of a new catalogue are read.
+            stand_ins: let the terms of a model's sample prompts stand in for training prompts; not where some
+                of those prompts are held out to measure on.
+            progress: told, in one line each, how far the texts of a new catalogue are read.
 
         Raises:
             AdapterError: its files cannot be read.
@@ -214,7 +221,7 @@ class Retriever:
         rows = prompts.rows_for([record.model_id for record in records])
         trained = set(prompts.model_ids)
         new = [row for row, record in enumerate(records) if record.model_id not in trained and record.terms]
-        if new:
+        if new and stand_ins:
             texts = [terms_text(records[row]) for row in new]
             kept = _cached(folder, catalogue.digest, "terms")
             rows.full[new] = rows.plain[new] = _kept_vectors(kept, "terms", encoder, texts, tell)

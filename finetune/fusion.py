@@ -296,7 +296,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # the temperature of the trial: no fold is left that the final weights did not see
         fusion, file = replace(final, temperature=trial.temperature), LEXICAL_FILE
     else:
-        retriever = Retriever.load(options.output, catalogue)
+        # the catalogue's terms are of all folds
+        retriever = Retriever.load(options.output, catalogue, stand_ins=False)
         if retriever is None:
             raise DataError(f"{options.output} has no retriever; train one: python -m finetune.retriever")
         lexical = Fusion.load(trial_file)

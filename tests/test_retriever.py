@@ -147,6 +147,8 @@ def test_terms_of_sample_prompts_stand_in_for_the_prompts_of_a_model_added_later
         Instruction(prompt="a stained glass window of a saint")
     )
     assert near[:-1] == pytest.approx(before["retriever.prompts"], abs=1e-6)
+    without = Retriever.load(STARTER_ADAPTER, grown, stand_ins=False).scores(Instruction(prompt="glass"))
+    assert without["retriever.prompts"][-1] == 0
 
 
 def test_an_adapter_without_a_retriever_has_none(tmp_path) -> None:
