@@ -7,6 +7,7 @@ Same turns as diffagent_tools/conversation.py; the agent is that of examples/age
 `agents`.
 """
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ from retrieval.errors import DiffAgentError, InvalidInput
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+
+_ERROR_CHARS = 300
+_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+_SECRET_CHARS = 8
 
 SYSTEM = (
     "You help to choose a text-to-image model. Never name a model from memory: call "
@@ -68,11 +73,7 @@ class AgentConversation:
         self._agent: Any = create_agent(model, tools=tools, system_prompt=SYSTEM)
 
     def turn(self, message: str, state: State) -> Turn:
-        """Lets the agent answer.
-
-        Raises:
-            Exception: whatever the provider's client raises, such as for a wrong key.
-        """
+        """Lets the agent answer; a chat model that fails, such as for a wrong key, fails the turn."""
         from langchain_core.messages import HumanMessage
 
         if not message.strip():
@@ -82,12 +83,29 @@ class AgentConversation:
             messages = self._agent.invoke({"messages": [*before, HumanMessage(message)]})["messages"]
         except DiffAgentError as error:
             return Turn(message, str(error), state, failed=True)
+        except Exception as error:
+            # every provider's client has errors of its own; none of them may end the chat and lose what was said
+            return Turn(message, _failure(error), state, failed=True)
         new = messages[len(before) :]
         found = _latest(new)
         made = replace(state, messages=tuple(messages))
         if found:
             made = replace(made, ranked=found, found=found)
         return Turn(message, str(messages[-1].text), made, _calls(new), chosen=bool(found), spoken=True)
+
+
+def _failure(error: Exception) -> str:
+    """What a provider's client raised, in a line, without a key that it may have repeated."""
+    from diffagent_tools.quoting import plain
+
+    said = str(error)
+    for name, value in os.environ.items():
+        if len(value) >= _SECRET_CHARS and name.upper().endswith(_SECRETS):
+            said = said.replace(value, "...")
+    return (
+        f"the chat model failed ({type(error).__name__}: {plain(said, _ERROR_CHARS)}); see to its key, its name "
+        "and the network, and say it again"
+    )
 
 
 def _latest(messages: list[Any]) -> tuple[Selection, ...]:

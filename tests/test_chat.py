@@ -317,6 +317,23 @@ def test_a_chat_model_drives_the_same_turns(selector: WordSelector) -> None:
     assert talker.turn(" ", turn.state).failed
 
 
+def test_a_chat_model_that_fails_ends_neither_the_chat_nor_tells_a_key(
+    selector: WordSelector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("langchain", reason="the extra `agents` is not installed")
+    monkeypatch.setenv("SOME_API_KEY", "sk-very-secret")
+
+    class Refusing(Scripted):
+        def _generate(self, *given: Any, **options: Any) -> ChatResult:
+            raise RuntimeError("401: wrong key sk-very-secret\nask for another")
+
+    state = State()
+    turn = AgentConversation(Refusing(script=[]), selector, CATALOGUE).turn(CORGI, state)
+    assert turn.failed
+    assert turn.state is state
+    assert turn.answer.startswith("the chat model failed (RuntimeError: 401: wrong key ... ask for another)")
+
+
 def test_a_chat_model_that_cannot_be_made_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("langchain", reason="the extra `agents` is not installed")
     with pytest.raises(InvalidInput, match="cannot be made"):
