@@ -84,7 +84,7 @@ class AgentConversation:
         except DiffAgentError as error:
             return Turn(message, str(error), state, failed=True)
         except Exception as error:
-            # every provider's client has errors of its own; none of them may end the chat and lose what was said
+            # each provider's client has errors of its own; none may end the chat and lose what was said
             return Turn(message, _failure(error), state, failed=True)
         new = messages[len(before) :]
         found = _latest(new)
@@ -103,8 +103,8 @@ def _failure(error: Exception) -> str:
         if len(value) >= _SECRET_CHARS and name.upper().endswith(_SECRETS):
             said = said.replace(value, "...")
     return (
-        f"the chat model failed ({type(error).__name__}: {plain(said, _ERROR_CHARS)}); see to its key, its name "
-        "and the network, and say it again"
+        f"the chat model failed ({type(error).__name__}: {plain(said, _ERROR_CHARS)}); see to its key, its "
+        "name and the network, and say it again"
     )
 
 
