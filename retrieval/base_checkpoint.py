@@ -5,6 +5,8 @@
 Also the family's default model, which is loaded where nothing better is known.
 """
 
+from collections.abc import Iterable
+
 from retrieval.api import CheckpointRef, T2IApi, parse_air
 from retrieval.catalogue import Catalogue, Match
 from retrieval.errors import UnknownModel
@@ -39,12 +41,21 @@ def default_record(catalogue: Catalogue, family: Family | None) -> ModelRecord:
 
 
 def _family_default(catalogue: Catalogue, family: Family) -> ModelRecord | None:
-    own = family.default_model_id
-    stored = catalogue.get(own) if own is not None and own in catalogue else None
+    stored = _held(catalogue, family.default_model_id)
     if stored is not None and obtainable(stored):
         return stored
-    others = [r for r in catalogue.select(base_model=family.name, type="Checkpoint") if proposable(r)]
-    return max(others, key=lambda r: (r.stats.downloads or 0, -r.model_id), default=stored)
+    return _most_downloaded(catalogue.select(base_model=family.name, type="Checkpoint")) or stored
+
+
+def _held(catalogue: Catalogue, model_id: int | None) -> ModelRecord | None:
+    """The record of an id, if there is an id and such a record."""
+    return catalogue.get(model_id) if model_id is not None and model_id in catalogue else None
+
+
+def _most_downloaded(records: Iterable[ModelRecord]) -> ModelRecord | None:
+    """Of those that may be offered unasked."""
+    offered = [record for record in records if proposable(record)]
+    return max(offered, key=lambda record: (record.stats.downloads or 0, -record.model_id), default=None)
 
 
 def base_checkpoint_change(api: T2IApi, record: ModelRecord | None, catalogue: Catalogue) -> Change | None:
@@ -57,14 +68,14 @@ def base_checkpoint_change(api: T2IApi, record: ModelRecord | None, catalogue: C
     if ref is None or api.type != "LORA":
         return None
     family = table_family(record.base_model if record else api.base_model)
-    known = ref.model_id is not None and ref.model_id in catalogue
+    own = _held(catalogue, ref.model_id)
     default = (family.default_model, family.default_model_id) if family is not None else (None, None)
-    if not known and (ref.model, ref.model_id) == default:
+    if own is None and (ref.model, ref.model_id) == default:
         return None
     matches = catalogue.find(ref.model) if len(ref.model) <= MAX_NAME else []
-    if known and ref.model_id is not None and (not matches or matches[0].how == "loose"):
+    if own is not None and (not matches or matches[0].how == "loose"):
         # the id is worth more than a part of the name
-        matches = [Match(catalogue.get(ref.model_id), None, "air")]
+        matches = [Match(own, None, "air")]
     fitting = [match.record for match in matches if _fits(match.record, family)]
     same_id = [found for found in fitting if found.model_id == ref.model_id]
     shown = repr(ref.model[:80])
@@ -105,17 +116,17 @@ def sellable_checkpoint_change(api: T2IApi, catalogue: Catalogue) -> Change | No
     ref = api.base_checkpoint
     if ref is None:
         return None
-    own = catalogue.get(ref.model_id) if ref.model_id is not None and ref.model_id in catalogue else None
-    if own is not None and own.allows_commercial_use():
+    own = _held(catalogue, ref.model_id)
+    allowed = own.allows_commercial_use() if own is not None else None
+    if allowed:
         return None
-    refused = own is not None and own.allows_commercial_use() is False
-    says = "does not allow" if refused else "is not known to allow"
+    says = "is not known to allow" if allowed is None else "does not allow"
     why = f"the licence of the checkpoint {ref.model!r} {says} selling images"
-    others = catalogue.select(base_model=api.base_model, type="Checkpoint")
-    offered = [other for other in others if proposable(other) and other.allows_commercial_use()]
-    if not offered:
+    best = _most_downloaded(
+        catalogue.select(base_model=api.base_model, type="Checkpoint", commercial_use=True)
+    )
+    if best is None:
         return Change("base checkpoint", ref, None, f"{why}, and {catalogue.name} holds none that does")
-    best = max(offered, key=lambda record: (record.stats.downloads or 0, -record.model_id))
     return _to(ref, best, f"{why}; {best.model!r} does")
 
 
@@ -124,10 +135,9 @@ def _usual(
 ) -> Change | None:
     """The checkpoint most samples of the LoRA were made with, else the family's base model, else none."""
     usual = record.settings.base_checkpoint if record and record.settings else None
-    if usual is not None and usual.model_id is not None and usual.model_id in catalogue:
-        stored = catalogue.get(usual.model_id)
-        if _fits(stored, family) and proposable(stored):
-            return _to(ref, stored, f"{why}; this one is recommended for the model")
+    stored = _held(catalogue, usual.model_id) if usual is not None else None
+    if stored is not None and _fits(stored, family) and proposable(stored):
+        return _to(ref, stored, f"{why}; this one is recommended for the model")
     default = _family_default(catalogue, family) if family else None
     if default is not None and obtainable(default):
         return _to(ref, default, f"{why}; this is the base model of {default.base_model}")
