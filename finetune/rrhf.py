@@ -26,12 +26,12 @@ from finetune.training import (
     LORA,
     TRAINING,
     lora_config,
-    plain,
     resume_point,
     run_training,
     run_training_script,
     save_model,
     set_precision,
+    settings,
     silent,
 )
 from retrieval.errors import StorageError
@@ -203,8 +203,6 @@ def main(
     catalogue, base, train, held_out, card = prepare(config, model_config, start, speak)
     facts = run_facts(config, args, model_config, base, catalogue, train, start, card)
     resume = resume_point(output, args.resume_from_checkpoint, facts, write=first)
-    if resume is not None:
-        speak(f"going on from {resume.name}")
     stop = StopOnSignal()
     trainer = RRHFTrainer(
         model=load_policy(config, model_config, base, start, seed=args.seed),
@@ -327,8 +325,8 @@ def run_facts(
         "dialogues": {"digest": train.digest, "count": len(train.prompts), **train.counts},
         "config": {
             **given,
-            **{name: plain(getattr(args, name)) for name in (*losses, *training)},
-            **{name: plain(getattr(model_config, name)) for name in (() if start else LORA)},
+            **settings(args, (*losses, *training)),
+            **settings(model_config, () if start else LORA),
         },
         "processes": args.world_size,
         "model_ids": sorted({*card.get("model_ids", ()), *train.model_ids}),

@@ -22,12 +22,12 @@ from finetune.training import (
     LORA,
     TRAINING,
     lora_config,
-    plain,
     resume_point,
     run_training,
     run_training_script,
     save_model,
     set_precision,
+    settings,
     silent,
 )
 
@@ -121,8 +121,6 @@ def main(
     catalogue, base, train, held_out = prepare(config, args, model_config, speak)
     facts = run_facts(config, args, model_config, base, catalogue, train)
     resume = resume_point(output, args.resume_from_checkpoint, facts, write=first)
-    if resume is not None:
-        speak(f"going on from {resume.name}")
     args.dataset_kwargs = {"skip_prepare_dataset": True}
     args.prediction_loss_only = True
     stop = StopOnSignal()
@@ -216,8 +214,8 @@ def run_facts(
         },
         "config": {
             **given,
-            **{name: plain(getattr(args, name)) for name in TRAINING},
-            **{name: plain(getattr(model_config, name)) for name in LORA},
+            **settings(args, TRAINING),
+            **settings(model_config, LORA),
         },
         "processes": args.world_size,
         "model_ids": list(train.model_ids),

@@ -1,15 +1,15 @@
-"""What both training scripts share: precision, the run itself, resuming, and saving the adapter.
+"""What the training scripts share: precision, the run itself, resuming, and saving the adapter.
 
     trained = run_training(trainer, stop, resume, base, rounded=True, tell=print)   # None after a signal
     save_model(trainer, folder, base, "float16")
 
-Imported by finetune/sft.py and finetune/rrhf.py.
+For finetune/sft.py and finetune/rrhf.py; finetune/retriever.py shares `train_to_end`.
 """
 
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -81,8 +81,6 @@ def run_training(
     Raises:
         StorageError: a checkpoint or the log cannot be written.
     """
-    from safetensors import SafetensorError
-
     from diffagent_tools.rounding import round_frozen_linears
 
     only_own_log(trainer)
@@ -91,21 +89,39 @@ def run_training(
     weights = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
     tell(f"training {weights:,} weights of {base.name}")
     started = time.monotonic()
+    again = "the same command with --resume_from_checkpoint auto"
+    if not train_to_end(trainer, stop, resume, again=again, tell=tell):
+        return None
+    return Trained(weights, time.monotonic() - started)
+
+
+def train_to_end(
+    trainer: Any, stop: "StopOnSignal", resume: Path | None, *, again: str, tell: Callable[[str], None]
+) -> bool:
+    """Trains from the checkpoint, or from the start; False where a signal stopped it before its end.
+
+    Args:
+        again: what goes on after a stop or a full disk, for the messages.
+
+    Raises:
+        StorageError: a checkpoint or the log cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    if resume is not None:
+        tell(f"going on from {resume.name}")
     try:
         trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     except (OSError, SafetensorError) as error:
         # safetensors has no other error for a full disk
         raise StorageError(
-            f"cannot write {trainer.args.output_dir} ({error}); the same command with "
-            "--resume_from_checkpoint auto goes on from its last checkpoint"
+            f"cannot write {trainer.args.output_dir} ({error}); {again} goes on from its last checkpoint"
         ) from error
-    if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
-        tell(
-            f"stopped after step {trainer.state.global_step:,} of {trainer.state.max_steps:,}; "
-            "the same command with --resume_from_checkpoint auto goes on"
-        )
-        return None
-    return Trained(weights, time.monotonic() - started)
+    state = trainer.state
+    if stop.stopped and state.global_step < state.max_steps:
+        tell(f"stopped after step {state.global_step:,} of {state.max_steps:,}; {again} goes on")
+        return False
+    return True
 
 
 def lora_config(model_config: "ModelConfig", upper_layers: int, base: "Base") -> Any:
@@ -129,8 +145,10 @@ def lora_config(model_config: "ModelConfig", upper_layers: int, base: "Base") ->
     return lora
 
 
-def plain(value: Any) -> Any:
-    return str(value.value) if hasattr(value, "value") else value
+def settings(source: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Attributes by their names; of an enumeration, the value."""
+    given = {name: getattr(source, name) for name in names}
+    return {name: str(value.value) if hasattr(value, "value") else value for name, value in given.items()}
 
 
 def resume_point(output: Path, asked: str | None, facts: dict[str, Any], *, write: bool) -> Path | None:
