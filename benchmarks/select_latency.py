@@ -11,13 +11,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from diffagent_tools.exits import run_script
+from diffagent_tools.exits import run_script, tell
 from diffagent_tools.selection import Selector
 from diffagent_tools.selector import LlamaSelector, RetrievalSelector
 from finetune.cases import read_prompts
 from finetune.evaluate import MODES
 from finetune.metrics import percentiles
-from finetune.predictions import WARM_UP, tell
+from finetune.predictions import WARM_UP
 
 PROMPTS = (
     "a happy corgi on a skateboard, pixel art",

@@ -2,12 +2,15 @@
 
 done = resume(path, run, read, another="name another --output")   # what is answered already
 check_order(path, [answer.case for answer in done], cases, another="name another --output")
+with appending(path) as lines:
+    lines.write(...)
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from finetune.cases import Case
 from retrieval.errors import DataError, StorageError
@@ -60,6 +63,18 @@ def check_order(path: Path, digests: Sequence[str], cases: Sequence[Case], *, an
     for number, (digest, case) in enumerate(zip(digests, cases, strict=False), start=1):
         if digest != case.digest:
             raise DataError(f"{path} answers another request in place {number}; {another}")
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[TextIO]:
+    """The file to write more lines to; a full disk inside becomes StorageError, and what came is kept."""
+    try:
+        with path.open("a", encoding="utf-8") as lines:
+            yield lines
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path} ({error.strerror}); free some space, then run again"
+        ) from error
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

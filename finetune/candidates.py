@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from diffagent_tools.exits import run_script
+from diffagent_tools.exits import run_script, tell
 from diffagent_tools.ranking import STARTER_ADAPTER
+from finetune.answer_files import appending
 from finetune.cases import WHERE, Case, Row, read_pairs
-from finetune.predictions import tell
 from retrieval.api import DEFAULT_PARAMETERS, Instruction, T2IApi, read_api, read_instruction
 from retrieval.catalogue import Catalogue
 from retrieval.check import check
@@ -154,18 +154,13 @@ def write_candidates(
     Raises:
         StorageError: the output cannot be written.
     """
-    try:
-        with output.open("a", encoding="utf-8") as stream:
-            for start in range(done, len(pairs), batch_size):
-                batch = pairs[start : start + batch_size]
-                for line in lines_of(batch, decode, catalogue):
-                    stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-                stream.flush()
-                progress(f"candidates: {start + len(batch):,} of {len(pairs):,} prompts")
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {output} ({error.strerror}); free some space, then run again"
-        ) from error
+    with appending(output) as stream:
+        for start in range(done, len(pairs), batch_size):
+            batch = pairs[start : start + batch_size]
+            for line in lines_of(batch, decode, catalogue):
+                stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+            stream.flush()
+            progress(f"candidates: {start + len(batch):,} of {len(pairs):,} prompts")
 
 
 def lines_of(pairs: Sequence[Row], decode: Decode, catalogue: Catalogue) -> Iterator[dict[str, Any]]:

@@ -19,11 +19,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from diffagent_tools.exits import run_script
+from diffagent_tools.exits import run_script, tell
 from diffagent_tools.selection import Selector
 from finetune.baselines import Baseline, fit_baselines
 from finetune.cases import WHERE, Case, Named, Row, Variant, cases_of, read_pairs, read_prompts, read_rows
-from finetune.predictions import predict, tell
+from finetune.predictions import predict
 from finetune.report import write_report
 from finetune.summary import ACCURACY_AT, RECALL_AT, compare, free_figures, names, ranks_of, summarise
 from retrieval.catalogue import Catalogue

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.free_decoding import ANSWER_TOKENS, MODEL_INFO, NAME, ROWS
-from finetune.answer_files import check_order, resume
+from finetune.answer_files import appending, check_order, resume
 from finetune.cases import Case
 from retrieval.api import Instruction, read_instruction
 from retrieval.catalogue import Catalogue
-from retrieval.errors import InvalidInstruction, StorageError
+from retrieval.errors import InvalidInstruction
 from retrieval.identity import obtainable
 
 if TYPE_CHECKING:
@@ -80,22 +80,17 @@ def free_answers(
     progress(f"{path.stem}: {len(done):,} of {len(cases):,} answered before")
     started = told = time.perf_counter()
     first = len(done)
-    try:
-        with path.open("a", encoding="utf-8") as lines:
-            for start in range(first, len(cases), CHUNK):
-                for answer in decoder(cases[start : start + CHUNK]):
-                    lines.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
-                    done.append(answer)
-                lines.flush()
-                now = time.perf_counter()
-                if now - told > _EVERY_SECONDS:
-                    told = now
-                    rest = (now - started) / (len(done) - first) * (len(cases) - len(done))
-                    progress(f"{path.stem}: {len(done):,} of {len(cases):,}, {rest / 60:.0f} min left")
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path} ({error.strerror}); free some space, then run again"
-        ) from error
+    with appending(path) as lines:
+        for start in range(first, len(cases), CHUNK):
+            for answer in decoder(cases[start : start + CHUNK]):
+                lines.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
+                done.append(answer)
+            lines.flush()
+            now = time.perf_counter()
+            if now - told > _EVERY_SECONDS:
+                told = now
+                rest = (now - started) / (len(done) - first) * (len(cases) - len(done))
+                progress(f"{path.stem}: {len(done):,} of {len(cases):,}, {rest / 60:.0f} min left")
     return done
 
 

@@ -7,7 +7,6 @@ prompt is written, only its digest.
 """
 
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from diffagent_tools.selection import BatchItem, Selector
-from finetune.answer_files import check_order, resume
+from finetune.answer_files import appending, check_order, resume
 from finetune.cases import Case
 from retrieval.api import T2IApi, read_api
-from retrieval.errors import StorageError
 
 WARM_UP = "a lighthouse in a storm"
 _EVERY_SECONDS = 10.0
@@ -77,31 +75,26 @@ def predict(
     left = cases[len(done) :]
     if not left:
         return done
-    tell = progress or _silent
+    tell = progress or (lambda line: None)
     tell(f"{path.stem}: {len(done):,} of {len(cases):,} answered before")
     # what is loaded at the first request is not the latency of a request
     for _ in selector.select_batch([{"prompt": WARM_UP}], k=k):
         pass
     requests = ({"prompt": case.prompt, "negative_prompt": case.negative_prompt} for case in left)
     started = told = last = time.perf_counter()
-    try:
-        with path.open("a", encoding="utf-8") as lines:
-            for case, item in zip(left, selector.select_batch(requests, k=k), strict=True):
-                now = time.perf_counter()
-                prediction = prediction_of(case, item, now - last)
-                lines.write(json.dumps(asdict(prediction), ensure_ascii=False) + "\n")
-                lines.flush()
-                done.append(prediction)
-                # writing is not the selector's time
-                last = time.perf_counter()
-                if last - told > _EVERY_SECONDS:
-                    told = last
-                    rest = (last - started) / (len(done) - len(cases) + len(left)) * (len(cases) - len(done))
-                    tell(f"{path.stem}: {len(done):,} of {len(cases):,}, {rest / 60:.0f} min left")
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path} ({error.strerror}); free some space, then run again"
-        ) from error
+    with appending(path) as lines:
+        for case, item in zip(left, selector.select_batch(requests, k=k), strict=True):
+            now = time.perf_counter()
+            prediction = prediction_of(case, item, now - last)
+            lines.write(json.dumps(asdict(prediction), ensure_ascii=False) + "\n")
+            lines.flush()
+            done.append(prediction)
+            # writing is not the selector's time
+            last = time.perf_counter()
+            if last - told > _EVERY_SECONDS:
+                told = last
+                rest = (last - started) / (len(done) - len(cases) + len(left)) * (len(cases) - len(done))
+                tell(f"{path.stem}: {len(done):,} of {len(cases):,}, {rest / 60:.0f} min left")
     return done
 
 
@@ -124,12 +117,3 @@ def prediction_of(case: Case, item: BatchItem, seconds: float) -> Prediction:
 def _read(line: Mapping[str, Any]) -> Prediction:
     ranked = tuple((model_id, name, score) for model_id, name, score in line["ranked"])
     return Prediction(**{**line, "ranked": ranked})
-
-
-def _silent(message: str) -> None:
-    pass
-
-
-def tell(message: str) -> None:
-    """Progress to standard error."""
-    print(message, file=sys.stderr, flush=True)

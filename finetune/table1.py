@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from diffagent_tools.exits import run_script
+from diffagent_tools.exits import run_script, tell
 from finetune.cases import WHERE, Case
 from finetune.free_answers import Answer
 from finetune.metrics import (
@@ -30,7 +30,6 @@ from finetune.metrics import (
     outcome_rates,
     paired_difference,
 )
-from finetune.predictions import tell
 from finetune.prompt_sets import PromptSet
 from finetune.table1_report import write_table1
 from finetune.table_inputs import Adapter, Speaker, add_inputs, read_adapters, read_prompts

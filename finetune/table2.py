@@ -20,11 +20,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent_tools.exits import run_script
+from diffagent_tools.exits import run_script, tell
 from finetune.catalogue_reward import NAME as CATALOGUE_REWARD
 from finetune.metrics import bootstrap, distinct
 from finetune.paper_figures import ARCHITECTURES, METHODS
-from finetune.predictions import tell
 from finetune.reward_store import RewardStore
 from finetune.table2_calls import SIZE, PromptCalls, make_calls, method_of, write_calls
 from finetune.table2_report import write_table2

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent_tools.exits import tell
 from diffagent_tools.free_decoding import ROWS
 from diffagent_tools.ranking import STARTER_ADAPTER
 from finetune.free_answers import Answer, free_answers
-from finetune.predictions import tell
 from finetune.prompt_sets import SAMPLE, PromptSet, Rewrite, read_sets
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
