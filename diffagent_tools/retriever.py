@@ -10,6 +10,7 @@ catalogue the facts are read once and kept below `DIFFAGENT_HOME`, and so are th
 which stand in for the prompts themselves: a model added later is found without training.
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,7 @@ CONFIG_FILE = "config.json"
 VECTORS_FILE = "vectors.safetensors"
 PROMPT_TOKENS = 56
 NEGATIVE_TOKENS = 24
+WORDS = 20
 # as many as a prompt of the usual length has
 TERMS = 30
 _BATCH = 32
@@ -152,20 +154,22 @@ class Encoder:
 
 def facts_text(record: ModelRecord) -> str:
     """What the retriever reads of a model: name, trigger words, tags, and its creator's strongest words."""
-    words = sorted(record.description_terms.items(), key=lambda item: (-item[1], item[0]))
     parts = (
         record.model,
         ", ".join(record.trigger_words[:6]),
         ", ".join(record.tags),
-        ", ".join(word for word, _ in words[:20]) or record.description,
+        ", ".join(_strongest(record.description_terms, WORDS)) or record.description,
     )
     return ". ".join(part for part in parts if part)
 
 
 def terms_text(record: ModelRecord) -> str:
     """The strongest terms of a model's sample prompts, like a prompt; empty where nobody knows any."""
-    terms = sorted(record.terms.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(term for term, _ in terms[:TERMS])
+    return ", ".join(_strongest(record.terms, TERMS))
+
+
+def _strongest(terms: Mapping[str, float], most: int) -> list[str]:
+    return sorted(terms, key=lambda term: (-terms[term], term))[:most]
 
 
 class Retriever:
@@ -213,17 +217,17 @@ class Retriever:
                 f"cannot read the retriever in {folder} ({error}); finetune/retriever.py writes one"
             ) from error
         records = tuple(catalogue)
-        tell = progress or _silent
+        tell = progress or (lambda line: None)
         kept = packaged_facts(folder, catalogue.digest)
         if not kept.is_file():
-            kept = _cached(folder, catalogue.digest, "facts")
+            kept = _cached(encoder, catalogue.digest, "facts")
         facts = _kept_vectors(kept, "facts", encoder, [facts_text(record) for record in records], tell)
         rows = prompts.rows_for([record.model_id for record in records])
         trained = set(prompts.model_ids)
         new = [row for row, record in enumerate(records) if record.model_id not in trained and record.terms]
         if new and stand_ins:
             texts = [terms_text(records[row]) for row in new]
-            kept = _cached(folder, catalogue.digest, "terms")
+            kept = _cached(encoder, catalogue.digest, "terms")
             rows.full[new] = rows.plain[new] = _kept_vectors(kept, "terms", encoder, texts, tell)
         return cls(encoder, rows, facts)
 
@@ -241,6 +245,11 @@ class LazyEncoder(Encoder):
         self._folder = folder
         self._lock = Lock()
         self._ready = False
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA256 of the file of weights."""
+        return hashlib.sha256((self._folder / MODEL_FILE).read_bytes()).hexdigest()
 
     def _prepare(self) -> None:
         with self._lock:
@@ -354,10 +363,9 @@ def embed_texts(encoder: Encoder, name: str, texts: Sequence[str], tell: Progres
     return np.concatenate(parts) if parts else np.zeros((0, encoder.width), np.float32)
 
 
-def _cached(folder: Path, digest: str, name: str) -> Path:
+def _cached(encoder: "LazyEncoder", digest: str, name: str) -> Path:
     """Where vectors of another catalogue are kept, under the digests of retriever and catalogue."""
-    model = hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
-    return cache_dir("retriever") / f"{model[:12]}-{digest[:12]}-{name}.safetensors"
+    return cache_dir("retriever") / f"{encoder.digest[:12]}-{digest[:12]}-{name}.safetensors"
 
 
 def _kept_vectors(kept: Path, name: str, encoder: Encoder, texts: Sequence[str], tell: Progress) -> "Vectors":
@@ -377,7 +385,3 @@ def _kept_vectors(kept: Path, name: str, encoder: Encoder, texts: Sequence[str],
     vectors = embed_texts(encoder, name, texts, tell)
     save_vectors(kept, name, vectors)
     return vectors
-
-
-def _silent(line: str) -> None:
-    pass
