@@ -18,6 +18,8 @@ single group, or one of several without a penalty, is transformers' own beam sea
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from diffagent_tools.kv_cache import cache_name
+
 if TYPE_CHECKING:
     import torch
 
@@ -228,10 +230,10 @@ class _Reader:
         mask, positions = model_kwargs.get("attention_mask"), model_kwargs.get("position_ids")
         self._mask = None if mask is None else mask[::beams]
         self._positions = None if positions is None else positions[::beams]
-        given = model_kwargs.get("past_key_values")
+        given = model_kwargs.get(cache_name(model.forward))
         self.cache: Any = DynamicCache(config=model.config) if given is None else given
         if self.cache.get_seq_length():
-            raise ValueError("diverse beam search reads the whole prompt; leave past_key_values out")
+            raise ValueError("diverse beam search reads the whole prompt; leave the cache out")
 
     def prefill(self, prompts: "torch.Tensor") -> "torch.Tensor":
         """Logits [prompts * beams, vocabulary] after the prompts."""
@@ -259,7 +261,7 @@ class _Reader:
             input_ids=ids,
             attention_mask=self._mask,
             position_ids=positions,
-            past_key_values=self.cache,
+            **{cache_name(self._model.forward): self.cache},
             use_cache=True,
             logits_to_keep=1,
         ).logits[:, -1]
@@ -291,5 +293,5 @@ def _answer(groups: list[_Group], config: Any, cache: Any) -> Any:
     return answer(
         sequences=sequences,
         sequences_scores=scores.masked_fill(scores < _ALIVE, -torch.inf),
-        past_key_values=cache,
+        **{cache_name(answer): cache},
     )

@@ -17,6 +17,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
+from diffagent_tools.kv_cache import cache_name
 from diffagent_tools.prompt import answer_prefix
 
 if TYPE_CHECKING:
@@ -358,7 +359,7 @@ def _read_step(model: Any, cache: _RowCache, live: Sequence[_Row]) -> "torch.Ten
         input_ids=tokens,
         attention_mask=mask.masked_fill(~seen, torch.finfo(model.dtype).min),
         position_ids=cache.lengths[:, None],
-        past_key_values=cache,
+        **{cache_name(model.forward): cache},
         use_cache=True,
     ).logits[:, -1]
     cache.grown()
@@ -375,7 +376,9 @@ def _read_prompts(model: Any, cache: _RowCache, fresh: Sequence[_Row]) -> "torch
     for place, row in enumerate(fresh):
         ids[place, : len(row.prompt)] = torch.tensor(row.prompt)
     read: Any = DynamicCache(config=model.config)
-    hidden = model.base_model(input_ids=ids, past_key_values=read, use_cache=True).last_hidden_state
+    inner = model.base_model
+    kept = {cache_name(inner.forward): read}
+    hidden = inner(input_ids=ids, **kept, use_cache=True).last_hidden_state
     cache.add(read, lengths)
     last = hidden[torch.arange(len(fresh), device=model.device), lengths - 1]
     logits: torch.Tensor = model.get_output_embeddings()(last)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from diffagent_tools.kv_cache import cache_name
+
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
@@ -57,7 +59,8 @@ def score_answers(
     with torch.no_grad():
         cache = DynamicCache(config=model.config)
         prompt = torch.tensor([list(prompt_ids)], device=model.device)
-        first = model(input_ids=prompt, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[0]
+        kept = {cache_name(model.forward): cache}
+        first = model(input_ids=prompt, **kept, use_cache=True, logits_to_keep=1).logits[0]
         # neighbours in this order share the longest beginnings
         order = sorted(range(len(answers)), key=lambda i: tuple(answers[i]))
         for part in _parts([answers[i] for i in order], max_nodes):
@@ -125,7 +128,7 @@ def _read_tree(model: Any, cache: Any, tree: _Tree, prompt_length: int) -> "torc
         input_ids=torch.tensor([[tree.tokens[node] for node in tree.inner]], device=model.device),
         attention_mask=mask[None, None].to(model.device),
         position_ids=torch.tensor([positions], device=model.device),
-        past_key_values=cache,
+        **{cache_name(model.forward): cache},
         use_cache=True,
     ).logits[0]
     cache.crop(-count)
