@@ -204,7 +204,7 @@ def save_lora(pipeline: Any, path: Path, *, kohya: bool = True, rank: int = 2, s
     """Makes a LoRA with peft on UNet and text encoders and writes it with kohya's or diffusers' keys."""
     import torch
     from diffusers.utils import convert_state_dict_to_kohya
-    from peft import LoraConfig, get_peft_model_state_dict
+    from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
     from safetensors.torch import save_file
 
     state: dict[str, Any] = {}
@@ -215,7 +215,8 @@ def save_lora(pipeline: Any, path: Path, *, kohya: bool = True, rank: int = 2, s
             if part is None:
                 continue
             targets = ["to_q", "to_k", "to_v", "to_out.0"] if name == "unet" else _CLIP_TARGETS
-            part.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), "made")
+            config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)
+            inject_adapter_in_model(config, part, adapter_name="made")
             weights = get_peft_model_state_dict(part, adapter_name="made")
             # CLIPTextModel lost its inner `text_model` in transformers 5; every file has it
             inner = "text_model." if name == "text_encoder" and not hasattr(part, "text_model") else ""
