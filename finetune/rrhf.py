@@ -26,6 +26,7 @@ from finetune.training import (
     LORA,
     TRAINING,
     lora_config,
+    numbers_kept,
     resume_point,
     run_training,
     run_training_script,
@@ -171,6 +172,7 @@ def make_parser() -> "TrlParser":
     return TrlParser((RRHFScriptConfig, RRHFConfig, ModelConfig), prog="python -m finetune.rrhf")  # type: ignore[arg-type]
 
 
+@numbers_kept()
 def main(
     config: RRHFScriptConfig,
     args: "RRHFConfig",

@@ -22,6 +22,7 @@ from finetune.training import (
     LORA,
     TRAINING,
     lora_config,
+    numbers_kept,
     resume_point,
     run_training,
     run_training_script,
@@ -90,6 +91,7 @@ def make_parser() -> "TrlParser":
     return TrlParser((SFTScriptConfig, SFTConfig, ModelConfig), prog="python -m finetune.sft")  # type: ignore[arg-type]
 
 
+@numbers_kept()
 def main(
     config: SFTScriptConfig,
     args: "SFTConfig",

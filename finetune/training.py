@@ -1,15 +1,19 @@
 """What the training scripts share: precision, the run itself, resuming, and saving the adapter.
 
+    @numbers_kept()    # a training changes no later number of its process
     trained = run_training(trainer, stop, resume, base, rounded=True, tell=print)   # None after a signal
     save_model(trainer, folder, base, "float16")
 
-For finetune/sft.py and finetune/rrhf.py; finetune/retriever.py shares `train_to_end`.
+For finetune/sft.py and finetune/rrhf.py; finetune/retriever.py shares `train_to_end`, finetune/fusion.py
+`numbers_kept`.
 """
 
 import json
 import os
+import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -39,8 +43,35 @@ TRAINING = (
 LORA = (*("use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "use_rslora", "dtype"),)
 
 
+@contextmanager
+def numbers_kept() -> Iterator[None]:
+    """Around a training: what comes after it in this process computes and draws as if it had not been.
+
+    Precision and threads of matrix products, deterministic kernels and the global random states are settings
+    of the whole process, and trainings change them. Also a decorator.
+    """
+    import numpy as np
+    import torch
+
+    precision, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    kernels = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    drawn, numpy_drawn = random.getstate(), np.random.get_state()
+    ready = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = range(torch.cuda.device_count()) if ready else ()
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(kernels, warn_only=warned)
+        random.setstate(drawn)
+        np.random.set_state(numpy_drawn)
+
+
 def set_precision(matmul_precision: str, threads: int) -> None:
-    """Of all matrix products of this process; 0 threads leaves torch's choice.
+    """Of all matrix products of this process, inside `numbers_kept`; 0 threads leaves torch's choice.
 
     Raises:
         TrainingError: there is no such precision.

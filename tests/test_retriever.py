@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+from process_numbers import numbers_stay
 from small_world import small_catalogue
 
 from diffagent_tools.ranking import STARTER_ADAPTER
@@ -189,7 +190,8 @@ def test_a_batch_holds_no_model_twice_and_an_epoch_every_pair_once() -> None:
 
 def test_training_brings_a_request_nearer_to_its_model(tmp_path) -> None:
     catalogue = small_catalogue()
-    train(PAIRS, catalogue, tmp_path / FOLDER, epochs=6, batch=4, learning_rate=1e-4)
+    with numbers_stay():
+        train(PAIRS, catalogue, tmp_path / FOLDER, epochs=6, batch=4, learning_rate=1e-4)
     write_vectors(PAIRS, catalogue, tmp_path / FOLDER)
     scores = Retriever.load(tmp_path, catalogue).scores(Instruction(prompt="neon street in the rain"))
     assert catalogue.model_ids[int(scores["retriever.prompts"].argmax())] == 204
