@@ -47,6 +47,8 @@ from diffagent_tools.options import (
     make_selector,
     print_json,
 )
+from diffagent_tools.progress import now_and_then
+from diffagent_tools.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from diffagent_tools.selection import Selector
@@ -207,7 +209,7 @@ def check(
         records = load_catalogue(catalogue)
         text = _written(written, records)
         # opened, and built where it is missing, only if a substitute is looked for by meaning
-        found = examine(text, records, DescriptionIndex(records, progress=tell), instruction)
+        found = examine(text, records, DescriptionIndex(records, progress=now_and_then()), instruction)
         if as_json:
             print_json(found.to_wire())
         else:
@@ -288,6 +290,7 @@ def _known_family(base_model: str | None) -> str | None:
 
 def main() -> None:
     """Runs the command."""
+    quiet_libraries()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # a name that the terminal's encoding lacks is no reason to fail

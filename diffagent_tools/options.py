@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diffagent_tools.exits import tell
+from diffagent_tools.progress import now_and_then
 
 if TYPE_CHECKING:
     from diffagent_tools.selection import Selector
@@ -22,7 +22,7 @@ class TypeName(StrEnum):
 
 
 class ModeName(StrEnum):
-    """How `select` decides; `retrieval` asks no language model and answers at once."""
+    """How `select` decides; `retrieval` asks no language model, `shortlist` where that changes the order."""
 
     shortlist = "shortlist"
     constrained = "constrained"
@@ -80,12 +80,13 @@ def make_selector(
     mode: ModeName,
     base: str | None,
     adapter: Path | None,
-    progress: Callable[[str], None] = tell,
+    progress: Callable[[str], None] | None = None,
 ) -> "Selector":
-    """The selector that the options ask for; its model loads at the first request."""
+    """The selector that the options ask for; its models load at the first request."""
     from diffagent_tools.selector import LlamaSelector, RetrievalSelector
 
     records = load_catalogue(catalogue)
+    progress = progress or now_and_then()
     if mode is ModeName.retrieval:
         return RetrievalSelector(records, adapter=adapter, progress=progress)
     # typer reads a choice as an enumeration, the selector as a Literal of the same words

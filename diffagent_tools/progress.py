@@ -2,12 +2,14 @@
 
 with show_progress() as show:
     show("versions", 120, 9_800)
+tell = now_and_then()    # for a command whose answer is what counts
 """
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 from diffagent_tools.exits import tell
 
@@ -43,6 +45,26 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def now_and_then(
+    speak: Callable[[str], None] = tell, clock: Callable[[], float] = time.monotonic
+) -> Callable[[str], None]:
+    """Passes on the first line it is told, and after that one in `LINE_SECONDS`: what is done in a moment is
+    one line, and who waits longer sees that it goes on."""
+    told: float | None = None
+    lock = Lock()
+
+    def passed_on(line: str) -> None:
+        nonlocal told
+        with lock:
+            now = clock()
+            if told is not None and now - told < LINE_SECONDS:
+                return
+            told = now
+        speak(line)
+
+    return passed_on
 
 
 @contextmanager

@@ -247,7 +247,7 @@ class DescriptionIndex(Searching):
             client.delete_collection(self._name)
             found = None
         if found is None:
-            self._tell(f"building the index of {self.catalogue.name} in {self.where}")
+            self._tell(f"building the index of {self.catalogue.name}, once, in {self.where}")
             found = client.create_collection(
                 self._name,
                 embedding_function=None,

@@ -37,7 +37,7 @@ def test_a_missing_index_is_built_once(tmp_path: Path) -> None:
         index.open("never")
     assert index.open() is index
     assert first.texts == [document_text(record) for record in catalogue()]
-    assert said == [f"building the index of eight in {tmp_path}", "8 of 8 models are in the index"]
+    assert said == [f"building the index of eight, once, in {tmp_path}", "8 of 8 models are in the index"]
     info = index.info()
     assert (info.where, info.embedder, info.dimension) == (str(tmp_path), "hashed-words-32", 32)
     assert (info.catalogue, info.catalogue_name) == (catalogue().digest, "eight")
