@@ -78,6 +78,15 @@ class Fusion:
         logits: Array = (x @ self.linear + np.tanh(x @ self.hidden + self.bias) @ self.out).astype(np.float32)
         return logits
 
+    def reads(self, *scores: str) -> bool:
+        """Whether any of these scores can change a logit: a weight of theirs is not nought."""
+        import numpy as np
+
+        hidden = np.abs(self.hidden) @ np.abs(self.out)
+        used = (self.linear != 0) | (hidden != 0)
+        columns = [name for name in self.names for _ in range(1 if name in STATIC_SCORES else 2)]
+        return any(name in scores and use for name, use in zip(columns, used, strict=True))
+
     def save(self, path: Path) -> None:
         from safetensors.numpy import save
 

@@ -1,7 +1,7 @@
 """The fine-tuned language model of the selector: it scores names, decodes names, and writes whole answers.
 
 llama = Llama.load(catalogue, adapter=folder)
-llama.weigh(instruction, candidates)             # shortlist mode
+llama.scores(instruction, names)                 # shortlist mode
 llama.decode_names(instruction, records, k=5)    # constrained mode
 llama.write(instruction)                         # free mode
 llama.write_all(instructions)                    # many at once, as `write` would each
@@ -9,11 +9,9 @@ llama.write_all(instructions)                    # many at once, as `write` woul
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent_tools.fusion import Fusion, softmax
 from diffagent_tools.prompt import MAX_PROMPT_TOKENS, encode_name, encode_prompt
 from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue, ModelRecord
@@ -26,39 +24,22 @@ if TYPE_CHECKING:
     from diffagent_tools.base import Base
     from diffagent_tools.decoding import PrefixTrie
     from diffagent_tools.free_decoding import FreeAnswer
-    from diffagent_tools.ranking import Candidate
 
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 CARD_FILE = "card.json"
-SHORTLIST_FILE = "shortlist.safetensors"
 _FEWEST_BEAMS = 4
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """A candidate after the language model: its place in the list that was given, the score that orders it,
-    its calibrated chance (None where no fusion was fitted), and its length-normalised log-probability."""
-
-    place: int
-    score: float
-    chance: float | None
-    llm_score: float
 
 
 class Llama:
     """A loaded language model with its adapter merged in; safe to share between threads.
 
     Args:
-        fusion: weighs retrieval's logit and the language model's scores; None for equal weights.
         max_prompt_tokens: what the adapter was trained with.
     """
 
-    def __init__(
-        self, base: "Base", *, fusion: Fusion | None = None, max_prompt_tokens: int = MAX_PROMPT_TOKENS
-    ) -> None:
+    def __init__(self, base: "Base", *, max_prompt_tokens: int = MAX_PROMPT_TOKENS) -> None:
         self.base = base
-        self._fusion = fusion
         self._max_prompt_tokens = max_prompt_tokens
         self._trie: tuple[tuple[int, ...], PrefixTrie, int] | None = None
 
@@ -93,12 +74,7 @@ class Llama:
         if rounding_pays(loaded.model):
             loaded.model.requires_grad_(False)
             round_frozen_linears(loaded.model)
-        fusion = adapter / SHORTLIST_FILE
-        return cls(
-            loaded,
-            fusion=Fusion.load(fusion) if card and fusion.is_file() else None,
-            max_prompt_tokens=int(card.get("max_prompt_tokens", MAX_PROMPT_TOKENS)),
-        )
+        return cls(loaded, max_prompt_tokens=int(card.get("max_prompt_tokens", MAX_PROMPT_TOKENS)))
 
     def scores(
         self, instruction: Instruction, names: Sequence[str], *, choices: Sequence[str] = ()
@@ -117,31 +93,6 @@ class Llama:
             [encode_name(name, tokenizer) for name in names],
         )
         return {"llm.total": scored.total.numpy(), "llm.mean": scored.mean.numpy()}
-
-    def weigh(self, instruction: Instruction, candidates: "Sequence[Candidate]") -> list[Weighed]:
-        """Retrieval's candidates in the order of retrieval and language model together, best first.
-
-        Chances share out what retrieval gave the candidates all together.
-        """
-        import numpy as np
-
-        scores = self.scores(instruction, [candidate.record.model for candidate in candidates])
-        retrieval = np.asarray([candidate.logit for candidate in candidates], dtype=np.float32)
-        if self._fusion is None:
-            logits = np.log(softmax(retrieval)) + scores["llm.mean"]
-            chances = None
-        else:
-            logits = self._fusion.logits({"retrieval": retrieval, **scores})
-            chances = softmax(logits, self._fusion.temperature) * sum(each.chance for each in candidates)
-        return [
-            Weighed(
-                place=int(place),
-                score=float(logits[place]),
-                chance=None if chances is None else float(chances[place]),
-                llm_score=float(scores["llm.mean"][place]),
-            )
-            for place in np.argsort(-logits, kind="stable")
-        ]
 
     def decode_names(
         self, instruction: Instruction, records: Sequence[ModelRecord], k: int

@@ -4,9 +4,10 @@
     selector.select("A cute happy corgi, pixel art")[0].api.to_json(indent=2)
 
 `LlamaSelector` decides in one of three ways. "shortlist": retrieval proposes, the language model scores the
-proposed names (paper Eq. 7), and a fitted fusion weighs both. "constrained": the language model decodes a
-name, held to the catalogue by a prefix trie. "free": the language model writes the paper's whole JSON, which
-is then read, checked and repaired. `RetrievalSelector` asks no language model at all.
+proposed names (paper Eq. 7), and fitted weights put both together; where its scores have the weight nought,
+as in the packaged adapter, it is not loaded. "constrained": the language model decodes a name, held to the
+catalogue by a prefix trie. "free": the language model writes the paper's whole JSON, which is then read,
+checked and repaired. `RetrievalSelector` asks no language model at all.
 
 Only the name is decoded; every field that the catalogue knows is filled in from it (retrieval/fill.py).
 """
@@ -15,14 +16,16 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
 from typing import Unpack, get_args
 
+from diffagent_tools.fusion import Fusion
 from diffagent_tools.llama import Llama
 from diffagent_tools.ranking import STARTER_ADAPTER, Candidate, Ranker
 from diffagent_tools.selection import BatchItem, Evidence, FilterWords, Mode, Request, Selection
+from diffagent_tools.shortlist import load_weights, needs_llm, weigh
 from retrieval.api import Instruction, read_api, read_instruction
 from retrieval.base_checkpoint import sellable_checkpoint_change
 from retrieval.catalogue import Catalogue
@@ -204,7 +207,7 @@ class LlamaSelector(_Selector):
 
     Args:
         catalogue: the models that can be chosen; the packaged starter if None.
-        base: a folder or hub id of a LLaMA; the embedded default if None.
+        base: a folder or hub id of a LLaMA, which is then asked in every mode; the embedded default if None.
         adapter: a folder with a LoRA adapter and fusion weights; the packaged one if None.
         mode: how to decide, see the module.
         shortlist: how many of retrieval's candidates the language model scores.
@@ -234,6 +237,19 @@ class LlamaSelector(_Selector):
         self._base = base
         self._loaded: Llama | None = None
 
+    @cached_property
+    def _weights(self) -> Fusion | None:
+        return load_weights(self.adapter)
+
+    @property
+    def asks_llama(self) -> bool:
+        """Whether answers need the language model: by the mode, the fitted weights, or because one is named.
+
+        Raises:
+            AdapterError: the adapter's folder cannot be read.
+        """
+        return self.mode != "shortlist" or self._base is not None or needs_llm(self._weights)
+
     @property
     def llama(self) -> Llama:
         """The language model with its adapter; loaded on first use, once."""
@@ -256,9 +272,11 @@ class LlamaSelector(_Selector):
         head, tail = found[: self._shortlist], found[self._shortlist :]
         if not head:
             return []
-        scored = self.llama.weigh(request, head)
+        names = [candidate.record.model for candidate in head]
+        llm = self.llama.scores(request, names) if self.asks_llama else None
+        scored = weigh(head, self._weights, llm)
         ranked = [_Ranked(head[item.place], item.score, item.chance, item.llm_score) for item in scored]
-        # what the language model did not read stays behind what it read, in retrieval's order
+        # what is not among the best few stays behind them, in retrieval's order
         lowest = min(item.score for item in scored)
         ranked += [
             _Ranked(candidate, lowest + candidate.logit - head[-1].logit - 1.0, candidate.chance)

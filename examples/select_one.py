@@ -2,7 +2,7 @@
 
     python examples/select_one.py "A cute happy corgi, pixel art"
 
-The first run fetches the language model (98 MB); `RetrievalSelector` needs none.
+Nothing is fetched: the packaged adapter chooses without its language model.
 """
 
 import sys

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.exits import run_script
 from diffagent_tools.fusion import Fusion
-from diffagent_tools.llama import SHORTLIST_FILE, Llama
+from diffagent_tools.llama import Llama
 from diffagent_tools.ranking import LEXICAL_FILE, RETRIEVAL_FILE, STARTER_ADAPTER
 from diffagent_tools.retriever import Retriever
+from diffagent_tools.shortlist import SHORTLIST_FILE
 from finetune.evidence import (
     FOLDS,
     HELD_OUT,
@@ -38,6 +39,7 @@ from finetune.evidence import (
     retrieval_examples,
 )
 from finetune.folds import fold_of
+from finetune.training import numbers_kept
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
 
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 
+@numbers_kept()
 def fit(
     examples: Sequence[Example],
     names: Sequence[str],

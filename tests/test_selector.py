@@ -10,8 +10,9 @@ from small_world import small_catalogue
 from tiny import save_tiny_base
 
 from diffagent_tools.base import load_base
-from diffagent_tools.llama import SHORTLIST_FILE, merge_lora
+from diffagent_tools.llama import merge_lora
 from diffagent_tools.selector import LlamaSelector, RetrievalSelector
+from diffagent_tools.shortlist import SHORTLIST_FILE
 from retrieval.catalogue import Catalogue
 from retrieval.errors import (
     AdapterError,
