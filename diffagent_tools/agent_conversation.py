@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.conversation import State, Turn
+from diffagent_tools.extras import require
 from diffagent_tools.selection import Selection, Selector
 from retrieval.api import read_api
 from retrieval.catalogue import Catalogue
@@ -38,19 +39,18 @@ def chat_model(name: str, base_url: str | None = None) -> "BaseChatModel":
     """The chat model that `langchain.chat_models.init_chat_model` makes of a name such as "ollama:qwen3".
 
     Raises:
-        InvalidInput: langchain or the provider's package is not installed, or the name is of no provider.
+        MissingExtra: langchain is not installed.
+        InvalidInput: the provider's package is not installed, or the name is of no provider.
     """
-    try:
-        from langchain.chat_models import init_chat_model
-    except ImportError as error:
-        raise InvalidInput(
-            f"langchain cannot be imported ({error}); install it with `pip install 'diffagent-tools[agents]'`"
-        ) from error
+    init_chat_model = require("langchain.chat_models").init_chat_model
     given: dict[str, Any] = {"base_url": base_url} if base_url else {}
     try:
         made: BaseChatModel = init_chat_model(name, **given)
     except (ImportError, ValueError) as error:
-        raise InvalidInput(f"the chat model {name!r} cannot be made: {error}") from error
+        raise InvalidInput(
+            f"the chat model {name!r} cannot be made ({error}); write PROVIDER:MODEL, and install the "
+            "provider's package (langchain-openai, ...)"
+        ) from error
     return made
 
 
@@ -64,8 +64,7 @@ class AgentConversation:
     """
 
     def __init__(self, model: "BaseChatModel", selector: Selector, catalogue: Catalogue) -> None:
-        from langchain.agents import create_agent
-
+        create_agent = require("langchain.agents").create_agent
         from diffagent_tools.tool import CheckT2IApiTool, DiffAgentTool
 
         self.catalogue = catalogue

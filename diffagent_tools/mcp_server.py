@@ -27,6 +27,7 @@ from diffagent_tools.arguments import (
     resized,
 )
 from diffagent_tools.examination import examine
+from diffagent_tools.extras import require
 from diffagent_tools.quoting import DOCUMENT_CHARS, examination_text, hit_text, plain, selection_text
 from retrieval.errors import DiffAgentError, InvalidInput
 
@@ -265,18 +266,13 @@ def make_server(engines: Callable[[], Engines], progress: ProgressHub) -> "Serve
     """The server, ready for either transport.
 
     Raises:
-        InvalidInput: the SDK is not installed.
+        MissingExtra: the SDK is not installed.
     """
-    try:
-        from mcp.server.lowlevel import Server
-    except ImportError as error:
-        raise InvalidInput(
-            f"the MCP SDK cannot be imported ({error}); install it with `pip install 'diffagent-tools[mcp]'`"
-        ) from error
+    make: type[Server[Any]] = require("mcp.server.lowlevel").Server
     import diffagent_tools
 
     tools = ToolServer(engines, progress)
-    return Server(
+    return make(
         "diffagent",
         version=diffagent_tools.__version__,
         title="DiffAgent",

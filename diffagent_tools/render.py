@@ -17,6 +17,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from diffagent_tools.extras import require
 from diffagent_tools.model_files import FOLDER_MARK, ModelsFolder
 from diffagent_tools.pipeline_configs import END, clip_tokenizer, pipeline_config
 from diffagent_tools.prompt_encoding import encode_for
@@ -56,7 +57,8 @@ class Renderer:
         progress: is told what is loaded.
 
     Raises:
-        RenderError: diffusers is not installed, or the device is not there.
+        MissingExtra: diffusers is not installed.
+        RenderError: the device is not there.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Renderer:
     ) -> None:
         if batch_size < 1:
             raise InvalidInput(f"the batch size is {batch_size}, needed is at least 1")
-        _require_diffusers()
+        require("diffusers")
         self.models = models
         self.catalogue = catalogue
         self.device = _device(device)
@@ -288,15 +290,6 @@ def _load_lora(pipeline: Any, path: Path, checkpoint: Path) -> None:
         raise RenderError(
             f"{path.name} holds no weights for {checkpoint.name}: it is no LoRA, or for another base model"
         )
-
-
-def _require_diffusers() -> None:
-    try:
-        import diffusers  # noqa: F401
-    except ImportError as error:
-        raise RenderError(
-            f"diffusers cannot be imported ({error}); install it with `pip install 'diffagent-tools[images]'`"
-        ) from error
 
 
 def _device(device: Device) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from diffagent_tools.conversation import ALTERNATIVES, Conversation, State, Talker, Turn
 from diffagent_tools.export import export
+from diffagent_tools.extras import require
 from diffagent_tools.ui_text import STYLE, Line, alternative_html, chosen_html, lines_of, log_html
 from retrieval.api import MAX_PROMPT_CHARS, T2IApi
 from retrieval.errors import DiffAgentError
@@ -378,16 +379,8 @@ def _gradio() -> Any:
     """Gradio, told before it is imported that nothing is to be sent anywhere.
 
     Raises:
-        InvalidInput: it is not installed.
+        MissingExtra: it is not installed.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    try:
-        import gradio
-    except ImportError as error:
-        from retrieval.errors import InvalidInput
-
-        raise InvalidInput(
-            f"Gradio cannot be imported ({error}); install it with `pip install 'diffagent-tools[ui]'`"
-        ) from error
-    return gradio
+    return require("gradio")

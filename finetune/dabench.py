@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from diffagent_tools.extras import require
 from finetune.api_objects import (
     ApiImage,
     ApiModel,
@@ -90,10 +91,13 @@ def build(
         describing: who writes the descriptions: `chat`, `cache`, … of `finetune.complete.complete`.
 
     Raises:
+        MissingExtra: what writes the set is not installed.
         InvalidInput: `raw` is no store, or `output` holds something else than a set.
         DataError: no pair is left; the report is written.
         StorageError: the output cannot be written.
     """
+    for module in ("pyarrow", "datasketch"):  # before a chat model is paid for descriptions
+        require(module)
     stored = read_report(raw)
     parts = list(config.parts)
     architectures = sorted({family_of(name).architecture for name in config.families})

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from diffagent_tools.exits import run_script, tell
+from diffagent_tools.extras import require
 from diffagent_tools.selection import Selector
 from finetune.baselines import Baseline, fit_baselines
 from finetune.cases import WHERE, Case, Named, Row, Variant, cases_of, read_pairs, read_prompts, read_rows
@@ -98,6 +99,7 @@ def main(
         retriever: proposes the shortlists whose recall is reported; retrieval alone if None.
 
     Raises:
+        MissingExtra: what draws the report is not installed.
         DataError: a data file is missing or broken, or the output folder holds another run.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
@@ -112,6 +114,7 @@ def main(
         parser.error("--limit must be 1 or more")
     if bool(options.train) != bool(options.models) and options.models:
         parser.error("--models is for the baselines, which need --train, too")
+    require("matplotlib")  # an hour later would be late to find it missing
     catalogue = Catalogue.starter() if options.catalogue is None else Catalogue.load(options.catalogue)
     data = read_data(options, catalogue)
     if selector is None:

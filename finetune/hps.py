@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from diffagent_tools.extras import require
 from finetune.image_input import letterbox_pixels
 from finetune.reward import score_in_batches
 from finetune.scorer_weights import (
@@ -151,11 +152,10 @@ class HpsScore:
 
 def _open_clip() -> Any:
     try:
-        import open_clip
-    except (ImportError, RuntimeError) as error:
-        # a torchvision that does not fit torch fails with a RuntimeError
+        return require("open_clip")
+    except RuntimeError as error:
+        # of a torchvision that does not fit torch
         raise RenderError(
-            f"open_clip cannot be imported ({error}); HPS v2 needs it, with a torchvision that fits torch: "
+            f"open_clip cannot be imported ({error}); it needs a torchvision that fits torch: "
             "`pip install 'diffagent-tools[scorers]'` in an environment of its own"
         ) from error
-    return open_clip

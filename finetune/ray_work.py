@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from diffagent_tools.extras import require
 from retrieval.errors import InvalidInput, RenderError
 
 Piece = TypeVar("Piece")
@@ -34,12 +35,13 @@ def spread(
         gpus: that each worker takes for itself.
 
     Raises:
-        RenderError: Ray is not installed, no cluster answers, or a piece has killed three workers.
+        MissingExtra: Ray is not installed.
+        RenderError: no cluster answers, or a piece has killed three workers.
         DiffAgentError: what a worker raised.
     """
     if not pieces:
         return
-    ray = _ray()
+    ray = require("ray")
     if not ray.is_initialized():
         try:
             ray.init(
@@ -100,14 +102,3 @@ def spread(
 def _room(ray: Any, gpus: float) -> int:
     there = ray.cluster_resources()
     return int(there.get("GPU", 0) // gpus) if gpus else int(there.get("CPU", 0))
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise RenderError(
-            f"Ray cannot be imported ({error}); install it with `pip install 'diffagent-tools[scale]'`, or "
-            "leave --ray out"
-        ) from error
-    return ray

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from diffagent_tools.exits import run_script
+from diffagent_tools.extras import require
 from finetune.candidate_file import CandidateLine, read_candidates, write_scored
 from finetune.reward import NAMES, Reward, make_reward
 from finetune.reward_store import RewardStore, Row
@@ -253,6 +254,7 @@ def make_scorer(options: dict[str, Any], work: Sequence[Work] = ()) -> Scorer:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Renders and scores what is left to do."""
     options = vars(make_parser().parse_args(arguments))
+    require("pyarrow")
     options["weights"] = _weights(options["weights"], options["rewards"])
     if options["images"] < 1:
         raise InvalidInput(f"--images is {options['images']}, needed is at least 1")

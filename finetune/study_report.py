@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from diffagent_tools.extras import require
 from finetune.metrics import Interval, bootstrap_ratio
 from finetune.study_store import QUESTIONS, Answer, Question, Rating, Study
 from finetune.table_files import percent, write_table
@@ -91,9 +92,12 @@ def write_report(study: Study, folder: Path) -> None:
     """Writes study.md, .csv, .json and .png.
 
     Raises:
+        MissingExtra: what computes and draws the report is not installed.
         InvalidInput: nobody has rated yet.
         StorageError: the folder cannot be written.
     """
+    for module in ("krippendorff", "matplotlib"):
+        require(module)
     ratings = study.ratings()
     if not ratings:
         raise InvalidInput(f"nobody has rated {study.path} yet; raters need `diffagent study serve`")

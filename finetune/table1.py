@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from diffagent_tools.exits import run_script, tell
+from diffagent_tools.extras import require
 from finetune.cases import WHERE, Case
 from finetune.free_answers import Answer
 from finetune.metrics import (
@@ -56,10 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measures what is left to measure, and writes the table.
 
     Raises:
+        MissingExtra: what draws the table is not installed.
         DataError: a data file is missing or broken, or the output folder holds another run.
         AdapterError: an adapter cannot be read, or fits another base model or catalogue.
     """
     options = make_parser().parse_args(arguments)
+    require("matplotlib")  # hours later would be late to find it missing
     adapters = read_adapters(options.adapters)
     sets = read_prompts(options)
     catalogue = Catalogue.load(options.catalogue) if options.catalogue else Catalogue.starter()

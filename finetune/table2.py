@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.exits import run_script, tell
+from diffagent_tools.extras import require
 from finetune.catalogue_reward import NAME as CATALOGUE_REWARD
 from finetune.metrics import bootstrap, distinct
 from finetune.paper_figures import ARCHITECTURES, METHODS
@@ -72,10 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the calls, and the table of what has been measured.
 
     Raises:
+        MissingExtra: what draws the table is not installed.
         DataError: a data file is missing or broken, or the store holds the scores of other calls.
         AdapterError: an adapter cannot be read, or fits another base model or catalogue.
     """
     options = make_parser().parse_args(arguments)
+    require("matplotlib")
     adapters = read_adapters(options.adapters)
     sets = read_prompts(options)
     catalogue = Catalogue.load(options.catalogue) if options.catalogue else Catalogue.starter()

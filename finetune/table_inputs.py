@@ -91,21 +91,13 @@ def read_prompts(options: argparse.Namespace) -> list[PromptSet]:
 
 
 def _rewriter(options: argparse.Namespace) -> Rewrite | None:
-    """Raises InvalidInput where LangChain or the provider's package is missing, or knows no such model."""
+    """Raises MissingExtra without LangChain; InvalidInput where no provider's package knows such a model."""
     if options.rewrite_with is None:
         return None
+    from diffagent_tools.agent_conversation import chat_model
     from finetune.rewrite_prompts import PromptRewriter
 
-    try:
-        from langchain.chat_models import init_chat_model
-
-        chat = init_chat_model(options.rewrite_with)
-    except (ImportError, ValueError) as error:
-        raise InvalidInput(
-            f"--rewrite-with {options.rewrite_with!r} gives no chat model ({error}); install langchain and "
-            "the provider's package (langchain-openai, ...), and write PROVIDER:MODEL"
-        ) from error
-    return PromptRewriter(chat, cache=options.rewrites, progress=tell)
+    return PromptRewriter(chat_model(options.rewrite_with), cache=options.rewrites, progress=tell)
 
 
 def read_adapters(given: Sequence[str]) -> list[Adapter]:

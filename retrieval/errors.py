@@ -25,6 +25,7 @@
     ├── RenderError              a picture that cannot be made: device, memory, files that do not fit together
     ├── StorageError             a folder that cannot be written, a full disk
     ├── ServiceError             a web API that does not answer, or refuses
+    ├── MissingExtra             a library that comes with an extra which is not installed
     └── TrainingError
         └── DataError            a data file that cannot be trained on
 
@@ -152,6 +153,14 @@ class StorageError(DiffAgentError):
 
 class ServiceError(DiffAgentError):
     """A web API does not answer, or refuses."""
+
+
+class MissingExtra(DiffAgentError):
+    """A library is not there, and `extra` of this package brings it."""
+
+    def __init__(self, message: str, *, extra: str) -> None:
+        super().__init__(message)
+        self.extra = extra
 
 
 class TrainingError(DiffAgentError):

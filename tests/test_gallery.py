@@ -1,60 +1,16 @@
 """A rendering run and its sheet: records, infotexts, resuming, escaped text, with a plain renderer."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from plain_renderer import API, PlainRenderer
 
-from diffagent_tools.render_plan import Plan
 from diffagent_tools.render_run import baseline_of, jobs_of, run
 from finetune.gallery import read_pairs, sheet_html, sheet_png, write_gallery
-from retrieval.api import T2IApi
 from retrieval.errors import InvalidApi, InvalidInput
 from retrieval.infotext import read_infotext
-from retrieval.samplers import require_sampler
-
-API = T2IApi(
-    model="Pixel <b>Art</b>",
-    type="Checkpoint",
-    base_model="SD 1.5",
-    width=64,
-    height=96,
-    sampling_method="DPM++ 2M Karras",
-    sampling_steps=25,
-    cfg_scale=5,
-    trigger_words=("pixelart",),
-    prompt='pixelart, a <script>alert("corgi")</script>',
-)
-
-
-class PlainRenderer:
-    """One colour a seed."""
-
-    batch_size = 2
-
-    def __init__(self) -> None:
-        self.seeds: list[int] = []
-
-    def plan(self, api: T2IApi) -> Plan:
-        return Plan(
-            checkpoint=Path("models/dream.safetensors"),
-            lora=None,
-            lora_weight=1.0,
-            prompt=api.prompt,
-            negative_prompt="",
-            sampler=require_sampler(api.sampling_method),
-            steps=api.sampling_steps,
-            cfg_scale=api.cfg_scale,
-            width=api.width,
-            height=api.height,
-            clip_skip=None,
-        )
-
-    def render_plan(self, plan: Plan, *, seeds: Sequence[int]) -> list[Image.Image]:
-        self.seeds += seeds
-        return [Image.new("RGB", (plan.width, plan.height), (seed * 40, 0, 0)) for seed in seeds]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tiny_scorers import PROMPTS, save_tiny_hps, tiny_images, tiny_open_clip_con
 
 from finetune.hps import HpsScore, hps_score
 from finetune.image_input import centre_pixels, letterbox_pixels
-from retrieval.errors import BrokenModelFile, InvalidInput, MissingModelFile, RenderError
+from retrieval.errors import BrokenModelFile, InvalidInput, MissingExtra, MissingModelFile
 
 WHY = "open_clip and its torchvision live in an environment of their own: .ci/scorers"
 NAME = "tiny-H-14"
@@ -35,7 +35,7 @@ def test_without_open_clip_the_message_says_what_to_install(monkeypatch: pytest.
     import sys
 
     monkeypatch.setitem(sys.modules, "open_clip", None)
-    with pytest.raises(RenderError, match=r"`pip install 'diffagent-tools\[scorers\]'`"):
+    with pytest.raises(MissingExtra, match=r"`pip install 'diffagent-tools\[scorers\]'`"):
         HpsScore.load("v2.1")
 
 

@@ -267,10 +267,10 @@ def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.Monkey
     import sys
 
     from finetune.ray_work import spread
-    from retrieval.errors import RenderError
+    from retrieval.errors import MissingExtra
 
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(RenderError, match=r"pip install 'diffagent-tools\[scale\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'diffagent-tools\[scale\]'"):
         next(spread([1], lambda: str))
 
 

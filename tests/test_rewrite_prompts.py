@@ -99,5 +99,5 @@ def test_pairs_are_not_rewritten_and_sets_say_what_they_are(tmp_path: Path) -> N
 def test_a_chat_model_that_cannot_be_had(tmp_path: Path) -> None:
     (tmp_path / "captions.txt").write_text("a lake\n")
     given = ["--coco", str(tmp_path / "captions.txt"), "--rewrite-with", "nobody:nothing"]
-    with pytest.raises(InvalidInput, match="gives no chat model"):
+    with pytest.raises(InvalidInput, match="'nobody:nothing' cannot be made"):
         read_prompts(make_parser().parse_args(given))

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from study_world import BLUE, SETS, table
 from typer.testing import CliRunner
 
 from diffagent_tools import cli
@@ -28,42 +28,6 @@ from finetune.study_report import agreement, outcomes, win_rate, write_report
 from finetune.study_server import StudyServer, is_loopback
 from finetune.study_store import QUESTIONS, Rating, Study
 from retrieval.errors import InvalidInput
-
-RED, BLUE = (200, 30, 30), (30, 30, 200)
-"""The baseline's pictures and DiffAgent's."""
-SETS = ("COCO Caption", "DABench", "Parti Prompts")
-SCRIPT = '<script>alert("1")</script> | a *corgi*'
-
-
-def picture(path: Path, colour: tuple[int, int, int]) -> str:
-    told = PngInfo()
-    told.add_text("parameters", "made by Secret Model")
-    Image.new("RGB", (8, 8), colour).save(path, pnginfo=told)
-    return path.name
-
-
-def table(folder: Path, *, prompts: int = 4, **changes: Any) -> Path:
-    """A run of two architectures, three data sets, `prompts` prompts each, and of each two seeds."""
-    rows = []
-    red, blue = picture(folder / "red.png", RED), picture(folder / "blue.png", BLUE)
-    for architecture in ("SD 1.5", "SDXL"):
-        for data_set in SETS:
-            for number in range(prompts):
-                for _ in range(2):
-                    prompt = SCRIPT if number == 0 else f"{data_set} {number}"
-                    rows.append(
-                        dict(
-                            zip(
-                                COLUMNS,
-                                (architecture, data_set, prompt, red, blue, "v1-5", "Secret Model"),
-                                strict=True,
-                            )
-                        )
-                    )
-    rows[0] |= changes
-    path = folder / "run.parquet"
-    parquet.write_table(pa.Table.from_pylist(rows), path)
-    return path
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_study import SCRIPT, table
+from study_world import SCRIPT, table
 
 from finetune.study import create_study
 from finetune.study_server import StudyServer
