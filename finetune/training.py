@@ -13,8 +13,9 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -47,15 +48,14 @@ LORA = (*("use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modul
 def numbers_kept() -> Iterator[None]:
     """Around a training: what comes after it in this process computes and draws as if it had not been.
 
-    Precision and threads of matrix products, deterministic kernels and the global random states are settings
-    of the whole process, and trainings change them. Also a decorator.
+    The precision of matrix products, their threads, deterministic kernels and the random states (of the CPU
+    and of GPUs that are in use) belong to the whole process, and trainings change them. Also a decorator.
     """
     import numpy as np
     import torch
 
-    precision, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
-    kernels = torch.are_deterministic_algorithms_enabled()
-    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    put_back = [*_precisions(), *_kernels()]
+    threads = torch.get_num_threads()
     drawn, numpy_drawn = random.getstate(), np.random.get_state()
     ready = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = range(torch.cuda.device_count()) if ready else ()
@@ -63,11 +63,39 @@ def numbers_kept() -> Iterator[None]:
         with torch.random.fork_rng(devices=devices):
             yield
     finally:
-        torch.set_float32_matmul_precision(precision)
+        for restore in put_back:
+            restore()
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(kernels, warn_only=warned)
         random.setstate(drawn)
         np.random.set_state(numpy_drawn)
+
+
+def _precisions() -> Iterator[Callable[[], None]]:
+    """What brings the precision of matrix products back, in the order in which it must be called.
+
+    torch has an old setting for all backends and, from 2.9 on, one for each; a program may have used either.
+    """
+    import torch
+
+    with suppress(RuntimeError):  # torch refuses to tell the old one to who has set the new ones
+        yield partial(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+    on_cpu = getattr(torch.backends.mkldnn, "matmul", None)
+    backends: tuple[Any, ...] = (torch.backends, torch.backends.cuda.matmul, on_cpu)
+    for backend in backends:
+        if hasattr(backend, "fp32_precision"):
+            yield partial(setattr, backend, "fp32_precision", backend.fp32_precision)
+
+
+def _kernels() -> Iterator[Callable[[], None]]:
+    import torch
+
+    yield partial(
+        torch.use_deterministic_algorithms,
+        torch.are_deterministic_algorithms_enabled(),
+        warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    for name in ("deterministic", "benchmark"):
+        yield partial(setattr, torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
 
 
 def set_precision(matmul_precision: str, threads: int) -> None:

@@ -13,6 +13,7 @@ from finetune.training import numbers_kept, set_precision
 def changing_everything() -> None:
     set_precision("medium", 1)
     torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.deterministic = True
     torch.manual_seed(7)
     random.seed(7)
     np.random.seed(7)
@@ -24,6 +25,19 @@ def test_settings_and_random_states_come_back() -> None:
         changing_everything()
         assert torch.get_float32_matmul_precision() == "medium"
     assert numbers() == before
+
+
+@pytest.mark.skipif(not hasattr(torch.backends, "fp32_precision"), reason="torch before 2.9")
+def test_the_precision_that_torch_has_for_each_backend_comes_back_too() -> None:
+    fresh = numbers()
+    with numbers_kept():
+        torch.backends.fp32_precision = "tf32"  # as `--tf32 true` does
+        before = numbers()
+        with numbers_kept():
+            changing_everything()
+            assert numbers() != before
+        assert numbers() == before
+    assert numbers() == fresh
 
 
 def test_they_come_back_after_an_error_and_each_time() -> None:
