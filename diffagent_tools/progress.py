@@ -5,6 +5,7 @@ with show_progress() as show:
 tell = now_and_then()    # for a command whose answer is what counts
 """
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -50,17 +51,23 @@ def duration(seconds: float) -> str:
 def now_and_then(
     speak: Callable[[str], None] = tell, clock: Callable[[], float] = time.monotonic
 ) -> Callable[[str], None]:
-    """Passes on the first line it is told, and after that one in `LINE_SECONDS`: what is done in a moment is
-    one line, and who waits longer sees that it goes on."""
-    told: float | None = None
+    """Passes on what begins, and of the counts after it ("256 of 995 ...") one in `LINE_SECONDS`.
+
+    So what is done in a moment is one line, and who waits longer sees that it goes on.
+    """
+    begun: set[str] = set()
+    told = 0.0
     lock = Lock()
 
     def passed_on(line: str) -> None:
         nonlocal told
+        kind = re.sub(r"\d[\d,.]*", "#", line)
         with lock:
             now = clock()
-            if told is not None and now - told < LINE_SECONDS:
+            new = not kind.startswith("#") and kind not in begun
+            if not new and now - told < LINE_SECONDS:
                 return
+            begun.add(kind)
             told = now
         speak(line)
 

@@ -18,6 +18,11 @@ def noisy(self, *given):
     warnings.warn("renamed in the next version", FutureWarning)
     warnings.warn("old", DeprecationWarning)
     logging.getLogger("some.library").warning("a library's line")
+    from transformers.utils.logging import get_logger as of_transformers
+    from huggingface_hub.utils.logging import get_logger as of_the_hub
+    of_transformers("transformers.x").warning("a line of transformers")
+    of_the_hub("huggingface_hub.x").warning("a line of the hub")
+    logging.getLogger("asyncio").error("an error that nobody caught")
     logging.getLogger("retrieval.noise").warning("a line of our own")
     for _ in tqdm.tqdm(range(3), desc="a library's bar"):
         pass
@@ -71,6 +76,22 @@ def test_what_takes_longer_is_one_line(tmp_path: Path) -> None:
 
 def test_noisy_libraries_are_not_heard_and_our_own_lines_are(tmp_path: Path) -> None:
     request = ("select", "a happy corgi, pixel art", "--mode", "retrieval")
-    assert said(tmp_path, *request, noise=NOISE) == "a line of our own\n"
-    heard = said(tmp_path, *request, noise=NOISE, PYTHONWARNINGS="default", TQDM_DISABLE="")
-    assert "renamed in the next version" in heard
+    assert sorted(said(tmp_path, *request, noise=NOISE).splitlines()) == [
+        "a line of our own",
+        "an error that nobody caught",
+    ]
+    asked = {
+        "PYTHONWARNINGS": "default",
+        "TQDM_DISABLE": "",
+        "TRANSFORMERS_VERBOSITY": "warning",
+        "HF_HUB_VERBOSITY": "warning",
+    }
+    heard = said(tmp_path, *request, noise=NOISE, **asked)
+    for line in (
+        "renamed in the next version",
+        "a library's line",
+        "a library's bar",
+        "a line of transformers",
+        "a line of the hub",
+    ):
+        assert line in heard
