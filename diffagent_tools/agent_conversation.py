@@ -48,8 +48,8 @@ def chat_model(name: str, base_url: str | None = None) -> "BaseChatModel":
         made: BaseChatModel = init_chat_model(name, **given)
     except (ImportError, ValueError) as error:
         raise InvalidInput(
-            f"the chat model {name!r} cannot be made ({error}); write PROVIDER:MODEL, and install the "
-            "provider's package (langchain-openai, ...)"
+            f"the chat model {name!r} cannot be made ({str(error).splitlines()[0]}); write PROVIDER:MODEL, "
+            "and install the provider's package (langchain-openai, ...)"
         ) from error
     return made
 
@@ -61,6 +61,9 @@ class AgentConversation:
         model: a chat model that can call tools.
         selector: chooses.
         catalogue: what exists.
+
+    Raises:
+        MissingExtra: langchain is not installed.
     """
 
     def __init__(self, model: "BaseChatModel", selector: Selector, catalogue: Catalogue) -> None:

@@ -1,7 +1,7 @@
 """The command `diffagent chat`: ask for a picture in the terminal, and refine it.
 
 diffagent chat
-diffagent chat --mode retrieval "a happy corgi, pixel art" "make it wide" "export comfyui"
+diffagent chat "a happy corgi, pixel art" "make it wide" "export comfyui"
 diffagent chat --model ollama:qwen3          # a chat model talks, and asks DiffAgent for models
 """
 

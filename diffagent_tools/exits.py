@@ -49,7 +49,7 @@ def plain_exit(when_stopped: str = "stopped") -> Iterator[None]:
     except DiffAgentError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(exit_code(error)) from error
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         missing = missing_extra(error)
         if missing is None:
             raise

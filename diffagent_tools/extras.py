@@ -41,14 +41,14 @@ def extra_of(module: str) -> str | None:
 
 
 def missing_extra(error: ImportError) -> MissingExtra | None:
-    """What to say of an import that failed; None where no extra would mend it."""
+    """What to say of an import that failed; None where no extra brings the module."""
     extra = extra_of(error.name or "")
     if extra is None:
         return None
+    reason = str(error).partition("\n")[0]
     return MissingExtra(
-        f"{error.name} cannot be imported ({error}); install the extra that brings it: "
-        f"`pip install 'diffagent-tools[{extra}]'`",
-        extra=extra,
+        f"{error.name} cannot be imported ({reason}); install the extra that brings it: "
+        f"`pip install 'diffagent-tools[{extra}]'`"
     )
 
 
@@ -56,11 +56,9 @@ def require(module: str) -> Any:
     """Imports a module that comes with an extra.
 
     Raises:
-        MissingExtra: the extra is not installed.
+        MissingExtra: the extra is not installed, or a part of it is missing.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        # where a part of it is what is missing, the extra is the module's all the same
-        found = missing_extra(error) or missing_extra(ImportError(str(error), name=module))
-        raise found or error from error
+        raise missing_extra(ImportError(str(error), name=module)) or error from error

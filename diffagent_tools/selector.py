@@ -215,8 +215,9 @@ class LlamaSelector(_Selector):
 
     Raises:
         InvalidInput: no such mode.
-        AdapterMismatch: on first use, the adapter was trained for another base model or catalogue.
-        BaseModelError: on first use, the language model cannot be had.
+        AdapterMismatch: on first use of the language model, the adapter was trained for another base model or
+            catalogue.
+        BaseModelError: on first use of the language model, it cannot be had.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The command `diffagent ui`: the chat as a page in the browser.
 
 diffagent ui
-diffagent ui --mode retrieval --port 8000
+diffagent ui --port 8000
 diffagent ui --models ~/stable-diffusion/models      # makes pictures, too
 """
 

@@ -116,7 +116,8 @@ class HpsScore:
 
         Raises:
             InvalidInput: there is no such version.
-            RenderError: open_clip is not installed.
+            MissingExtra: open_clip is not installed.
+            RenderError: its torchvision does not fit torch.
             MissingModelFile, ChecksumError, BrokenModelFile: see `find_weights`.
         """
         if version not in WEIGHTS:

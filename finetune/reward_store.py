@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent_tools.extras import require
 from retrieval.errors import DataError, InvalidInput, StorageError
 from retrieval.paths import atomic_write
 
@@ -84,7 +85,8 @@ class RewardStore:
 
     @classmethod
     def open(cls, folder: Path) -> "RewardStore":
-        """A store that exists. Raises DataError for a folder that is none."""
+        """A store that exists. Raises DataError for a folder that is none, MissingExtra without pyarrow."""
+        require("pyarrow")
         return cls(folder, _read_header(folder)["rewards"])
 
     @contextmanager

@@ -156,11 +156,7 @@ class ServiceError(DiffAgentError):
 
 
 class MissingExtra(DiffAgentError):
-    """A library is not there, and `extra` of this package brings it."""
-
-    def __init__(self, message: str, *, extra: str) -> None:
-        super().__init__(message)
-        self.extra = extra
+    """A library is not there that comes with an extra of this package."""
 
 
 class TrainingError(DiffAgentError):

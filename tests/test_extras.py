@@ -33,9 +33,8 @@ def test_what_no_extra_brings_is_no_missing_extra() -> None:
 def test_require_gives_the_module_or_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     assert require("PIL.Image").__name__ == "PIL.Image"
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtra, match=r"`pip install 'diffagent-tools\[scale\]'`") as told:
+    with pytest.raises(MissingExtra, match=r"`pip install 'diffagent-tools\[scale\]'`"):
         require("ray")
-    assert told.value.extra == "scale"
 
 
 def test_a_part_that_an_extra_lacks_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
