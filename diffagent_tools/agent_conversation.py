@@ -47,9 +47,10 @@ def chat_model(name: str, base_url: str | None = None) -> "BaseChatModel":
     try:
         made: BaseChatModel = init_chat_model(name, **given)
     except (ImportError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
         raise InvalidInput(
-            f"the chat model {name!r} cannot be made ({str(error).splitlines()[0]}); write PROVIDER:MODEL, "
-            "and install the provider's package (langchain-openai, ...)"
+            f"the chat model {name!r} cannot be made ({reason}); write PROVIDER:MODEL, and install the "
+            "provider's package (langchain-openai, ...)"
         ) from error
     return made
 

@@ -347,3 +347,14 @@ def test_the_catalogue_of_the_command_is_the_one_that_is_named(tmp_path: Path) -
     result = CliRunner().invoke(cli.app, ["chat", "--catalogue", str(tmp_path / "none.jsonl"), CORGI])
     assert result.exit_code == 2
     assert "none.jsonl" in result.stderr
+
+
+def test_a_provider_that_fails_without_a_word_is_a_plain_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("langchain", reason="the extra `agents` is not installed")
+
+    def fail(name: str, **given: Any) -> None:
+        raise ValueError
+
+    monkeypatch.setattr("langchain.chat_models.init_chat_model", fail)
+    with pytest.raises(InvalidInput, match="write PROVIDER:MODEL"):
+        chat_model("openai:any")
