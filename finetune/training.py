@@ -51,44 +51,33 @@ def numbers_kept() -> Iterator[None]:
     The precision of matrix products, their threads, deterministic kernels and the random states (of the CPU
     and of GPUs that are in use) belong to the whole process, and trainings change them. Also a decorator.
     """
-    import numpy as np
     import torch
 
-    put_back = [*_precisions(), *_kernels()]
-    threads = torch.get_num_threads()
-    drawn, numpy_drawn = random.getstate(), np.random.get_state()
     ready = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = range(torch.cuda.device_count()) if ready else ()
+    put_back = list(_settings())
     try:
         with torch.random.fork_rng(devices=devices):
             yield
     finally:
         for restore in put_back:
             restore()
-        torch.set_num_threads(threads)
-        random.setstate(drawn)
-        np.random.set_state(numpy_drawn)
 
 
-def _precisions() -> Iterator[Callable[[], None]]:
-    """What brings the precision of matrix products back, in the order in which it must be called.
-
-    torch has an old setting for all backends and, from 2.9 on, one for each; a program may have used either.
-    """
+def _settings() -> Iterator[Callable[[], None]]:
+    """What brings each setting back to what it is now, in the order in which it must be called."""
+    import numpy as np
     import torch
 
-    with suppress(RuntimeError):  # torch refuses to tell the old one to who has set the new ones
+    # torch has an old precision for all backends and, from 2.9 on, one for each; it refuses to tell the old
+    # one to who has set the new ones
+    with suppress(RuntimeError):
         yield partial(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
     on_cpu = getattr(torch.backends.mkldnn, "matmul", None)
     backends: tuple[Any, ...] = (torch.backends, torch.backends.cuda.matmul, on_cpu)
     for backend in backends:
         if hasattr(backend, "fp32_precision"):
             yield partial(setattr, backend, "fp32_precision", backend.fp32_precision)
-
-
-def _kernels() -> Iterator[Callable[[], None]]:
-    import torch
-
     yield partial(
         torch.use_deterministic_algorithms,
         torch.are_deterministic_algorithms_enabled(),
@@ -96,6 +85,9 @@ def _kernels() -> Iterator[Callable[[], None]]:
     )
     for name in ("deterministic", "benchmark"):
         yield partial(setattr, torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
+    yield partial(torch.set_num_threads, torch.get_num_threads())
+    yield partial(random.setstate, random.getstate())
+    yield partial(np.random.set_state, np.random.get_state())
 
 
 def set_precision(matmul_precision: str, threads: int) -> None:

@@ -5,34 +5,38 @@ with numbers_stay():
 """
 
 import random
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-import numpy as np
-import torch
+
+def settings() -> dict[str, object] | None:
+    """Torch's settings of the whole process; None where nobody has imported it, which takes seconds."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    on_cpu = getattr(torch.backends.mkldnn, "matmul", None)
+    backends = (torch.backends, torch.backends.cuda.matmul, on_cpu)
+    found: dict[str, object] = {
+        "precision of each backend": [getattr(backend, "fp32_precision", None) for backend in backends],
+        "threads": torch.get_num_threads(),
+        "default dtype": torch.get_default_dtype(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "deterministic cudnn": torch.backends.cudnn.deterministic,
+        "gradients": torch.is_grad_enabled(),
+    }
+    with suppress(RuntimeError):  # the settings of the backends were used
+        found["float32 precision"] = torch.get_float32_matmul_precision()
+    return found
 
 
 def numbers() -> list[object]:
-    """Precision, threads, kernels and random states, read without drawing anything."""
-    return [
-        *_precisions(),
-        torch.get_num_threads(),
-        torch.are_deterministic_algorithms_enabled(),
-        torch.backends.cudnn.deterministic,
-        torch.get_rng_state().tolist(),
-        random.getstate(),
-        [part.tolist() if isinstance(part, np.ndarray) else part for part in np.random.get_state()],
-    ]
+    """The settings and the random states, read without drawing anything."""
+    import numpy as np
+    import torch
 
-
-def _precisions() -> list[object]:
-    on_cpu = getattr(torch.backends.mkldnn, "matmul", None)
-    backends = (torch.backends, torch.backends.cuda.matmul, on_cpu)
-    found: list[object] = [getattr(backend, "fp32_precision", None) for backend in backends]
-    try:
-        return [*found, torch.get_float32_matmul_precision()]
-    except RuntimeError:  # the new settings were used
-        return found
+    drawn = [part.tolist() if isinstance(part, np.ndarray) else part for part in np.random.get_state()]
+    return [settings(), torch.get_rng_state().tolist(), random.getstate(), drawn]
 
 
 @contextmanager
