@@ -46,15 +46,12 @@ def plain_exit(when_stopped: str = "stopped") -> Iterator[None]:
     """
     try:
         yield
-    except DiffAgentError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(exit_code(error)) from error
-    except ModuleNotFoundError as error:
-        missing = missing_extra(error)
-        if missing is None:
+    except (DiffAgentError, ModuleNotFoundError) as error:
+        told = error if isinstance(error, DiffAgentError) else missing_extra(error)
+        if told is None:
             raise
-        typer.echo(f"error: {missing}", err=True)
-        raise typer.Exit(exit_code(missing)) from error
+        typer.echo(f"error: {told}", err=True)
+        raise typer.Exit(exit_code(told)) from error
     except KeyboardInterrupt as error:
         typer.echo(f"\n{when_stopped}", err=True)
         raise typer.Exit(Exit.STOPPED) from error

@@ -78,8 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         AdapterError: an adapter cannot be read, or fits another base model or catalogue.
     """
     options = make_parser().parse_args(arguments)
-    for module in ("matplotlib", "pyarrow") if options.store else ("matplotlib",):
-        require(module)
+    require("matplotlib")
+    if options.store:
+        require("pyarrow")
     adapters = read_adapters(options.adapters)
     sets = read_prompts(options)
     catalogue = Catalogue.load(options.catalogue) if options.catalogue else Catalogue.starter()

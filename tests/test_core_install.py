@@ -125,8 +125,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     pair = {"prompt": "pixel art", "negative_prompt": "", "model_id": 201, "model": "Pixel Art Helper"}
     (folder / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
     (folder / "candidates.jsonl").write_text("")
-    pairs = ["--pairs", str(folder / "pairs.jsonl")]
-    table_of = scripts_of(folder)["finetune.table1"]
+    scripts = scripts_of(folder)
     save_tiny_base(folder / "base")
     given = {
         "select": ["pixel art"],
@@ -137,8 +136,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         "info": [],
         "fetch": ["Free Pixels", "--models", str(folder / "models"), "--dry-run", *catalogue],
         "render": [API.to_json(), "--models", str(folder / "models"), "--output", str(folder / "out")],
-        "evaluate": [*pairs, "--mode", "retrieval", "--output", str(folder / "evaluation")],
-        "gallery": [str(folder / "run"), "--output", str(folder / "sheet")],
+        "evaluate": scripts["finetune.evaluate"],
+        "gallery": scripts["finetune.gallery"],
         "index build": [*catalogue, "--path", str(folder / "index")],
         "index info": [*catalogue, "--path", str(folder / "index")],
         "index search": ["pixel art", *catalogue, "--path", str(folder / "index")],
@@ -156,13 +155,13 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     more = {
         "chat --model": ["chat", "pixel art", *small, "--model", "openai:any"],
         "dabench build --chat-model": ["dabench", "build", *given["dabench build"], "--chat-model", "a:b"],
-        "evaluate --table 1": ["evaluate", "--table", "1", *table_of],
-        "evaluate --table 2": ["evaluate", "--table", "2", *table_of],
+        "evaluate --table 1": ["evaluate", "--table", "1", *scripts["finetune.table1"]],
+        "evaluate --table 2": ["evaluate", "--table", "2", *scripts["finetune.table2"]],
     }
     assert set(given) == set(commands(typer.main.get_command(cli.app)))
     cases = [(name, ["diffagent_tools", *name.split(), *options]) for name, options in given.items()]
     cases += [(name, ["diffagent_tools", *arguments]) for name, arguments in more.items()]
-    cases += [(script, [script, *arguments]) for script, arguments in scripts_of(folder).items()]
+    cases += [(script, [script, *arguments]) for script, arguments in scripts.items()]
     nowhere = "http://127.0.0.1:9"
     return run_all(
         cases,
