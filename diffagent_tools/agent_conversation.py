@@ -62,17 +62,25 @@ class AgentConversation:
         model: a chat model that can call tools.
         selector: chooses.
         catalogue: what exists.
+        max_nsfw: the highest browsing level of a model, where the chat model asks for none; None: only safe.
 
     Raises:
         MissingExtra: langchain is not installed.
     """
 
-    def __init__(self, model: "BaseChatModel", selector: Selector, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        model: "BaseChatModel",
+        selector: Selector,
+        catalogue: Catalogue,
+        *,
+        max_nsfw: int | None = None,
+    ) -> None:
         create_agent = require("langchain.agents").create_agent
         from diffagent_tools.tool import CheckT2IApiTool, DiffAgentTool
 
         self.catalogue = catalogue
-        tools = [DiffAgentTool(selector=selector), CheckT2IApiTool(catalogue=catalogue)]
+        tools = [DiffAgentTool(selector=selector, max_nsfw=max_nsfw), CheckT2IApiTool(catalogue=catalogue)]
         self._agent: Any = create_agent(model, tools=tools, system_prompt=SYSTEM)
 
     def turn(self, message: str, state: State) -> Turn:

@@ -20,6 +20,15 @@ def _type_name(value: object) -> object:
     return names.get(value.casefold().strip(), value) if isinstance(value, str) else value
 
 
+Level = Literal[1, 2, 4, 8, 16]
+NO_MODEL = (
+    "no model passes these filters; try fewer of base_model, type, commercial_use, exclude, "
+    "or a higher max_nsfw"
+)
+_LEVELS = (
+    "The most explicit model that may come: 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX. Omit it, for only safe ones, "
+    "unless the user asked for more."
+)
 ModelKind = Annotated[Literal["LORA", "Checkpoint"], BeforeValidator(_type_name)]
 
 
@@ -39,6 +48,7 @@ class SelectArguments(BaseModel):
     exclude: list[int | str] = Field(
         default_factory=list, description="Model ids or names that were refused already."
     )
+    max_nsfw: Level | None = Field(default=None, description=_LEVELS)
     k: int = Field(default=1, ge=1, le=20, description="How many ranked answers.")
     width: int | None = Field(default=None, description="Pixels, if the user wants a size or shape.")
     height: int | None = Field(default=None, description="Pixels; wide is 768x512 for SD 1.5.")
@@ -66,6 +76,7 @@ class SearchArguments(BaseModel):
     commercial_use: bool | None = Field(
         default=None, description="true: only models whose licence lets the images be sold."
     )
+    max_nsfw: Level | None = Field(default=None, description=_LEVELS)
     k: int = Field(default=5, ge=1, le=50, description="How many models.")
 
 

@@ -112,6 +112,8 @@ def selection_rows(selection: Selection) -> Rows:
         rows.append(("about", plain(api.model_description, DESCRIPTION_CHARS)))
     if selection.confidence is not None:
         rows.append(("confidence", f"{selection.confidence:.0%}"))
+    if selection.rating_words:
+        rows.append(("rating", selection.rating_words))
     if selection.page_url:
         rows.append(("page", plain(selection.page_url, _LINE_CHARS)))
     if api.air:

@@ -20,6 +20,7 @@ from diffagent_tools.options import (
     ExportFormat,
     ModeName,
     ModeOption,
+    NsfwOption,
     load_catalogue,
     make_selector,
 )
@@ -53,6 +54,7 @@ def chat(
     catalogue: CatalogueOption = None,
     adapter: AdapterOption = None,
     base: BaseOption = None,
+    max_nsfw: NsfwOption = None,
     model: ChatModelOption = None,
     base_url: BaseUrlOption = None,
 ) -> None:
@@ -64,22 +66,26 @@ def chat(
     with plain_exit():
         records = load_catalogue(catalogue)
         selector = make_selector(catalogue, mode, base, adapter)
-        talker = make_talker(selector, records, model, base_url)
+        talker = make_talker(selector, records, model, base_url, max_nsfw)
         state = talk(talker, records, messages or _typed())
         raise typer.Exit(Exit.FOUND if state.found else Exit.ABSTAINED)
 
 
 def make_talker(
-    selector: "Selector", records: "Catalogue", model: str | None, base_url: str | None
+    selector: "Selector",
+    records: "Catalogue",
+    model: str | None,
+    base_url: str | None,
+    max_nsfw: int | None = None,
 ) -> "Talker":
     """The grammar, or the agent where a chat model is named."""
     if model is None:
         from diffagent_tools.conversation import Conversation
 
-        return Conversation(selector, records)
+        return Conversation(selector, records, max_nsfw=max_nsfw)
     from diffagent_tools.agent_conversation import AgentConversation, chat_model
 
-    return AgentConversation(chat_model(model, base_url), selector, records)
+    return AgentConversation(chat_model(model, base_url), selector, records, max_nsfw=max_nsfw)
 
 
 def talk(talker: "Talker", records: "Catalogue", messages: Iterable[str]) -> "State":

@@ -42,6 +42,7 @@ from diffagent_tools.options import (
     JsonOption,
     ModeName,
     ModeOption,
+    NsfwOption,
     TypeOption,
     load_catalogue,
     make_selector,
@@ -102,6 +103,7 @@ def select(
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", help="A model's id, name or AIR; may be repeated.")
     ] = None,
+    max_nsfw: NsfwOption = None,
     mode: ModeOption = ModeName.shortlist,
     catalogue: CatalogueOption = None,
     adapter: AdapterOption = None,
@@ -124,6 +126,7 @@ def select(
             "base_model": _known_family(base_model),
             "type": type_.value if type_ else None,
             "commercial_use": True if commercial else None,
+            "max_nsfw": max_nsfw,
             "exclude": [int(item) if item.isdecimal() else item for item in exclude or []],
             "k": k,
         }
@@ -164,7 +167,7 @@ def _print_selections(found: list[Any], as_json: bool) -> Exit:
         tell("no model passes these filters; leave some of them out")
         return Exit.ABSTAINED
     if as_json:
-        record = found[0].api.to_wire()
+        record = {**found[0].api.to_wire(), "rating": found[0].rating, "max nsfw": found[0].max_nsfw}
         if len(found) > 1:
             record["alternatives"] = [other.api.to_wire() for other in found[1:]]
         print_json(record)

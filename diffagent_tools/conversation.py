@@ -17,7 +17,7 @@ from diffagent_tools.answers import HELP, licence_words, nothing, told, why
 from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
 from diffagent_tools.refinement import Refined, StandingRequest, refine, sized
 from diffagent_tools.refinement_words import Step
-from diffagent_tools.selection import Selection, Selector
+from diffagent_tools.selection import NO_LIKENESS, Selection, Selector, consent_notes
 from retrieval.api import T2IApi, read_instruction
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DiffAgentError, InvalidInput
@@ -25,6 +25,7 @@ from retrieval.families import family_of
 from retrieval.fill import api_for
 from retrieval.names import normalise_name
 from retrieval.parameters import corrections
+from retrieval.records import RATINGS, SAFE
 
 ALTERNATIVES = 4
 _ANSWER_CHARS = 600
@@ -80,11 +81,20 @@ class Conversation:
         selector: chooses.
         catalogue: what the selector chooses from.
         alternatives: how many models are offered beside the chosen one.
+        max_nsfw: the highest browsing level of a model (1, 2, 4, 8, 16); None: only what is safe.
     """
 
-    def __init__(self, selector: Selector, catalogue: Catalogue, *, alternatives: int = ALTERNATIVES) -> None:
+    def __init__(
+        self,
+        selector: Selector,
+        catalogue: Catalogue,
+        *,
+        alternatives: int = ALTERNATIVES,
+        max_nsfw: int | None = None,
+    ) -> None:
         self.selector = selector
         self.catalogue = catalogue
+        self.max_nsfw = max_nsfw
         self._alternatives = alternatives
 
     def turn(self, message: str, state: State) -> Turn:
@@ -193,6 +203,13 @@ class Conversation:
         else:
             model_id = act.value
             record = self.catalogue.get(model_id)
+            if record.shows_a_person:
+                raise InvalidInput(NO_LIKENESS)
+            if not record.may_be_offered(self._level):
+                raise InvalidInput(
+                    f"{plain(record.model, NAME_CHARS)} is rated {record.rating}, and this chat keeps to "
+                    f"{RATINGS[self._level]}; for more start it with --max-nsfw {record.browsing_level}"
+                )
             if not record.available:
                 status = f" ({record.status})" if record.status else ""
                 raise InvalidInput(f"{record.model} can no longer be had{status}; choose another")
@@ -208,6 +225,7 @@ class Conversation:
                 type=request.type,
                 commercial_use=request.commercial_use,
                 exclude=(*request.refused, *request.seen),
+                max_nsfw=self.max_nsfw,
                 k=1 + self._alternatives,
             )
         )
@@ -228,6 +246,9 @@ class Conversation:
                 score=others[0].score if others else 0.0,
                 reason="you chose it",
                 page_url=record.page_url,
+                rating=record.rating,
+                max_nsfw=self._level,
+                notes=consent_notes(instruction),
             )
         return (own, *others)[: 1 + self._alternatives]
 
@@ -247,6 +268,10 @@ class Conversation:
             return selection
         note = f"the checkpoint {base.model} does not let you sell images; use another below this LoRA"
         return selection.model_copy(update={"notes": (*selection.notes, plain(note, _ANSWER_CHARS))})
+
+    @property
+    def _level(self) -> int:
+        return SAFE if self.max_nsfw is None else self.max_nsfw
 
     def _known(self, name: str, sure: bool, state: State) -> int | None:
         """The id of a model by its name: of those on the table, or, if it is said to be one, of all."""

@@ -16,6 +16,7 @@ from diffagent_tools.options import (
     CommercialOption,
     FamilyOption,
     JsonOption,
+    NsfwOption,
     TypeOption,
     load_catalogue,
     print_json,
@@ -63,6 +64,7 @@ def search(
     base_model: FamilyOption = None,
     type_: TypeOption = None,
     commercial: CommercialOption = False,
+    max_nsfw: NsfwOption = None,
     catalogue: CatalogueOption = None,
     path: PathOption = None,
     url: UrlOption = None,
@@ -70,12 +72,23 @@ def search(
 ) -> None:
     """Find models by meaning and by words. Exit code 1: none passes the filters."""
     with plain_exit():
-        hits = _index(catalogue, path, url).search(
-            text,
+        from retrieval.api import read_instruction
+        from retrieval.consent import refuse
+        from retrieval.filters import Filter
+
+        request = read_instruction(text)
+        refuse(request)
+        index = _index(catalogue, path, url)
+        hits = index.search(
+            request,
             k=k,
-            base_model=base_model,
-            type=type_.value if type_ else None,
-            commercial_use=True if commercial else None,
+            wanted=Filter.offered(
+                index.catalogue,
+                base_model,
+                type_.value if type_ else None,
+                True if commercial else None,
+                max_nsfw,
+            ),
         )
         if as_json:
             print_json(
@@ -87,6 +100,7 @@ def search(
                         "base model": hit.record.base_model,
                         "score": hit.score,
                         "cosine": hit.dense,
+                        "rating": hit.record.rating,
                         "matched": list(hit.matched),
                         "page": hit.record.page_url,
                     }

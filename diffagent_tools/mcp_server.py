@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from diffagent_tools.arguments import (
+    NO_MODEL,
     CheckArguments,
     SearchArguments,
     SelectArguments,
@@ -29,7 +30,10 @@ from diffagent_tools.arguments import (
 from diffagent_tools.examination import examine
 from diffagent_tools.extras import require
 from diffagent_tools.quoting import DOCUMENT_CHARS, examination_text, hit_text, plain, selection_text
+from retrieval.api import read_instruction
+from retrieval.consent import refuse
 from retrieval.errors import DiffAgentError, InvalidInput
+from retrieval.filters import Filter
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -96,12 +100,11 @@ class Engines:
             type=arguments.type,
             commercial_use=arguments.commercial_use,
             exclude=arguments.exclude,
+            max_nsfw=arguments.max_nsfw,
             k=arguments.k,
         )
         if not found:
-            raise InvalidInput(
-                "no model passes these filters; try fewer of base_model, type, commercial_use, exclude"
-            )
+            raise InvalidInput(NO_MODEL)
         found = [resized(selection, arguments.width, arguments.height) for selection in found]
         text = "\n".join(selection_text(place, selection) for place, selection in enumerate(found, 1))
         return text, {"ranked": [_selection_wire(selection) for selection in found]}
@@ -112,13 +115,18 @@ class Engines:
         return examination_text(found), {"accepted": found.accepted, **_shown(found.to_wire())}
 
     def search(self, arguments: SearchArguments) -> Answer:
-        """Raises what an index raises."""
+        """Raises what an index raises, and RequestRefused."""
+        refuse(read_instruction(arguments.query))
         hits = self.index.search(
             arguments.query,
             k=arguments.k,
-            base_model=arguments.base_model,
-            type=arguments.type,
-            commercial_use=arguments.commercial_use,
+            wanted=Filter.offered(
+                self.catalogue,
+                arguments.base_model,
+                arguments.type,
+                arguments.commercial_use,
+                arguments.max_nsfw,
+            ),
         )
         text = "\n".join(hit_text(place, hit) for place, hit in enumerate(hits, 1))
         return text or "no model passes these filters", {"models": [_hit_wire(hit) for hit in hits]}
@@ -157,6 +165,8 @@ _TOOLS = {
                         "confidence": {"type": ["number", "null"], "description": "Chance to be right."},
                         "reason": {"type": "string"},
                         "abstained": {"type": "boolean"},
+                        "rating": {"type": "string", "description": "Such as PG, R, not rated."},
+                        "max_nsfw": {"type": "integer"},
                     },
                     "required": ["api", "score", "reason", "abstained"],
                 },
@@ -402,6 +412,7 @@ def _hit_wire(hit: "Hit") -> dict[str, Any]:
             "trigger words": list(record.trigger_words),
             "tags": list(record.tags),
             "commercial_use": record.allows_commercial_use(),
+            "rating": record.rating,
             "page_url": record.page_url,
             "score": round(float(hit.score), 4),
             "matched": list(hit.matched),

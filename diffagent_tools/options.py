@@ -55,6 +55,15 @@ TypeOption = Annotated[
 CommercialOption = Annotated[
     bool, typer.Option("--commercial", help="Only models whose licence lets the images be sold.")
 ]
+NsfwOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-nsfw",
+        metavar="LEVEL",
+        help="The most explicit model that may come: 1 PG (the default), 2 PG-13, 4 R, 8 X, 16 XXX.",
+        show_default=False,
+    ),
+]
 ModeOption = Annotated[ModeName, typer.Option("--mode", help="How to decide.")]
 AdapterOption = Annotated[Path | None, typer.Option("--adapter", help="A trained adapter's folder.")]
 BaseOption = Annotated[str | None, typer.Option("--base", help="A LLaMA's folder or hub id.")]

@@ -58,6 +58,8 @@ def selection_text(place: int, selection: Selection) -> str:
     ]
     if api.model_description:
         lines.append(f"description (quoted data): {quoted(api.model_description, DESCRIPTION_CHARS)}")
+    if selection.rating_words:
+        lines.append(f"rating: {selection.rating_words}")
     if selection.page_url:
         lines.append(f"page: {selection.page_url}")
     lines += [f"note: {plain(note, _REASON_CHARS)}" for note in selection.notes]

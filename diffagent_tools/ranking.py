@@ -102,7 +102,7 @@ class Ranker:
         self.catalogue = catalogue
         self.records: tuple[ModelRecord, ...] = tuple(catalogue)
         self._facets = FacetTable(self.records)
-        self._fit = np.asarray([not record.poi and not record.minor for record in self.records], dtype=bool)
+        self._fit = np.asarray([not record.shows_a_person for record in self.records], dtype=bool)
         self._ids = np.asarray([record.model_id for record in self.records])
         self._downloads = np.asarray([record.stats.downloads or 0 for record in self.records])
         self._scorer = LexicalScorer(self.records)
@@ -184,16 +184,17 @@ class Ranker:
         type: str | None = None,
         commercial_use: bool | None = None,
         exclude: Iterable[int | str] = (),
+        max_nsfw: int | None = None,
     ) -> Filter:
         """The filter that a caller's words mean (retrieval/filters.py); only models that can still be had.
 
         Raises:
             UnknownBaseModel: the base model is of no known family.
-            InvalidInput: an unknown type, or something to exclude is no name of the catalogue.
+            InvalidInput: an unknown type or level, or something to exclude is no name of the catalogue.
         """
         named = (exclude,) if isinstance(exclude, str | int) else tuple(exclude)
-        return Filter.of(
-            self.catalogue, base_model, type, commercial_use, available=True, exclude=self._ids_of(named)
+        return Filter.offered(
+            self.catalogue, base_model, type, commercial_use, max_nsfw, exclude=self._ids_of(named)
         )
 
     def _ids_of(self, names: Sequence[int | str]) -> set[int]:

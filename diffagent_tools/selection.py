@@ -6,9 +6,13 @@ from typing import Any, Literal, Protocol, TypedDict, Unpack
 from pydantic import BaseModel, ConfigDict
 
 from retrieval.api import Instruction, T2IApi
+from retrieval.consent import asks_for_a_likeness
+from retrieval.records import RATINGS, SAFE
 
 Mode = Literal["shortlist", "constrained", "free"]
 Request = Instruction | str | Mapping[str, Any]
+
+NO_LIKENESS = "models that are made to look like a real person are not offered"
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -39,6 +43,8 @@ class Selection(BaseModel):
 
     `score` orders the answers to one request; `confidence` is calibrated, in [0, 1], None where no
     calibration was fitted; `abstained`: nothing fitted the request, and `api` is the family's base model.
+    `rating`: the model's browsing level in words, or "not rated"; `max_nsfw`: the highest level that was
+    let pass (1, 2, 4, 8 or 16).
     """
 
     model_config = _FROZEN
@@ -50,7 +56,21 @@ class Selection(BaseModel):
     reason: str
     page_url: str | None = None
     abstained: bool = False
+    rating: str | None = None
+    max_nsfw: int = SAFE
     notes: tuple[str, ...] = ()
+
+    @property
+    def rating_words(self) -> str | None:
+        """The rating and what was let pass, where either is other than safe; None: nothing is to be said."""
+        if self.max_nsfw != SAFE:
+            return f"{self.rating or RATINGS[None]}; up to {RATINGS[self.max_nsfw]} was asked for"
+        return None if self.rating in (None, RATINGS[SAFE]) else self.rating
+
+
+def consent_notes(request: Instruction) -> tuple[str, ...]:
+    """What is said where the likeness of a real person was asked for."""
+    return (NO_LIKENESS,) if asks_for_a_likeness(request.prompt) else ()
 
 
 class BatchItem(BaseModel):
@@ -63,13 +83,15 @@ class BatchItem(BaseModel):
     error: str | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        """`{"id", "api", "ranked": [{"model id", "version id", "model", "score"}]}`, or
+        """`{"id", "api", "rating", "max nsfw", "ranked": [{"model id", "version id", "model", "score"}]}`, or
         `{"id", "error", "ranked": []}`."""
         if self.error is not None or not self.ranked:
             return {"id": self.id, "error": self.error or "no model fits the filters", "ranked": []}
         return {
             "id": self.id,
             "api": self.ranked[0].api.to_wire(),
+            "rating": self.ranked[0].rating,
+            "max nsfw": self.ranked[0].max_nsfw,
             "ranked": [
                 {
                     "model id": selection.api.model_id,
@@ -87,12 +109,15 @@ class FilterWords(TypedDict, total=False):
 
     `base_model`: a family's name or any spelling of it. `type`: "LORA" or "Checkpoint". `commercial_use`
     True: only models whose licence is known to allow selling images. `exclude`: model ids, names or AIRs.
+    `max_nsfw`: the highest of Civitai's browsing levels (1 PG, 2 PG-13, 4 R, 8 X, 16 XXX); None: only what is
+    safe for everyone.
     """
 
     base_model: str | None
     type: str | None
     commercial_use: bool | None
     exclude: Iterable[int | str]
+    max_nsfw: int | None
 
 
 class Selector(Protocol):
@@ -106,12 +131,14 @@ class Selector(Protocol):
         type: str | None = None,
         commercial_use: bool | None = None,
         exclude: Iterable[int | str] = (),
+        max_nsfw: int | None = None,
         k: int = 1,
     ) -> list[Selection]:
         """The best `k` models that pass the filters (see `FilterWords`), best first.
 
         Raises:
             InvalidInstruction: the request is empty, too long or not text.
+            RequestRefused: it is for sexual content with minors.
             UnknownBaseModel: `base_model` is of no known family.
             InvalidInput: another filter is not a known value, or k is below 1.
         """

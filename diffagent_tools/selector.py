@@ -24,15 +24,25 @@ from typing import Unpack, get_args
 from diffagent_tools.fusion import Fusion
 from diffagent_tools.llama import Llama
 from diffagent_tools.ranking import STARTER_ADAPTER, Candidate, Ranker
-from diffagent_tools.selection import BatchItem, Evidence, FilterWords, Mode, Request, Selection
+from diffagent_tools.selection import (
+    BatchItem,
+    Evidence,
+    FilterWords,
+    Mode,
+    Request,
+    Selection,
+    consent_notes,
+)
 from diffagent_tools.shortlist import load_weights, needs_llm, weigh
 from retrieval.api import Instruction, read_api, read_instruction
-from retrieval.base_checkpoint import sellable_checkpoint_change
+from retrieval.base_checkpoint import offered_checkpoint_change
 from retrieval.catalogue import Catalogue
+from retrieval.consent import refuse
 from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel, UnknownModel
 from retrieval.fill import api_for
 from retrieval.filters import Filter
 from retrieval.lexical import matched_triggers
+from retrieval.records import SAFE
 from retrieval.repair import repair
 
 SHORTLIST = 8
@@ -85,11 +95,12 @@ class _Selector(ABC):
         type: str | None = None,
         commercial_use: bool | None = None,
         exclude: Iterable[int | str] = (),
+        max_nsfw: int | None = None,
         k: int = 1,
     ) -> list[Selection]:
         """See `diffagent_tools.selection.Selector.select`."""
         _positive(k)
-        wanted = self.ranker.filter(base_model, type, commercial_use, exclude)
+        wanted = self.ranker.filter(base_model, type, commercial_use, exclude, max_nsfw)
         return self._answer(read_instruction(instruction), wanted, k)
 
     async def aselect(
@@ -117,6 +128,7 @@ class _Selector(ABC):
                 yield BatchItem(id=name, ranked=tuple(ranked))
 
     def _answer(self, request: Instruction, wanted: Filter, k: int) -> list[Selection]:
+        refuse(request)
         if not self.ranker.knows(request):
             return self._abstention(request, wanted)
         return [self._selection(ranked, request, wanted) for ranked in self._rank(request, wanted, k)]
@@ -141,6 +153,9 @@ class _Selector(ABC):
                 "parameters",
                 page_url=record.page_url,
                 abstained=True,
+                rating=record.rating,
+                max_nsfw=wanted.max_nsfw or SAFE,
+                notes=consent_notes(request),
             )
         ]
 
@@ -162,12 +177,10 @@ class _Selector(ABC):
             said=ranked.said,
         )
         api, notes = api_for(record, request, confidence=ranked.confidence), ranked.notes
-        if wanted.commercial is not None:
-            change = sellable_checkpoint_change(api, self.catalogue)
-            if change is not None:
-                notes = (*notes, change.why)
-                if change.after is not None:
-                    api = api.model_copy(update={"base_checkpoint": change.after})
+        change = offered_checkpoint_change(api, self.catalogue, wanted)
+        if change is not None:
+            notes = (*notes, change.why)
+            api = api.model_copy(update={"base_checkpoint": change.after})
         return Selection(
             api=api,
             score=ranked.score,
@@ -175,7 +188,9 @@ class _Selector(ABC):
             evidence=evidence,
             reason=_reason(evidence),
             page_url=record.page_url,
-            notes=notes,
+            rating=record.rating,
+            max_nsfw=wanted.max_nsfw or SAFE,
+            notes=(*notes, *consent_notes(request)),
         )
 
 

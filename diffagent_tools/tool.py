@@ -27,6 +27,7 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field, SkipValidation
 
 from diffagent_tools.arguments import (
+    NO_MODEL,
     CheckArguments,
     ModelKind,
     SelectArguments,
@@ -36,8 +37,11 @@ from diffagent_tools.arguments import (
 from diffagent_tools.examination import examine
 from diffagent_tools.quoting import DOCUMENT_CHARS, examination_text, plain, selection_text
 from diffagent_tools.selection import Selection, Selector
+from retrieval.api import read_instruction
 from retrieval.catalogue import Catalogue, ModelRecord, document_text
+from retrieval.consent import refuse
 from retrieval.errors import CatalogueError, InvalidInput
+from retrieval.filters import Filter
 
 if TYPE_CHECKING:
     from retrieval.index import DescriptionIndex
@@ -50,6 +54,7 @@ class DiffAgentTool(BaseTool):
 
     Args:
         selector: chooses; by default a `LlamaSelector` over the packaged catalogue.
+        max_nsfw: the highest browsing level of a call that names none; None: only safe models.
     """
 
     name: str = "select_text_to_image_model"
@@ -63,6 +68,7 @@ class DiffAgentTool(BaseTool):
     handle_tool_error: Any = True
     handle_validation_error: Any = Field(default_factory=lambda: bad_arguments)
     selector: SkipValidation[Selector | None] = Field(default=None, exclude=True, repr=False)
+    max_nsfw: int | None = None
 
     def _run(
         self,
@@ -72,6 +78,7 @@ class DiffAgentTool(BaseTool):
         type: str | None = None,
         commercial_use: bool | None = None,
         exclude: Sequence[int | str] = (),
+        max_nsfw: int | None = None,
         k: int = 1,
         width: int | None = None,
         height: int | None = None,
@@ -85,6 +92,7 @@ class DiffAgentTool(BaseTool):
                 type=type,
                 commercial_use=commercial_use,
                 exclude=exclude,
+                max_nsfw=self.max_nsfw if max_nsfw is None else max_nsfw,
                 k=k,
             )
             return _selected([resized(selection, width, height) for selection in found])
@@ -97,6 +105,7 @@ class DiffAgentTool(BaseTool):
         type: str | None = None,
         commercial_use: bool | None = None,
         exclude: Sequence[int | str] = (),
+        max_nsfw: int | None = None,
         k: int = 1,
         width: int | None = None,
         height: int | None = None,
@@ -112,6 +121,7 @@ class DiffAgentTool(BaseTool):
                 type=type,
                 commercial_use=commercial_use,
                 exclude=exclude,
+                max_nsfw=self.max_nsfw if max_nsfw is None else max_nsfw,
                 k=k,
             )
             return _selected([resized(selection, width, height) for selection in found])
@@ -167,6 +177,7 @@ class ModelRetriever(BaseRetriever):
     Args:
         index: a `DescriptionIndex`; by default the packaged catalogue's, built at the first query.
         k: how many documents; also `invoke(query, k=...)`.
+        max_nsfw: the highest browsing level of Civitai that may come; only safe models by default.
     """
 
     index: SkipValidation[Any] = Field(default=None, exclude=True, repr=False)
@@ -174,6 +185,7 @@ class ModelRetriever(BaseRetriever):
     base_model: str | None = None
     type: ModelKind | None = None
     commercial_use: bool | None = None
+    max_nsfw: int | None = None
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
@@ -187,12 +199,13 @@ class ModelRetriever(BaseRetriever):
 
     def _documents(self, query: str, k: int | None) -> list[Document]:
         index = self.index if self.index is not None else default_index()
+        refuse(read_instruction(query))
         hits = index.search(
             query,
             k=self.k if k is None else k,
-            base_model=self.base_model,
-            type=self.type,
-            commercial_use=self.commercial_use,
+            wanted=Filter.offered(
+                index.catalogue, self.base_model, self.type, self.commercial_use, self.max_nsfw
+            ),
         )
         return [_document(hit.record, hit.score) for hit in hits]
 
@@ -225,9 +238,7 @@ def _default_index() -> "DescriptionIndex":
 
 def _selected(found: Sequence[Selection]) -> tuple[str, dict[str, Any]]:
     if not found:
-        raise ToolException(
-            "no model passes these filters; try fewer of base_model, type, commercial_use, exclude"
-        )
+        raise ToolException(NO_MODEL)
     artifact = {"api": found[0].api.to_wire(), "ranked": [_ranked_wire(selection) for selection in found]}
     return "\n".join(selection_text(place, selection) for place, selection in enumerate(found, 1)), artifact
 
@@ -251,6 +262,7 @@ def _document(record: ModelRecord, score: float) -> Document:
             "trigger_words": list(record.trigger_words),
             "tags": list(record.tags),
             "commercial_use": record.allows_commercial_use(),
+            "rating": record.rating,
             "available": record.available,
             "page_url": record.page_url,
             "score": score,

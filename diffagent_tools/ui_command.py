@@ -19,6 +19,7 @@ from diffagent_tools.options import (
     CatalogueOption,
     ModeName,
     ModeOption,
+    NsfwOption,
     load_catalogue,
     make_selector,
 )
@@ -39,6 +40,7 @@ def ui(
     catalogue: CatalogueOption = None,
     adapter: AdapterOption = None,
     base: BaseOption = None,
+    max_nsfw: NsfwOption = None,
     model: ChatModelOption = None,
     base_url: BaseUrlOption = None,
 ) -> None:
@@ -57,9 +59,9 @@ def ui(
         if model is not None:
             from diffagent_tools.agent_conversation import AgentConversation, chat_model
 
-            talker = AgentConversation(chat_model(model, base_url), selector, records)
+            talker = AgentConversation(chat_model(model, base_url), selector, records, max_nsfw=max_nsfw)
         pictures, progress = _pictures(models, records) if models is not None else (None, None)
-        conversation = Conversation(selector, records)
+        conversation = Conversation(selector, records, max_nsfw=max_nsfw)
         page = build_page(conversation, talker=talker, pictures=pictures, progress=progress)
         began = time.monotonic()
         tell("loading the models")

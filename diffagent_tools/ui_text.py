@@ -117,6 +117,8 @@ def chosen_html(selection: Selection | None, record: ModelRecord | None) -> str:
     ]
     if api.model_description:
         parts.append(f'<p class="da-dim">{_text(api.model_description, DESCRIPTION_CHARS)}</p>')
+    if selection.rating_words:
+        parts.append(f"<p><b>Rating:</b> {_text(selection.rating_words, 80)}</p>")
     parts.append(f"<p><b>Selling images:</b> {_licence(record)}</p>")
     parts += [f'<p class="da-note">{_text(note, 400)}</p>' for note in selection.notes]
     parts.append(_link(selection))

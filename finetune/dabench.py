@@ -49,12 +49,12 @@ from finetune.dabench_split import split_models, split_pairs
 from finetune.dabench_stats import distributions_of
 from finetune.near_duplicates import clusters
 from finetune.raw_store import StoreReport, read_images, read_models, read_report
-from finetune.screen import is_advertised, is_blocked
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
 from retrieval.families import family_of
 from retrieval.paths import atomic_write
 from retrieval.records import ModelRecord
+from retrieval.screen import is_advertised, is_blocked
 
 FORMAT = 1
 REPORT = "report.json"

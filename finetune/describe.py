@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from finetune.lexicon import ADJECTIVES, MEDIA, NOUNS_IN_ING, QUALITY, STYLES, SUBJECTS
 from finetune.profiles import TermStats
-from finetune.screen import is_blocked
 from finetune.wording import Parts, leads, motif_sentences
+from retrieval.screen import is_blocked
 from retrieval.terms import prompt_terms, words
 
 MAX_WORDS = 60

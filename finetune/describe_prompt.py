@@ -15,7 +15,7 @@ from typing import Any
 
 from finetune.describe import MAX_WORDS, RecordFacts
 from finetune.description_checks import PLAIN_WORDS, Source
-from finetune.screen import is_blocked
+from retrieval.screen import is_blocked
 from retrieval.terms import words
 
 PROMPTS_SHOWN = 12

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from finetune.describe import MAX_WORDS
 from finetune.lexicon import MEDIA, QUALITY, STOP_WORDS, STYLES, SUBJECTS
-from finetune.screen import is_advertised, is_blocked
+from retrieval.screen import is_advertised, is_blocked
 from retrieval.terms import words
 
 COPIED_RUN = 6

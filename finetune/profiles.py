@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from finetune.lexicon import STOP_WORDS
-from finetune.screen import is_blocked
+from retrieval.screen import is_blocked
 from retrieval.terms import prompt_terms
 
 _COMMON_PAIR = 3  # a two-word term is common language once this many models' texts hold it

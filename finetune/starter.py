@@ -23,7 +23,6 @@ from diffagent_tools.exits import run_script
 from finetune.complete import complete
 from finetune.describe import RecordFacts, describe
 from finetune.profiles import TermStats
-from finetune.screen import is_advertised, is_blocked
 from finetune.starter_card import card_text
 from retrieval.api import CheckpointRef, make_air
 from retrieval.catalogue import Catalogue, ModelRecord, Settings, Stats, VersionRecord, document_text
@@ -34,6 +33,7 @@ from retrieval.families import family_of
 from retrieval.paths import atomic_write
 from retrieval.records import DOCUMENT_SCHEMA, CommercialUse
 from retrieval.samplers import find_sampler
+from retrieval.screen import is_advertised, is_blocked
 
 FAMILY = "SD 1.5"
 _TRIGGERS_KEPT = 20

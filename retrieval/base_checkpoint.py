@@ -11,6 +11,7 @@ from retrieval.api import CheckpointRef, T2IApi, parse_air
 from retrieval.catalogue import Catalogue, Match
 from retrieval.errors import UnknownModel
 from retrieval.families import Family, family_of
+from retrieval.filters import Filter
 from retrieval.identity import MAX_NAME, air_of, obtainable, proposable, table_family
 from retrieval.parameters import Change
 from retrieval.records import ModelRecord
@@ -107,27 +108,33 @@ def base_checkpoint_change(api: T2IApi, record: ModelRecord | None, catalogue: C
     return _usual(ref, family, record, catalogue, why)
 
 
-def sellable_checkpoint_change(api: T2IApi, catalogue: Catalogue) -> Change | None:
-    """What a LoRA's base checkpoint must become where the images are to be sold.
+def offered_checkpoint_change(api: T2IApi, catalogue: Catalogue, wanted: Filter) -> Change | None:
+    """What a LoRA's base checkpoint must become where the filter does not let it pass.
 
-    None where its licence is known to allow that, or there is no LoRA. Otherwise the most downloaded
-    checkpoint of the same family that allows it, and where there is none, the change only says so.
+    None where it does, or there is no LoRA. Otherwise the most downloaded checkpoint of the same family that
+    the filter lets pass. Where there is none, one above the rating is taken away (`after` is None), and of a
+    licence the change only says so (`after` is what was there).
     """
     ref = api.base_checkpoint
     if ref is None:
         return None
     own = _held(catalogue, ref.model_id)
+    hidden = own is not None and not wanted.admits(own)
     allowed = own.allows_commercial_use() if own is not None else None
-    if allowed:
+    if not hidden and (wanted.commercial is None or allowed):
         return None
-    says = "is not known to allow" if allowed is None else "does not allow"
-    why = f"the licence of the checkpoint {ref.model!r} {says} selling images"
-    best = _most_downloaded(
-        catalogue.select(base_model=api.base_model, type="Checkpoint", commercial_use=True)
-    )
+    if hidden:
+        why, does = f"the checkpoint {ref.model!r} is not within the rating that was asked for", "is"
+    else:
+        says = "is not known to allow" if allowed is None else "does not allow"
+        why, does = f"the licence of the checkpoint {ref.model!r} {says} selling images", "does"
+    commercial = True if wanted.commercial is not None else None
+    fitting = catalogue.select(base_model=api.base_model, type="Checkpoint", commercial_use=commercial)
+    best = _most_downloaded(record for record in fitting if wanted.admits(record))
     if best is None:
-        return Change("base checkpoint", ref, None, f"{why}, and {catalogue.name} holds none that does")
-    return _to(ref, best, f"{why}; {best.model!r} does")
+        left = None if hidden else ref
+        return Change("base checkpoint", ref, left, f"{why}, and {catalogue.name} holds none that {does}")
+    return _to(ref, best, f"{why}; {best.model!r} {does}")
 
 
 def _usual(

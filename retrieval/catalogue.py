@@ -276,7 +276,7 @@ class Catalogue:
         checkpoints = self.select(base_model=known.name, type="Checkpoint")
         if not checkpoints:
             raise UnknownModel(f"{self.name} holds no available {known.name} checkpoint; {_REFRESH}")
-        return max(checkpoints, key=lambda record: (record.stats.downloads or 0, -record.model_id))
+        return max(checkpoints, key=lambda r: (r.may_be_offered(), r.stats.downloads or 0, -r.model_id))
 
     @functools.cached_property
     def digest(self) -> str:

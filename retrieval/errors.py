@@ -3,6 +3,7 @@
     DiffAgentError
     ├── InvalidInput (also a ValueError)
     │   ├── InvalidInstruction   a request that cannot be used: empty, too long, not text
+    │   ├── RequestRefused       a request that no model is looked for: sexual content with minors
     │   ├── InvalidApi           text in which no T2I API can be found, or a record that may not be written
     │   ├── UnknownBaseModel     a base model of no known family
     │   └── UnknownSampler       a sampling method that no program offers
@@ -50,6 +51,10 @@ class InvalidInput(DiffAgentError, ValueError):
 
 class InvalidInstruction(InvalidInput):
     """The request is empty, too long, or not text."""
+
+
+class RequestRefused(InvalidInput):
+    """The request is one that DiffAgent does not help with."""
 
 
 class InvalidApi(InvalidInput):

@@ -4,13 +4,13 @@ All three read the same facets of a record, so that they agree; the index stores
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
 from retrieval.families import family_of
-from retrieval.records import ModelRecord
+from retrieval.records import SAFE, ModelRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,19 +26,22 @@ Facet = str | int | bool
 
 def facets(record: ModelRecord) -> dict[str, Facet]:
     """What filters ask of a record; `level` counts browsing levels from 1, the lowest it is within."""
-    levels = [place for place, level in enumerate(_LEVELS, 1) if record.allows_nsfw_level(level)]
+    level = record.browsing_level
     return {
         "family": record.base_model,
         "type": record.type,
         "available": record.available,
         "commercial": _LICENCES[record.allows_commercial_use()],
-        "level": min(levels, default=_UNRATED),
+        "level": level.bit_length() if level is not None else _UNRATED,
     }
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What a search may find; None, or nothing, where a facet does not matter."""
+    """What a search may find; None, or nothing, where a facet does not matter.
+
+    `unrated`: what nobody rated passes any level. `nobody`: no model of a real person or of a minor.
+    """
 
     family: str | None = None
     type: str | None = None
@@ -46,6 +49,8 @@ class Filter:
     level: int | None = None
     available: bool | None = None
     exclude: frozenset[int] = frozenset()
+    unrated: bool = False
+    nobody: bool = False
 
     @classmethod
     def of(
@@ -58,7 +63,7 @@ class Filter:
         available: bool | None = True,
         exclude: Collection[int] = (),
     ) -> Self:
-        """The filter that a caller's words mean.
+        """The filter that a caller's words mean; nothing else is kept out, see `offered`.
 
         Args:
             commercial_use: True for models whose licence is known to allow it; False asks for nothing.
@@ -83,6 +88,40 @@ class Filter:
             exclude=frozenset(exclude),
         )
 
+    @classmethod
+    def offered(
+        cls,
+        catalogue: Catalogue,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        max_nsfw: int | None = None,
+        available: bool | None = True,
+        exclude: Collection[int] = (),
+    ) -> Self:
+        """As `of`, for whoever offers models to people: nobody's likeness, and nothing above `max_nsfw`.
+
+        None is the safe level. What nobody rated passes, unless its own words say that it is explicit; the
+        answer says so.
+        """
+        level = SAFE if max_nsfw is None else max_nsfw
+        found = cls.of(catalogue, base_model, type, commercial_use, level, available, exclude)
+        return replace(found, unrated=True, nobody=True)
+
+    @property
+    def max_nsfw(self) -> int | None:
+        """The highest browsing level that may be found; None: any."""
+        return None if self.level is None else _LEVELS[self.level - 1]
+
+    def admits(self, record: ModelRecord) -> bool:
+        """Whether rating and consent let the record pass, whatever else is asked for."""
+        return (self.level is None or self._within(facets(record)["level"])) and not (
+            self.nobody and record.shows_a_person
+        )
+
+    def _within(self, level: Facet) -> bool:
+        return self.level is None or int(level) <= self.level or (self.unrated and level == _UNRATED)
+
     def _equal(self) -> dict[str, Facet]:
         wanted = {
             "family": self.family,
@@ -96,7 +135,8 @@ class Filter:
         """As Chroma's `where`, without the excluded ids."""
         conditions: list[dict[str, Any]] = [{name: value} for name, value in self._equal().items()]
         if self.level is not None:
-            conditions.append({"level": {"$lte": self.level}})
+            within: dict[str, Any] = {"level": {"$lte": self.level}}
+            conditions.append({"$or": [within, {"level": _UNRATED}]} if self.unrated else within)
         if not conditions:
             return None
         return conditions[0] if len(conditions) == 1 else {"$and": conditions}
@@ -107,7 +147,8 @@ class Filter:
         return (
             record.model_id not in self.exclude
             and all(held[name] == value for name, value in self._equal().items())
-            and (self.level is None or int(held["level"]) <= self.level)
+            and self._within(held["level"])
+            and not (self.nobody and record.shows_a_person)
         )
 
 
@@ -119,10 +160,13 @@ class FacetTable:
 
         rows: list[Mapping[str, Facet]] = []
         ids: list[int] = []
+        shows: list[bool] = []
         for record in records:
             rows.append(facets(record))
             ids.append(record.model_id)
+            shows.append(record.shows_a_person)
         self._ids = np.asarray(ids, dtype=np.int64)
+        self._shows = np.asarray(shows, dtype=bool)
         names = ("family", "type", "available", "commercial", "level")
         self._columns: dict[str, NDArray[Any]] = {
             name: np.asarray([row[name] for row in rows]) for name in names
@@ -136,5 +180,8 @@ class FacetTable:
         for name, value in wanted._equal().items():
             passing &= self._columns[name] == value
         if wanted.level is not None:
-            passing &= self._columns["level"] <= wanted.level
+            within = self._columns["level"] <= wanted.level
+            passing &= within | (self._columns["level"] == _UNRATED) if wanted.unrated else within
+        if wanted.nobody:
+            passing &= ~self._shows
         return passing

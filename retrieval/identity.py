@@ -16,8 +16,6 @@ from retrieval.spelling import spelling_index
 
 MAX_NAME = 1000
 """A longer name is no name."""
-_ADULT_ONLY = 3
-"""Civitai's browsing levels are bits: 1 PG, 2 PG-13, then R and beyond. A model's level joins its images'."""
 
 
 def obtainable(record: ModelRecord) -> bool:
@@ -26,10 +24,8 @@ def obtainable(record: ModelRecord) -> bool:
 
 
 def proposable(record: ModelRecord) -> bool:
-    """Whether it may be offered unasked: it can be had, and is not NSFW, a real person or a minor."""
-    level = record.nsfw_level
-    adult = level is not None and (level & _ADULT_ONLY == 0 or (record.nsfw is None and level > _ADULT_ONLY))
-    return obtainable(record) and not (record.nsfw or record.poi or record.minor or adult)
+    """Whether it may be offered unasked: it can be had, is safe or not rated, and nobody's likeness."""
+    return obtainable(record) and record.may_be_offered()
 
 
 def known_family(base_model: str, catalogue: Catalogue) -> str | None:

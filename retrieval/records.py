@@ -13,10 +13,20 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from retrieval.api import CheckpointRef, make_air
 from retrieval.errors import UnknownBaseModel
 from retrieval.families import family_of
+from retrieval.screen import is_advertised, names_a_person
 
 DOCUMENT_SCHEMA = 1
 """Raised when `document_text` changes, so that an index of an older text is told apart."""
 DOCUMENT_TERMS = 24
+SAFE = 1
+"""The browsing level of what is shown to whoever did not ask for more: Civitai's PG."""
+RATINGS = {1: "PG", 2: "PG-13", 4: "R", 8: "X", 16: "XXX", 32: "blocked", None: "not rated"}
+"""Civitai's browsing levels in words."""
+_EXPLICIT = 16
+# of a model with one of them a LoRA shows somebody who did not say yes to it
+_LIKENESS_TAGS = frozenset(
+    {"celebrity", "celebrities", "real person", "real people", "actor", "actress", "person"}
+)
 ModelType = Literal["LORA", "Checkpoint"]
 CommercialUse = Literal["Image", "Rent", "RentCivit", "Sell"]
 _FROZEN = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -153,22 +163,56 @@ class ModelRecord(BaseModel):
         """Whether images made with it may be sold; None where the licence is unknown."""
         return None if self.commercial_use is None else "Image" in self.commercial_use
 
-    def allows_nsfw_level(self, level: int) -> bool:
-        """Whether the model and its default version lie within Civitai's browsing level (1, 2, 4, 8, 16).
+    @property
+    def browsing_level(self) -> int | None:
+        """The lowest browsing level (1, 2, 4, 8, 16, 32) that it is within; None: nobody rated it.
 
-        A level nobody gave counts as 1 for a model that is known not to be NSFW, else as above every level.
+        A level has a bit for every level of its images. Those of the default version count all; the model's
+        are those of every version, and most models have an explicit image somewhere, so that its mildest bit
+        counts where the version is rated or the model is flagged safe. A model whose name, tags or trigger
+        words advertise adult content is what they say, whatever its flag.
         """
-        default = self.default_version
-        levels = [self.nsfw_level, default.nsfw_level if default else None]
-        known = [value for value in levels if value is not None]
-        if not known:
-            return self.nsfw is False
-        highest = max(value.bit_length() for value in known)
-        return self.nsfw is not True and highest <= level.bit_length()
+        version = self.default_version.nsfw_level if self.default_version else None
+        levels = [_level(version)] if version else []
+        if self.nsfw_level:
+            mildest = self.nsfw_level & -self.nsfw_level
+            levels.append(mildest if version or self.nsfw is False else _level(self.nsfw_level))
+        if self.nsfw:
+            levels.append(4 if levels else _EXPLICIT)
+        if any(map(is_advertised, (self.model, *self.tags, *self.trigger_words))):
+            levels.append(_EXPLICIT)
+        if not levels:
+            return SAFE if self.nsfw is False else None
+        return min(max(levels), 32)
+
+    @property
+    def rating(self) -> str:
+        """`browsing_level` in words."""
+        return RATINGS[self.browsing_level]
+
+    def allows_nsfw_level(self, level: int) -> bool:
+        """Whether it lies within a browsing level (1, 2, 4, 8, 16); what nobody rated does not."""
+        own = self.browsing_level
+        return own is not None and own.bit_length() <= level.bit_length()
+
+    @property
+    def shows_a_person(self) -> bool:
+        """Whether it is made to look like a real person, or shows a minor: such a model is never offered."""
+        likeness = self.type == "LORA" and any(tag.casefold() in _LIKENESS_TAGS for tag in self.tags)
+        return bool(self.poi or self.minor) or likeness or names_a_person(self.model)
+
+    def may_be_offered(self, level: int = SAFE) -> bool:
+        """Whether it may come unasked: within the browsing level or not rated, and nobody's likeness."""
+        return not self.shows_a_person and (self.browsing_level is None or self.allows_nsfw_level(level))
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON object of a catalogue line: defaults are left out."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def _level(bits: int) -> int:
+    """The highest level of some images; a few of PG-13 among those of PG do not count."""
+    return SAFE if bits & SAFE and bits <= 3 else 1 << (bits.bit_length() - 1)
 
 
 def document_text(record: ModelRecord) -> str:

@@ -18,6 +18,7 @@ from retrieval.base_checkpoint import base_checkpoint_change, default_record
 from retrieval.catalogue import Catalogue, Match
 from retrieval.check import Verdict, check
 from retrieval.choice import choose
+from retrieval.consent import refuse
 from retrieval.families import family_of
 from retrieval.fill import api_for, trigger_words, with_trigger
 from retrieval.identity import (
@@ -74,9 +75,13 @@ def repair(
 
     Raises:
         InvalidInstruction: the instruction is empty or no text.
+        RequestRefused: it, or the API's prompt, is for sexual content with minors.
         UnknownModel: the catalogue holds no checkpoint to fall back on.
     """
     request = None if instruction is None else read_instruction(instruction)
+    for asked in (request, None if isinstance(api, str) else api):
+        if asked is not None:
+            refuse(asked)
     verdict = check(api, catalogue)
     call = None if isinstance(api, str) else api
     if call is not None and verdict.valid:

@@ -68,6 +68,7 @@ class Searching(ABC):
         max_nsfw: int | None = None,
         available: bool | None = True,
         exclude: Collection[int] = (),
+        wanted: Filter | None = None,
     ) -> list[Hit]:
         """The best `k` models by meaning and by words together, best first; fewer where fewer pass.
 
@@ -78,6 +79,7 @@ class Searching(ABC):
             max_nsfw: a browsing level of Civitai (1, 2, 4, 8, 16); what nobody rated does not pass.
             available: None for withdrawn models too.
             exclude: ids of models that shall not be found.
+            wanted: all of these in one, in their place; `Filter.offered` for what people see.
 
         Raises:
             InvalidInstruction: the query is empty or too long.
@@ -87,7 +89,8 @@ class Searching(ABC):
         import numpy as np
 
         request = read_instruction(query)
-        wanted = Filter.of(self.catalogue, base_model, type, commercial_use, max_nsfw, available, exclude)
+        if wanted is None:
+            wanted = Filter.of(self.catalogue, base_model, type, commercial_use, max_nsfw, available, exclude)
         allowed = np.flatnonzero(self._facets.mask(wanted)) if _at_least_one(k) else np.zeros(0, dtype=int)
         if not len(allowed):
             return []

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 import retrieval
 from diffagent_tools.cli import app
 from finetune.describe import runs
-from finetune.screen import is_advertised, is_blocked
 from finetune.starter import build, clean_words, mode, read_rows, screen, settings_of, sources_for
 from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue, document_text
@@ -23,6 +22,7 @@ from retrieval.families import family_of
 from retrieval.fill import api_for
 from retrieval.records import DOCUMENT_SCHEMA
 from retrieval.samplers import find_sampler
+from retrieval.screen import is_advertised, is_blocked
 
 FOLDER = Path(retrieval.__file__).parent / "starter"
 
