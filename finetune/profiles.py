@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from finetune.lexicon import STOP_WORDS
-from retrieval.screen import is_blocked
+from retrieval.screen import is_advertised, is_blocked
 from retrieval.terms import prompt_terms
 
 _COMMON_PAIR = 3  # a two-word term is common language once this many models' texts hold it
@@ -63,7 +63,10 @@ def term_profile(
     return {
         term: round(count / len(distinct), digits)
         for term, count in sorted(counts.items())
-        if is_telling(term) and (" " not in term or count > 1 or term in common) and not is_blocked(term)
+        if is_telling(term)
+        and (" " not in term or count > 1 or term in common)
+        and not is_blocked(term)
+        and not is_advertised(term)
     }
 
 
@@ -141,6 +144,7 @@ def description_profiles(texts: Mapping[int, str]) -> dict[int, dict[str, float]
             for term, count in found.items()
             if (holding[term] >= _COMMON_PAIR or (" " not in term and term.isascii()))
             and not is_blocked(term)
+            and not is_advertised(term)
         }
         most = max(kept.values(), default=1)
         profiles[model_id] = {term: round(math.sqrt(count / most), 3) for term, count in sorted(kept.items())}

@@ -33,7 +33,7 @@ from retrieval.families import family_of
 from retrieval.paths import atomic_write
 from retrieval.records import DOCUMENT_SCHEMA, CommercialUse
 from retrieval.samplers import find_sampler
-from retrieval.screen import is_advertised, is_blocked
+from retrieval.screen import is_advertised, is_blocked, is_likeness, is_of_minors
 
 FAMILY = "SD 1.5"
 _TRIGGERS_KEPT = 20
@@ -48,8 +48,11 @@ _COMMERCIAL: dict[str, tuple[CommercialUse, ...]] = {
 _BASE_MODELS: dict[int, tuple[str, ...]] = {
     62437: ("SD 1.5", "Stable Diffusion 1.5", "Stable Diffusion v1.5"),
     101055: ("SDXL 1.0", "SDXL", "Stable Diffusion XL 1.0", "sd_xl_base_1.0"),
+    257749: ("Pony Diffusion", "Pony V6", "PonyXL"),
+    795765: ("Illustrious XL", "Illustrious-XL-v0.1"),
 }
-SOURCES = "sdxl_sources.json"
+SOURCES = "public_sources.json"
+SCREENED = "screened.json"
 _MODEL_FIELDS = (
     "source",
     "model_id",
@@ -80,14 +83,39 @@ _PAIR_FIELDS = (
 )
 Row = Mapping[str, Any]
 T = TypeVar("T", bound=Hashable)
+_PACKAGED = Path(retrieval.__file__).parent / "starter"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A model that is left out: one of a few reasons, and what of it says so."""
+
+    model_id: int
+    reason: str
+    why: str
 
 
 @dataclass(frozen=True)
 class Screened:
-    """The models that stay, and those that do not with the rule that dropped them."""
+    """The models that stay, and those that do not."""
 
     kept: list[Row]
-    dropped: dict[str, list[str]] = field(default_factory=dict)
+    dropped: list[Dropped] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What reading decided, over the rules: models to leave out, and ids that stay in spite of a rule."""
+
+    removed: Mapping[int, Dropped] = field(default_factory=dict)
+    kept: frozenset[int] = frozenset()
+
+    @classmethod
+    def packaged(cls) -> "Decisions":
+        """Those of retrieval/starter/screened.json."""
+        read = json.loads((_PACKAGED / SCREENED).read_text(encoding="utf-8"))
+        removed = {row["model_id"]: Dropped(**row) for row in read["removed"]}
+        return cls(removed, frozenset(row["model_id"] for row in read["kept"]))
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -112,29 +140,40 @@ def need(rows: Sequence[Row], fields: Sequence[str], path: Path) -> None:
             )
 
 
-def screen(models: Iterable[Row]) -> Screened:
-    """Leaves out models that are flagged, or whose name or tags offer what is not fit for everyone."""
+def screen(models: Iterable[Row], decisions: Decisions | None = None) -> Screened:
+    """Leaves out models that are flagged, found by a rule, or that reading decided against."""
+    decided = decisions or Decisions()
     result = Screened([])
     for model in models:
-        reason = _reason(model)
-        if reason is None:
+        dropped = decided.removed.get(model["model_id"]) or _dropped(model, model["model_id"] in decided.kept)
+        if dropped is None:
             result.kept.append(model)
         else:
-            result.dropped.setdefault(reason, []).append(model["model"])
+            result.dropped.append(dropped)
     return result
 
 
-def _reason(model: Row) -> str | None:
+def _dropped(model: Row, looked_at: bool) -> Dropped | None:
+    number = model["model_id"]
     if model["nsfw"]:
-        return "flagged NSFW"
+        return Dropped(number, "sexual", "flagged NSFW")
     if model["poi"]:
-        return "flagged as a real person"
-    if is_advertised(model["model"]) or is_blocked(model["model"]):
-        return "the name offers NSFW or minors"
-    if model.get("nsfw_text") and any(
-        is_advertised(tag) for tag in [*model["tags"], *model["trigger_words"]]
-    ):
-        return "the text and the tags offer NSFW"
+        return Dropped(number, "real person", "flagged so")
+    if looked_at:
+        return None
+    named = {"its name": [model["model"]], "a tag": model["tags"]}
+    named["a version's name"] = [version["name"] for version in model["versions"]]
+    if model["type"] == "LORA":
+        # a checkpoint's trigger words are what its samples said, a LoRA's are what it was trained for
+        named["a trigger word"] = model["trigger_words"]
+    if is_blocked(model["model"]):
+        return Dropped(number, "sexual", "its name offers it")
+    for reason, says in (("minors", is_of_minors), ("sexual", is_advertised)):
+        for where, words in named.items():
+            if any(map(says, words)):
+                return Dropped(number, reason, f"{where} offers it")
+    if any(map(is_likeness, (model["model"], *model["tags"]))):
+        return Dropped(number, "real person", "its name or a tag says so")
     return None
 
 
@@ -269,16 +308,17 @@ def clean_words(words: Iterable[str], count: int) -> tuple[str, ...]:
     return tuple(kept.values())[:count]
 
 
-def sdxl_records(path: Path) -> list[ModelRecord]:
-    """The SDXL models of public files, as far as those name them; what a file does not say is unknown."""
+def public_records(path: Path) -> list[ModelRecord]:
+    """The models of public files, as far as those name them; what a file does not say is unknown."""
     records = []
     for row in json.loads(path.read_text(encoding="utf-8")):
-        facts = RecordFacts(row["model_id"], row["model"], row["type"], "SDXL 1.0", tuple(row["tags"]))
+        family = row["base_model"]
+        facts = RecordFacts(row["model_id"], row["model"], row["type"], family, tuple(row["tags"]))
         version = (
             VersionRecord(
                 version_id=row["version_id"],
                 version=row["version"] or "",
-                base_model="SDXL 1.0",
+                base_model=family,
                 sha256=(row["sha256"],) if row["sha256"] else (),
                 file_names=(row["file_name"],) if row["file_name"] else (),
             )
@@ -290,12 +330,13 @@ def sdxl_records(path: Path) -> list[ModelRecord]:
                 model_id=facts.model_id,
                 model=facts.model,
                 type=row["type"],
-                base_model="SDXL 1.0",
+                base_model=family,
                 trigger_words=tuple(row["trigger_words"]),
                 description=describe(facts, TermStats.of({})),
                 tags=facts.tags,
                 versions=(version,) if version else (),
                 nsfw=row["nsfw"],
+                nsfw_level=row.get("nsfw_level"),
                 aliases=_BASE_MODELS.get(facts.model_id, ()),
                 source=row["source"],
             )
@@ -311,9 +352,9 @@ def embed(texts: Sequence[str]) -> Any:
 
 
 def sources_for(output: Path) -> Path:
-    """The file of SDXL models: the output folder's own, else the packaged one."""
+    """The file of models of public files: the output folder's own, else the packaged one."""
     own = output / SOURCES
-    return own if own.exists() else Path(retrieval.__file__).parent / "starter" / SOURCES
+    return own if own.exists() else _PACKAGED / SOURCES
 
 
 def build(
@@ -335,9 +376,9 @@ def build(
     known, rows = read_rows(models), read_rows(pairs)
     need(known, _MODEL_FIELDS, models)
     need(rows, _PAIR_FIELDS, pairs)
-    screened = screen(known)
+    screened = screen(known, Decisions.packaged())
     texts = [model["description"] for model in known]
-    records = [*build_records(screened.kept, rows, texts), *sdxl_records(sources)]
+    records = [*build_records(screened.kept, rows, texts), *public_records(sources)]
     catalogue = Catalogue(records, name="the starter catalogue")
     catalogue.save(output / "models.jsonl.gz")
     if embedder is not None:
@@ -362,7 +403,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sources",
         type=Path,
-        help="SDXL models of public files (default: the output folder's, else the packaged one)",
+        help="models of public files (default: the output folder's, else the packaged one)",
     )
     return parser
 

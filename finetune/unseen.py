@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diffagent_tools.exits import run_script
-from finetune.starter import Row, build_records, read_rows, screen, sdxl_records, sources_for
+from finetune.starter import Row, build_records, public_records, read_rows, screen, sources_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
 from retrieval.paths import atomic_write
@@ -54,7 +54,7 @@ def hold_out(
         )
     records = build_records(kept, seen, [row["description"] for row in models])
     catalogue = Catalogue(
-        [*records, *sdxl_records(sources_for(output))], name="the starter catalogue, part unseen"
+        [*records, *public_records(sources_for(output))], name="the starter catalogue, part unseen"
     )
     catalogue.save(output / "catalogue.jsonl")
     for name, part in (("pairs_seen", seen), ("pairs_unseen", unseen)):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from retrieval.api import CheckpointRef, make_air
 from retrieval.errors import UnknownBaseModel
 from retrieval.families import family_of
-from retrieval.screen import is_advertised, names_a_person
+from retrieval.screen import is_advertised, is_likeness
 
 DOCUMENT_SCHEMA = 1
 """Raised when `document_text` changes, so that an index of an older text is told apart."""
@@ -179,7 +179,9 @@ class ModelRecord(BaseModel):
             levels.append(mildest if version or self.nsfw is False else _level(self.nsfw_level))
         if self.nsfw:
             levels.append(4 if levels else _EXPLICIT)
-        if any(map(is_advertised, (self.model, *self.tags, *self.trigger_words))):
+        # a checkpoint's trigger words are what its samples said, a LoRA's are what it was trained for
+        taught = self.trigger_words if self.type == "LORA" else ()
+        if is_advertised("\n".join((self.model, *self.tags, *taught))):
             levels.append(_EXPLICIT)
         if not levels:
             return SAFE if self.nsfw is False else None
@@ -199,7 +201,7 @@ class ModelRecord(BaseModel):
     def shows_a_person(self) -> bool:
         """Whether it is made to look like a real person, or shows a minor: such a model is never offered."""
         likeness = self.type == "LORA" and any(tag.casefold() in _LIKENESS_TAGS for tag in self.tags)
-        return bool(self.poi or self.minor) or likeness or names_a_person(self.model)
+        return bool(self.poi or self.minor) or likeness or is_likeness(self.model)
 
     def may_be_offered(self, level: int = SAFE) -> bool:
         """Whether it may come unasked: within the browsing level or not rated, and nobody's likeness."""

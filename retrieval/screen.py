@@ -1,7 +1,9 @@
 """What is kept out of catalogues and data: words of nudity, sex, gore, of minors, and names of people.
 
     is_blocked("text")      -> True if a word of it is on the lists
+    is_advertised("name")   -> True if a name, tag or trigger word offers them, also in a piece of a word
     is_of_minors("text")    -> True if it is one that speaks of minors
+    is_likeness("name")     -> True if it says to look like a real person
 
 A word screen leaks in both directions; it stands behind Civitai's own flags, not in their place.
 """
@@ -46,10 +48,35 @@ _MINOR_PHRASES = re.compile(
     r"\b(?:(?:little|young|small|tiny|aged?) (?:girls?|boys?)|(?:school|elementary) (?:girls?|boys?|uniform)"
     r"|(?:1?\d|one|two|three|four|five|six|seven|eight|nine|ten|\w+teen) years? old|(?:loli|shota)\w*)\b"
 )
-_ADVERTISED = re.compile(
-    r"nsfw|porn|hentai|nud(?:e|ity|ist)|naked|erotic|softcore|milf|busty|lingerie|bikini|panties|penis|vagina"
-    r"|nipples?|breasts?|boobs?|fetish|bdsm|ecchi|loli(?:con|ta)?\b|shota",
+# stems are looked for anywhere in a word: trigger words are run together ("inpaintfertilization128")
+_STEMS = (
+    "nsfw|porn|hentai|nud(?:e|ity|ist)|naked|erotic|softcore|milf|busty|lingerie|bikini|panties|penis|vagin"
+    "|nipples?|breasts?|boobs?|fetish|bdsm|bondage|ecchi|shota|masturbat|orgasm|ahegao|bukkake|creampie"
+    "|cumshot|blowjob|handjob|gangbang|futanari|upskirt|cameltoe|genital|fertili[sz](?!er)|inseminat"
+    "|impregnat|sperm(?! ?whale)|ejaculat|mind ?control|hypnosis|giantess|dismember|decapitat"
+)
+# these are words of their own
+_PIECES = (
+    r"fert(?:anim)?|vore|r ?34|rule ?34|cum|semen|ovum|zygote|ntr|netorare|femdom|guro|ryona|gore|snuff"
+    r"|shrinking wom[ae]n|loli(?:con|ta)?|mesugaki|toddlercon"
+)
+# inside longer katakana words the same letters are others: yellow, calorie, Florida
+_KATAKANA = r"(?<![\u30a0-\u30ff])(?:エロ|ロリ|ショタ)(?![ーダア])"
+_YOUNG = "メスガキ|雌小鬼|萝莉|蘿莉|幼女|幼态|幼態|幼体"
+_CJK = (
+    "裸|色情|性爱|性愛|性交|口交|足交|中出|潮吹|淫|巨乳|爆乳|乳首|痴汉|痴漢|调教|調教|受精|精液|催眠|紧缚|緊縛"
+    f"|血腥|猎奇|獵奇|ヌード|おっぱい|アヘ顔|リョナ|{_KATAKANA}|{_YOUNG}"
+)
+_ADVERTISED = re.compile(rf"{_STEMS}|\b(?:{_PIECES})\b|{_CJK}", re.IGNORECASE)
+_LIKENESS = re.compile(
+    r"doll ?likeness|korean ?doll|celebrit(?:y|ies)|\bidols?\b|\bactress|deep ?fake|look ?alike"
+    "|アイドル|网红|網紅",
     re.IGNORECASE,
+)
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])|[_\-]")
+_MINORS_CJK = re.compile(
+    r"(?<![\u30a0-\u30ff])(?:ロリ|ショタ)(?![ーダア])|"
+    + f"{_YOUNG}|正太|小学生|小學生|中学生|中學生|童颜|童顔"
 )
 _WORD = re.compile(r"[^\W_]+")
 
@@ -62,14 +89,23 @@ def is_blocked(text: str) -> bool:
 
 
 def is_advertised(text: str) -> bool:
-    """Whether the text, a name or a tag, offers what the lists keep out, also inside a longer word."""
-    return bool(_ADVERTISED.search(text))
+    """Whether a name, a tag or a trigger word offers what the lists keep out, also inside a word."""
+    return bool(_ADVERTISED.search(text) or _ADVERTISED.search(_HUMP.sub(" ", text)))
+
+
+def is_likeness(text: str) -> bool:
+    """Whether a name or tag says that a model looks like a real person."""
+    return bool(_LIKENESS.search(_HUMP.sub(" ", text))) or names_a_person(text)
 
 
 def is_of_minors(text: str) -> bool:
     """Whether a word or phrase of the text speaks of children or of people who may be."""
     words = _WORD.findall(text.casefold())
-    return any(word in _MINOR_WORDS for word in words) or bool(_MINOR_PHRASES.search(" ".join(words)))
+    return (
+        any(word in _MINOR_WORDS for word in words)
+        or bool(_MINOR_PHRASES.search(" ".join(words)))
+        or bool(_MINORS_CJK.search(text))
+    )
 
 
 def names_a_person(text: str) -> bool:

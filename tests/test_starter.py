@@ -14,7 +14,17 @@ from typer.testing import CliRunner
 import retrieval
 from diffagent_tools.cli import app
 from finetune.describe import runs
-from finetune.starter import build, clean_words, mode, read_rows, screen, settings_of, sources_for
+from finetune.starter import (
+    Decisions,
+    Dropped,
+    build,
+    clean_words,
+    mode,
+    read_rows,
+    screen,
+    settings_of,
+    sources_for,
+)
 from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue, document_text
 from retrieval.errors import DataError
@@ -47,7 +57,7 @@ def test_ids_are_unique_and_both_base_models_are_there(starter: Catalogue) -> No
     assert starter.default_model("SD 1.5").model_id == 62437
     sdxl = starter.default_model("SDXL 1.0")
     assert (sdxl.model_id, sdxl.default_version and sdxl.default_version.version_id) == (101055, 128078)
-    assert set(starter.families) == {"SD 1.5", "SDXL 1.0"}
+    assert set(starter.families) == {"SD 1.5", "SDXL 1.0", "Pony", "Illustrious"}
 
 
 def test_base_models_answer_to_their_family(starter: Catalogue) -> None:
@@ -102,10 +112,12 @@ def test_descriptions_quote_neither_a_prompt_nor_a_creator(starter: Catalogue) -
 def test_nothing_in_it_is_on_the_lists(starter: Catalogue) -> None:
     for record in starter:
         assert not is_advertised(record.model)
-        for text in (*record.tags, *record.trigger_words):
+        for text in (*record.tags, *record.trigger_words, *record.keywords, *record.aliases):
             assert not is_blocked(text), text
+            assert not is_advertised(text), text
         for term in (*record.terms, *record.negative_terms, *record.description_terms):
             assert not is_blocked(term), term
+            assert not is_advertised(term), term
             assert len(term.split()) <= 2
         assert record.nsfw in (False, None)
         assert record.poi in (False, None)
@@ -304,14 +316,65 @@ def test_the_builder_keeps_every_model_id(starter: Catalogue, tmp_path: Path) ->
 
 
 def test_the_screen_says_why() -> None:
-    screened = screen([*MODELS, model(5, "five", tags=["porn"], nsfw_text=True), model(6, "six", poi=True)])
-    assert [row["model_id"] for row in screened.kept] == [1, 2]
-    assert screened.dropped == {
-        "the name offers NSFW or minors": ["nsfw mix"],
-        "flagged NSFW": ["four"],
-        "the text and the tags offer NSFW": ["five"],
-        "flagged as a real person": ["six"],
-    }
+    given = [
+        *MODELS,
+        model(5, "five", tags=["porn"]),
+        model(6, "six", poi=True),
+        model(7, "seven", type="LORA", trigger_words=["fertanim"]),
+        model(8, "eight", type="Checkpoint", trigger_words=["nudity"]),
+        model(9, "nine", tags=["蘿莉"]),
+        model(10, "KoreanDollLikeness", type="LORA"),
+        model(11, "eleven"),
+        model(12, "twelve", tags=["porn"]),
+    ]
+    decisions = Decisions({11: Dropped(11, "fetish", "by reading")}, frozenset({12}))
+    screened = screen(given, decisions)
+    assert [row["model_id"] for row in screened.kept] == [1, 2, 8, 12]
+    assert [(each.model_id, each.reason, each.why) for each in screened.dropped] == [
+        (3, "sexual", "its name offers it"),
+        (4, "sexual", "flagged NSFW"),
+        (5, "sexual", "a tag offers it"),
+        (6, "real person", "flagged so"),
+        (7, "sexual", "a trigger word offers it"),
+        (9, "minors", "a tag offers it"),
+        (10, "real person", "its name or a tag says so"),
+        (11, "fetish", "by reading"),
+    ]
+
+
+def test_what_was_left_out_is_not_here_and_stands_in_the_card(starter: Catalogue) -> None:
+    decisions = Decisions.packaged()
+    assert len(decisions.removed) == 29
+    assert 68953 in decisions.removed
+    card = (FOLDER / "card.md").read_text(encoding="utf-8")
+    for model_id, dropped in decisions.removed.items():
+        assert model_id not in starter
+        assert (
+            f"| [{model_id}](https://civitai.com/models/{model_id}) | {dropped.reason} | {dropped.why} |"
+            in card
+        )
+    assert decisions.kept <= set(starter.model_ids)
+    used = (record.settings.base_checkpoint for record in starter if record.settings)
+    assert {reference.model_id for reference in used if reference} <= set(starter.model_ids)
+
+
+def test_every_model_is_rated_and_nobodys_likeness(starter: Catalogue) -> None:
+    assert {record.model_id: record.rating for record in starter if record.rating != "PG"} == {257749: "R"}
+    assert not [record.model for record in starter if record.shows_a_person]
+
+
+def test_families_have_their_base_models(starter: Catalogue) -> None:
+    for family, model_id, version_id in (
+        ("SD 1.5", 62437, 66991),
+        ("SDXL 1.0", 101055, 128078),
+        ("Pony", 257749, 290640),
+        ("Illustrious", 795765, 889818),
+    ):
+        record = starter.default_model(family)
+        assert (record.model_id, record.default_version and record.default_version.version_id) == (
+            model_id,
+            version_id,
+        )
 
 
 def test_words_are_cleaned() -> None:
@@ -329,7 +392,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         build(tmp_path / "nowhere.gz", tmp_path / "p", tmp_path / "s", tmp_path / "out", fake_embedder)
 
 
-@pytest.mark.parametrize("name", ["README", "sdxl_sources.json"])
+@pytest.mark.parametrize("name", ["README", "public_sources.json"])
 def test_every_row_of_a_public_file_names_it(name: str) -> None:
     if not (FOLDER / name).exists():
         return
