@@ -397,7 +397,7 @@ def test_info_says_where_the_caches_are(tmp_path: Path, monkeypatch: pytest.Monk
     assert facts["cache index"] == "2 MB"
     assert str(tmp_path / "home") in facts["cache"]
     assert "torch 2" in facts["packages"]
-    assert "models (SD 1.5, SDXL 1.0)" in facts["catalogue"]
+    assert "968 models (SD 1.5, SDXL 1.0, " in facts["catalogue"]
     assert "SmolLM2-135M-Instruct, not fetched yet" in facts["base model"]
 
 
