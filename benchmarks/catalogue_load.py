@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from diffagent_tools.exits import run_script
-from retrieval.catalogue import Catalogue, ModelRecord, Settings, Stats, VersionRecord
+from retrieval.catalogue import Catalogue
+from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from finetune.cases import read_rows
 from finetune.dabench import build
 from finetune.dabench_config import read_config
 from finetune.raw_store import RawStore
-from retrieval.screen import is_blocked
+from retrieval.tables.screen import is_blocked
 
 _STEP = 100_000_000
 _REPLACED = 0.3

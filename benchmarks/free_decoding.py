@@ -18,8 +18,8 @@ from diffagent_tools.free_decoding import ANSWER_TOKENS, ROWS
 from diffagent_tools.llama import Llama
 from diffagent_tools.ranking import STARTER_ADAPTER
 from finetune.cases import read_pairs
-from retrieval.api import Instruction, read_instruction
 from retrieval.catalogue import Catalogue
+from retrieval.records.api import Instruction, read_instruction
 
 
 def make_parser() -> argparse.ArgumentParser:

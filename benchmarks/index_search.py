@@ -15,9 +15,10 @@ from statistics import median
 from typing import TypeVar
 
 from diffagent_tools.exits import run_script
-from retrieval.catalogue import Catalogue, ModelRecord
-from retrieval.embedder import Embedder, HashEmbedder, PackagedEmbedder
-from retrieval.index import DescriptionIndex
+from retrieval.catalogue import Catalogue
+from retrieval.records.model import ModelRecord
+from retrieval.search.encoders import Embedder, HashEmbedder, PackagedEmbedder
+from retrieval.search.index import DescriptionIndex
 
 T = TypeVar("T")
 WORDS = 20_000
@@ -84,7 +85,7 @@ def recall(index: DescriptionIndex, queries: Sequence[str]) -> None:
     """How many of the ten nearest vectors Chroma's graph finds, of those that comparing all of them finds."""
     import numpy as np
 
-    from retrieval.records import document_text
+    from retrieval.records.model import document_text
 
     texts = [document_text(record) for record in index.catalogue]
     vectors = np.concatenate([index.embedder.embed(texts[i : i + 1000]) for i in range(0, len(texts), 1000)])

@@ -1,8 +1,8 @@
 """Do misspelled names come back to their own model, and are invented ones told apart? Calibrates repair.
 
     python benchmarks/repair_edits.py                 # edited names by length; invented names
-    python benchmarks/repair_edits.py --sweep         # the same for other thresholds of retrieval/spelling.py
-    python benchmarks/repair_edits.py --meaning       # thresholds of retrieval/meaning.py; takes a minute
+    python benchmarks/repair_edits.py --sweep         # the same for other thresholds of retrieval/catalogue/spelling.py
+    python benchmarks/repair_edits.py --meaning       # thresholds of retrieval/calls/meaning.py; takes a minute
     python benchmarks/repair_edits.py --names 100000  # milliseconds a repair over so many made-up names
 
 An edit inserts, deletes or substitutes a sign (letters, digits, space) or swaps two neighbours, anywhere in
@@ -16,10 +16,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from diffagent_tools.exits import run_script
-from retrieval import spelling
-from retrieval.catalogue import Catalogue, ModelRecord
-from retrieval.repair import repair
-from retrieval.spelling import SpellingIndex, spelling_index
+from retrieval.calls.repair import repair
+from retrieval.catalogue import Catalogue, spelling
+from retrieval.catalogue.spelling import SpellingIndex, spelling_index
+from retrieval.records.model import ModelRecord
 
 SIGNS = "abcdefghijklmnopqrstuvwxyz0123456789 "
 LENGTHS = ((1, 3), (4, 5), (6, 7), (8, 10), (11, 20), (21, 1000))
@@ -152,9 +152,9 @@ def sweep(catalogue: Catalogue, seed: int) -> None:
 
 def report_meaning(catalogue: Catalogue) -> None:
     """How near the best model is to requests, to invented names and to what asks for no image."""
-    from retrieval.embedder import PackagedEmbedder
-    from retrieval.meaning import _WordIndex
-    from retrieval.records import document_text
+    from retrieval.calls.meaning import _WordIndex
+    from retrieval.records.model import document_text
+    from retrieval.search.encoders import PackagedEmbedder
 
     embedder, index = PackagedEmbedder(), _WordIndex(catalogue)
     documents = embedder.embed([document_text(record) for record in catalogue])

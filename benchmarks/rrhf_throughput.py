@@ -41,9 +41,9 @@ class Run:
 def make_prompts(tokenizer: Any, options: argparse.Namespace) -> list[Any]:
     """Prompts of just so many tokens, of the catalogue's own terms, each with models drawn by lot."""
     from finetune.ranked import RankedPrompt, Scored, build_ranked
-    from retrieval.api import read_instruction
+    from retrieval.calls.compose import api_for
     from retrieval.catalogue import Catalogue
-    from retrieval.fill import api_for
+    from retrieval.records.api import read_instruction
 
     lot = random.Random(0)
     catalogue = Catalogue.starter()

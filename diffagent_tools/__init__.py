@@ -16,15 +16,9 @@ if TYPE_CHECKING:
     from diffagent_tools.selection import BatchItem, Evidence, Selection, Selector
     from diffagent_tools.selector import LlamaSelector, RetrievalSelector
     from diffagent_tools.tool import CheckT2IApiTool, DiffAgentTool, ModelRetriever
-    from retrieval.api import (
-        Instruction,
-        T2IApi,
-        api_json_schema,
-        read_api,
-        read_instruction,
-    )
-    from retrieval.catalogue import Catalogue, ModelRecord
-    from retrieval.check import Verdict, check
+    from retrieval.calls.check import Verdict, check
+    from retrieval.calls.repair import Repair, repair
+    from retrieval.catalogue import Catalogue
     from retrieval.errors import (
         AdapterError,
         BaseModelError,
@@ -37,8 +31,9 @@ if TYPE_CHECKING:
         StorageError,
         UnknownBaseModel,
     )
-    from retrieval.index import DescriptionIndex
-    from retrieval.repair import Repair, repair
+    from retrieval.records.api import Instruction, T2IApi, api_json_schema, read_api, read_instruction
+    from retrieval.records.model import ModelRecord
+    from retrieval.search.index import DescriptionIndex
 
 __version__ = "0.1.0"
 
@@ -47,9 +42,9 @@ _HOMES = {
     "diffagent_tools.selection": ("BatchItem", "Evidence", "Selection", "Selector"),
     "diffagent_tools.selector": ("LlamaSelector", "RetrievalSelector"),
     "diffagent_tools.tool": ("CheckT2IApiTool", "DiffAgentTool", "ModelRetriever"),
-    "retrieval.api": ("Instruction", "T2IApi", "api_json_schema", "read_api", "read_instruction"),
-    "retrieval.catalogue": ("Catalogue", "ModelRecord"),
-    "retrieval.check": ("Verdict", "check"),
+    "retrieval.records.api": ("Instruction", "T2IApi", "api_json_schema", "read_api", "read_instruction"),
+    "retrieval.catalogue.catalogue": ("Catalogue", "ModelRecord"),
+    "retrieval.calls.check": ("Verdict", "check"),
     "retrieval.errors": (
         "AdapterError",
         "BaseModelError",
@@ -62,8 +57,8 @@ _HOMES = {
         "StorageError",
         "UnknownBaseModel",
     ),
-    "retrieval.index": ("DescriptionIndex",),
-    "retrieval.repair": ("Repair", "repair"),
+    "retrieval.search.index": ("DescriptionIndex",),
+    "retrieval.calls.repair": ("Repair", "repair"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from diffagent_tools.conversation import State, Turn
 from diffagent_tools.extras import require
 from diffagent_tools.selection import Selection, Selector
-from retrieval.api import read_api
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DiffAgentError, InvalidInput
+from retrieval.records.api import read_api
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

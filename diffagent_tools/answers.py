@@ -3,9 +3,9 @@
 from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
 from diffagent_tools.refinement import StandingRequest
 from diffagent_tools.selection import Selection
-from retrieval.api import T2IApi
 from retrieval.catalogue import Catalogue
-from retrieval.records import ModelRecord
+from retrieval.records.api import T2IApi
+from retrieval.records.model import ModelRecord
 
 HELP = (
     "Say what the picture shall show, then refine it: make it wide (or tall, square, 768x512, 16:9) · "

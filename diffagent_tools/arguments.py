@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from diffagent_tools.selection import Selection
-from retrieval.families import family_of
-from retrieval.parameters import corrections
+from retrieval.calls.limits import corrections
+from retrieval.tables.families import family_of
 
 
 def _type_name(value: object) -> object:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from diffagent_tools.embedded import DEFAULT_NAME, default_folder, make_default, quiet, storage_error
 from diffagent_tools.wheel import WHEEL_NAME, NotAvailable
 from retrieval.errors import BaseModelMismatch, BaseModelMissing, InvalidInput
-from retrieval.paths import home
+from retrieval.storage import home
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from diffagent_tools.selection import BatchItem
-from retrieval.api import Instruction, read_instruction
 from retrieval.errors import InvalidInput, StorageError
+from retrieval.records.api import Instruction, read_instruction
 
 BATCH = 16
 _PROGRESS_EVERY = 100

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from diffagent_tools.examination import Examination
-    from retrieval.records import ModelRecord
+    from retrieval.records.model import ModelRecord
 
 PROMPT_CHARS = 1_500
 DESCRIPTION_CHARS = 600

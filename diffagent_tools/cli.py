@@ -53,8 +53,8 @@ from diffagent_tools.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from diffagent_tools.selection import Selector
-    from retrieval.api import ApiReading
     from retrieval.catalogue import Catalogue
+    from retrieval.records.api import ApiReading
 
 app = typer.Typer(
     name="diffagent",
@@ -131,7 +131,7 @@ def select(
             "k": k,
         }
         if prompt is not None:
-            from retrieval.api import read_instruction
+            from retrieval.records.api import read_instruction
 
             request = read_instruction({"prompt": prompt, "negative prompt": negative})
             found = make_selector(catalogue, mode, base, adapter).select(request, **filters)
@@ -207,7 +207,7 @@ def check(
     """
     with plain_exit():
         from diffagent_tools.examination import examine
-        from retrieval.index import DescriptionIndex
+        from retrieval.search.index import DescriptionIndex
 
         records = load_catalogue(catalogue)
         text = _written(written, records)
@@ -286,7 +286,7 @@ def _known_family(base_model: str | None) -> str | None:
     """The family's name; refused before anything is loaded."""
     if base_model is None:
         return None
-    from retrieval.families import family_of
+    from retrieval.tables.families import family_of
 
     return family_of(base_model).name
 

@@ -18,14 +18,14 @@ from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
 from diffagent_tools.refinement import Refined, StandingRequest, refine, sized
 from diffagent_tools.refinement_words import Step
 from diffagent_tools.selection import NO_LIKENESS, Selection, Selector, consent_notes
-from retrieval.api import T2IApi, read_instruction
+from retrieval.calls.compose import api_for
+from retrieval.calls.limits import corrections
 from retrieval.catalogue import Catalogue
+from retrieval.catalogue.names import normalise_name
 from retrieval.errors import DiffAgentError, InvalidInput
-from retrieval.families import family_of
-from retrieval.fill import api_for
-from retrieval.names import normalise_name
-from retrieval.parameters import corrections
-from retrieval.records import RATINGS, SAFE
+from retrieval.records.api import T2IApi, read_instruction
+from retrieval.records.model import RATINGS, SAFE
+from retrieval.tables.families import family_of
 
 ALTERNATIVES = 4
 _ANSWER_CHARS = 600

@@ -163,7 +163,7 @@ def _types(values: Sequence[str] | None) -> tuple[str, ...]:
 
 def _base_models(values: Sequence[str] | None) -> tuple[str, ...]:
     """The base models, each once; one of no known family is refused before anything is asked for."""
-    from retrieval.families import family_of
+    from retrieval.tables.families import family_of
 
     names = [(name, family_of(name).name) for name in _split(values)]
     # a family's own name in another case is mended; any other spelling may be one of Civitai's

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from diffagent_tools.wheel import GGUF_SHA256, disk_full, find_gguf
 from retrieval.errors import StorageError
-from retrieval.paths import cache_dir, home
+from retrieval.storage import cache_dir, home
 
 DEFAULT_NAME = "SmolLM2-135M-Instruct"
 _NEEDED_BYTES = 850_000_000

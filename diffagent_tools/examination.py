@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from retrieval.api import ApiReading, Instruction, T2IApi, read_api
+from retrieval.calls.check import Verdict
+from retrieval.calls.repair import Change, Repair, Searcher, repair
 from retrieval.catalogue import Catalogue
-from retrieval.check import Verdict
 from retrieval.errors import InvalidApi
-from retrieval.repair import Change, Repair, Searcher, repair
+from retrieval.records.api import ApiReading, Instruction, T2IApi, read_api
 
 MAX_CHARS = 100_000
 """A longer text is no API."""

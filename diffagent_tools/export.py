@@ -13,11 +13,11 @@ import json
 from diffagent_tools.export_comfyui import comfyui_prompt, comfyui_workflow
 from diffagent_tools.export_diffusers import diffusers_script
 from diffagent_tools.export_plan import ExportPlan, export_plan, file_air
+from diffagent_tools.formats.infotext import infotext_of
 from diffagent_tools.options import ExportFormat
-from retrieval.api import T2IApi
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
-from retrieval.infotext import infotext_of
+from retrieval.records.api import T2IApi
 
 __all__ = ["ExportFormat", "export", "infotext_export", "picture_texts"]
 

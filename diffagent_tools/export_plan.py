@@ -8,13 +8,14 @@ import re
 from dataclasses import dataclass
 
 from diffagent_tools.wanted import WantedFile, wanted_files
-from retrieval.api import T2IApi, make_air
+from retrieval.calls.compose import DEFAULT_LORA_WEIGHT, with_trigger
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, UnknownBaseModel
-from retrieval.families import Family, family_of
-from retrieval.fill import DEFAULT_LORA_WEIGHT, with_trigger
-from retrieval.reading import well_formed
-from retrieval.samplers import Sampler, find_sampler, nearest_sampler
+from retrieval.records.air import make_air
+from retrieval.records.api import T2IApi
+from retrieval.records.lenient import well_formed
+from retrieval.tables.families import Family, family_of
+from retrieval.tables.samplers import Sampler, find_sampler, nearest_sampler
 
 SUFFIX = ".safetensors"
 # the architectures of which a whole model is one file with one loader in every program

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from diffagent_tools.fetch import Fetcher, RemoteFile
     from diffagent_tools.wanted import WantedFile
     from retrieval.catalogue import Catalogue
-    from retrieval.records import ModelType
+    from retrieval.records.model import ModelType
 
 ModelsOption = Annotated[
     Path,
@@ -92,8 +92,8 @@ def wanted_by(name: str, catalogue: "Catalogue") -> tuple["WantedFile", ...]:
     import re
 
     from diffagent_tools.wanted import WantedFile, wanted_files, wanted_of_record
-    from retrieval.air import parse_air
     from retrieval.errors import InvalidInput
+    from retrieval.records.air import parse_air
 
     air = parse_air(name)
     numbers = re.fullmatch(r"(\d{1,18})?(?:@(\d{1,18}))?", name)

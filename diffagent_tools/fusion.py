@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval.errors import AdapterError
-from retrieval.paths import atomic_write
+from retrieval.storage import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np

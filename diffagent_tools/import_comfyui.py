@@ -13,10 +13,10 @@ from typing import Any
 
 from diffagent_tools.comfyui_nodes import AFTER_SEED, NODES
 from diffagent_tools.export_comfyui import KEPT
-from retrieval.api import ApiReading, read_api
+from diffagent_tools.formats.civitai_resources import guessed_family
+from retrieval.catalogue.names import without_ending
 from retrieval.errors import InvalidInput
-from retrieval.infotext_models import guessed_family
-from retrieval.names import without_ending
+from retrieval.records.api import ApiReading, read_api
 
 _MAX_NODES = 10_000
 _SHOWN = 8

@@ -11,13 +11,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from diffagent_tools.formats.infotext import api_from_infotext, read_infotext
 from diffagent_tools.import_comfyui import is_workflow, read_workflow
 from diffagent_tools.picture_text import MAX_TEXT_BYTES, SUFFIXES, picture_texts_of
-from retrieval.api import ApiReading
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
-from retrieval.infotext import api_from_infotext, read_infotext
-from retrieval.reading import fold_key
+from retrieval.records.api import ApiReading
+from retrieval.records.lenient import fold_key
 
 __all__ = ["import_file", "import_json_file", "import_text", "is_importable"]
 

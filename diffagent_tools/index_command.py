@@ -23,7 +23,7 @@ from diffagent_tools.options import (
 )
 
 if TYPE_CHECKING:
-    from retrieval.index import DescriptionIndex, IndexInfo
+    from retrieval.search.index import DescriptionIndex, IndexInfo
 
 app = typer.Typer(help="Build, describe and search the index of model descriptions.", no_args_is_help=True)
 
@@ -72,9 +72,9 @@ def search(
 ) -> None:
     """Find models by meaning and by words. Exit code 1: none passes the filters."""
     with plain_exit():
-        from retrieval.api import read_instruction
-        from retrieval.consent import refuse
-        from retrieval.filters import Filter
+        from retrieval.records.api import read_instruction
+        from retrieval.requests.consent import refuse
+        from retrieval.search.filters import Filter
 
         request = read_instruction(text)
         refuse(request)
@@ -115,7 +115,7 @@ def search(
 
 
 def _index(catalogue: Path | None, path: Path | None, url: str | None) -> "DescriptionIndex":
-    from retrieval.index import DescriptionIndex
+    from retrieval.search.index import DescriptionIndex
 
     return DescriptionIndex(load_catalogue(catalogue), path=path, url=url, progress=tell)
 

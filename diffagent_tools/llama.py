@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.prompt import MAX_PROMPT_TOKENS, encode_name, encode_prompt
-from retrieval.api import Instruction
-from retrieval.catalogue import Catalogue, ModelRecord
+from retrieval.catalogue import Catalogue
 from retrieval.errors import AdapterError, AdapterMismatch
+from retrieval.records.api import Instruction
+from retrieval.records.model import ModelRecord
 
 if TYPE_CHECKING:
     import numpy as np

@@ -69,7 +69,7 @@ def _engines(
 ) -> "Engines":
     """What the options ask for; the models load at the first call that needs them."""
     from diffagent_tools.mcp_server import Engines
-    from retrieval.index import DescriptionIndex
+    from retrieval.search.index import DescriptionIndex
 
     records = load_catalogue(catalogue)
     selector = make_selector(catalogue, mode, base, adapter, progress)

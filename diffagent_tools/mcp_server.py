@@ -30,10 +30,10 @@ from diffagent_tools.arguments import (
 from diffagent_tools.examination import examine
 from diffagent_tools.extras import require
 from diffagent_tools.quoting import DOCUMENT_CHARS, examination_text, hit_text, plain, selection_text
-from retrieval.api import read_instruction
-from retrieval.consent import refuse
 from retrieval.errors import DiffAgentError, InvalidInput
-from retrieval.filters import Filter
+from retrieval.records.api import read_instruction
+from retrieval.requests.consent import refuse
+from retrieval.search.filters import Filter
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
     from diffagent_tools.selection import Selection, Selector
     from retrieval.catalogue import Catalogue
-    from retrieval.index import DescriptionIndex
-    from retrieval.searching import Hit
+    from retrieval.search.index import DescriptionIndex
+    from retrieval.search.searching import Hit
 
 HEARTBEAT = 5.0
 """seconds after which a call that is still running says so, because clients give up on a silent one"""

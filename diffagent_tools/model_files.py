@@ -22,10 +22,10 @@ from typing import Any
 from filelock import FileLock
 
 from diffagent_tools.wanted import WantedFile
+from retrieval.catalogue.names import normalise_name
 from retrieval.errors import InvalidInput, MissingModelFile, StorageError
-from retrieval.names import normalise_name
-from retrieval.paths import atomic_write, cache_dir
-from retrieval.records import VersionRecord
+from retrieval.records.model import VersionRecord
+from retrieval.storage import atomic_write, cache_dir
 
 INDEX_NAME = ".diffagent-files.json"
 SUFFIX = ".safetensors"

@@ -25,8 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrieval.api import Instruction, T2IApi
-from retrieval.records import ModelRecord
+from retrieval.records.api import Instruction, T2IApi
+from retrieval.records.model import ModelRecord
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

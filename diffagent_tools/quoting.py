@@ -13,11 +13,11 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from diffagent_tools.selection import Selection
-from retrieval.api import T2IApi
+from retrieval.records.api import T2IApi
 
 if TYPE_CHECKING:
     from diffagent_tools.examination import Examination
-    from retrieval.searching import Hit
+    from retrieval.search.searching import Hit
 
 NAME_CHARS = 120
 DESCRIPTION_CHARS = 240

@@ -3,7 +3,7 @@
     ranker = Ranker.packaged(Catalogue.starter())
     ranker.rank(Instruction(prompt="corgi, pixel art"), ranker.filter(type="LORA")).best(5)
 
-Word scores (retrieval/lexical.py) and, where the adapter brings a retriever, its cosines are weighed by
+Word scores (retrieval/search/lexical.py) and, where the adapter brings a retriever, its cosines are weighed by
 fusions that were fitted on held-out training folds (finetune/fusion.py).
 """
 
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffagent_tools.fusion import Fusion, softmax
-from retrieval.api import Instruction
-from retrieval.catalogue import Catalogue, ModelRecord
+from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
-from retrieval.filters import FacetTable, Filter
-from retrieval.lexical import LexicalScorer
+from retrieval.records.api import Instruction
+from retrieval.records.model import ModelRecord
+from retrieval.search.filters import FacetTable, Filter
+from retrieval.search.lexical import LexicalScorer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -186,7 +187,7 @@ class Ranker:
         exclude: Iterable[int | str] = (),
         max_nsfw: int | None = None,
     ) -> Filter:
-        """The filter that a caller's words mean (retrieval/filters.py); only models that can still be had.
+        """The filter that a caller's words mean (retrieval/search/filters.py); only models that can still be had.
 
         Raises:
             UnknownBaseModel: the base model is of no known family.

@@ -25,8 +25,8 @@ from diffagent_tools.refinement_words import (
     read_start_over,
     read_wording,
 )
-from retrieval.api import MAX_PROMPT_CHARS, T2IApi
-from retrieval.families import family_of
+from retrieval.records.api import MAX_PROMPT_CHARS, T2IApi
+from retrieval.tables.families import family_of
 
 Shape = Literal["wide", "tall", "square"]
 KEPT = 20

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from retrieval.errors import UnknownBaseModel
-from retrieval.families import family_of
-from retrieval.samplers import find_sampler
+from retrieval.tables.families import family_of
+from retrieval.tables.samplers import find_sampler
 
 Kind = Literal[
     "shape",

@@ -23,10 +23,10 @@ from diffagent_tools.pipeline_configs import END, clip_tokenizer, pipeline_confi
 from diffagent_tools.prompt_encoding import encode_for
 from diffagent_tools.render_plan import Plan, make_plan
 from diffagent_tools.weights_file import architecture_of, cross_width, with_prediction
-from retrieval.api import T2IApi
 from retrieval.catalogue import Catalogue
 from retrieval.errors import BrokenModelFile, InvalidInput, RenderError
-from retrieval.samplers import Sampler
+from retrieval.records.api import T2IApi
+from retrieval.tables.samplers import Sampler
 
 if TYPE_CHECKING:
     from PIL.Image import Image

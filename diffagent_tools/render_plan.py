@@ -11,12 +11,12 @@ from pathlib import Path
 
 from diffagent_tools.model_files import ModelsFolder
 from diffagent_tools.wanted import wanted_files
-from retrieval.api import T2IApi
+from retrieval.calls.compose import DEFAULT_LORA_WEIGHT, with_trigger
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
-from retrieval.families import family_of
-from retrieval.fill import DEFAULT_LORA_WEIGHT, with_trigger
-from retrieval.samplers import Sampler, require_sampler
+from retrieval.records.api import T2IApi
+from retrieval.tables.families import family_of
+from retrieval.tables.samplers import Sampler, require_sampler
 
 MULTIPLE = 8
 # the noise of every known model has as many steps

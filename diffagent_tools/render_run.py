@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from retrieval.api import DEFAULT_PARAMETERS, T2IApi, read_api
+from diffagent_tools.formats.infotext import infotext_of
 from retrieval.errors import InvalidApi, StorageError
-from retrieval.families import family_of
-from retrieval.infotext import infotext_of
-from retrieval.paths import atomic_write
+from retrieval.records.api import DEFAULT_PARAMETERS, T2IApi, read_api
+from retrieval.storage import atomic_write
+from retrieval.tables.families import family_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image

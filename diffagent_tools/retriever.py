@@ -19,11 +19,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue
 from retrieval.errors import AdapterError
-from retrieval.paths import atomic_write, cache_dir
-from retrieval.records import ModelRecord
+from retrieval.records.api import Instruction
+from retrieval.records.model import ModelRecord
+from retrieval.storage import atomic_write, cache_dir
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,9 +5,9 @@ from typing import Any, Literal, Protocol, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict
 
-from retrieval.api import Instruction, T2IApi
-from retrieval.consent import asks_for_a_likeness
-from retrieval.records import RATINGS, SAFE
+from retrieval.records.api import Instruction, T2IApi
+from retrieval.records.model import RATINGS, SAFE
+from retrieval.requests.consent import asks_for_a_likeness
 
 Mode = Literal["shortlist", "constrained", "free"]
 Request = Instruction | str | Mapping[str, Any]

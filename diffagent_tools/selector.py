@@ -9,7 +9,7 @@ as in the packaged adapter, it is not loaded. "constrained": the language model 
 catalogue by a prefix trie. "free": the language model writes the paper's whole JSON, which is then read,
 checked and repaired. `RetrievalSelector` asks no language model at all.
 
-Only the name is decoded; every field that the catalogue knows is filled in from it (retrieval/fill.py).
+Only the name is decoded; every field that the catalogue knows is filled in from it (retrieval/calls/compose.py).
 """
 
 import asyncio
@@ -34,16 +34,16 @@ from diffagent_tools.selection import (
     consent_notes,
 )
 from diffagent_tools.shortlist import load_weights, needs_llm, weigh
-from retrieval.api import Instruction, read_api, read_instruction
-from retrieval.base_checkpoint import offered_checkpoint_change
+from retrieval.calls.base_checkpoint import offered_checkpoint_change
+from retrieval.calls.compose import api_for
+from retrieval.calls.repair import repair
 from retrieval.catalogue import Catalogue
-from retrieval.consent import refuse
 from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel, UnknownModel
-from retrieval.fill import api_for
-from retrieval.filters import Filter
-from retrieval.lexical import matched_triggers
-from retrieval.records import SAFE
-from retrieval.repair import repair
+from retrieval.records.api import Instruction, read_api, read_instruction
+from retrieval.records.model import SAFE
+from retrieval.requests.consent import refuse
+from retrieval.search.filters import Filter
+from retrieval.search.lexical import matched_triggers
 
 SHORTLIST = 8
 DEFAULT_FAMILY = "SD 1.5"

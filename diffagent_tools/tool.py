@@ -37,14 +37,15 @@ from diffagent_tools.arguments import (
 from diffagent_tools.examination import examine
 from diffagent_tools.quoting import DOCUMENT_CHARS, examination_text, plain, selection_text
 from diffagent_tools.selection import Selection, Selector
-from retrieval.api import read_instruction
-from retrieval.catalogue import Catalogue, ModelRecord, document_text
-from retrieval.consent import refuse
+from retrieval.catalogue import Catalogue
 from retrieval.errors import CatalogueError, InvalidInput
-from retrieval.filters import Filter
+from retrieval.records.api import read_instruction
+from retrieval.records.model import ModelRecord, document_text
+from retrieval.requests.consent import refuse
+from retrieval.search.filters import Filter
 
 if TYPE_CHECKING:
-    from retrieval.index import DescriptionIndex
+    from retrieval.search.index import DescriptionIndex
 
 _LOCK = threading.Lock()
 
@@ -231,7 +232,7 @@ def _default_selector() -> Selector:
 
 @functools.cache
 def _default_index() -> "DescriptionIndex":
-    from retrieval.index import DescriptionIndex
+    from retrieval.search.index import DescriptionIndex
 
     return DescriptionIndex(Catalogue.starter())
 

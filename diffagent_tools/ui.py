@@ -20,9 +20,9 @@ from diffagent_tools.conversation import ALTERNATIVES, Conversation, State, Talk
 from diffagent_tools.export import export
 from diffagent_tools.extras import require
 from diffagent_tools.ui_text import STYLE, Line, alternative_html, chosen_html, lines_of, log_html
-from retrieval.api import MAX_PROMPT_CHARS, T2IApi
 from retrieval.errors import DiffAgentError
-from retrieval.samplers import SAMPLERS
+from retrieval.records.api import MAX_PROMPT_CHARS, T2IApi
+from retrieval.tables.samplers import SAMPLERS
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,7 +11,7 @@ from html import escape
 from diffagent_tools.conversation import Turn
 from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
 from diffagent_tools.selection import Selection
-from retrieval.records import ModelRecord
+from retrieval.records.model import ModelRecord
 
 SHOWN_CHARS = 1_200
 DESCRIPTION_CHARS = 400

@@ -11,10 +11,11 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retrieval.api import CheckpointRef, T2IApi, parse_air
 from retrieval.catalogue import Catalogue
-from retrieval.families import family_of
-from retrieval.records import ModelRecord, ModelType, VersionRecord
+from retrieval.records.air import parse_air
+from retrieval.records.api import CheckpointRef, T2IApi
+from retrieval.records.model import ModelRecord, ModelType, VersionRecord
+from retrieval.tables.families import family_of
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
     python examples/build_index.py examples/my_models.jsonl "a linocut of boats" --path my_index
 
-A line of the file is one model (retrieval/records.py): `model_id`, `model`, `type`, `base_model` are needed,
+A line of the file is one model (retrieval/records/model.py): `model_id`, `model`, `type`, `base_model` are needed,
 `description`, `trigger_words` and `tags` are what it is found by. The command does the same:
 `diffagent index build --catalogue FILE`, `diffagent select ... --catalogue FILE`.
 """
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffagent_tools import Catalogue, DescriptionIndex, T2IApi
-from retrieval.api import read_instruction
-from retrieval.fill import api_for
+from retrieval.calls.compose import api_for
+from retrieval.records.api import read_instruction
 
 if TYPE_CHECKING:
-    from retrieval.embedder import Embedder
-    from retrieval.index import Hit
+    from retrieval.search.encoders import Embedder
+    from retrieval.search.index import Hit
 
 MY_MODELS = Path(__file__).parent / "my_models.jsonl"
 

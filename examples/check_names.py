@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from diffagent_tools import Catalogue, DescriptionIndex, Examination, examine
-from retrieval.meaning import Searcher
+from retrieval.calls.meaning import Searcher
 
 REQUEST = "a cute corgi as pixel art"
 ANSWER = """For your corgi I would try one of these:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from retrieval.records import CommercialUse
+from retrieval.records.model import CommercialUse
 
 _LEVELS = {
     **{"none": 1, "pg": 1, "soft": 2, "pg13": 2, "pg-13": 2, "mature": 4, "r": 4},

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.embedder import Embedder
+from retrieval.search.encoders import Embedder
 
 Row = Mapping[str, Any]
 Scores = NDArray[np.float64]

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from diffagent_tools.free_decoding import MODEL_INFO, NAME, ObjectReader
 from diffagent_tools.prompt import answer_prefix
-from retrieval.api import Instruction
+from retrieval.calls.identify import obtainable
 from retrieval.catalogue import Catalogue
-from retrieval.identity import obtainable
-from retrieval.records import ModelRecord
+from retrieval.records.api import Instruction
+from retrieval.records.model import ModelRecord
 
 if TYPE_CHECKING:
     import torch

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from retrieval.api import Instruction, T2IApi, read_instruction
 from retrieval.errors import DataError, InvalidInput
-from retrieval.paths import atomic_write
+from retrieval.records.api import Instruction, T2IApi, read_instruction
+from retrieval.storage import atomic_write
 
 
 @dataclass(frozen=True)

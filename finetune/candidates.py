@@ -29,12 +29,12 @@ from diffagent_tools.exits import run_script, tell
 from diffagent_tools.ranking import STARTER_ADAPTER
 from finetune.answer_files import appending
 from finetune.cases import WHERE, Case, Row, read_pairs
-from retrieval.api import DEFAULT_PARAMETERS, Instruction, T2IApi, read_api, read_instruction
+from retrieval.calls.check import check
+from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
-from retrieval.check import check
 from retrieval.errors import DataError, InvalidApi, InvalidInstruction, StorageError
-from retrieval.fill import api_for
-from retrieval.records import ModelRecord
+from retrieval.records.api import DEFAULT_PARAMETERS, Instruction, T2IApi, read_api, read_instruction
+from retrieval.records.model import ModelRecord
 
 if TYPE_CHECKING:
     from finetune.candidate_decoding import Said

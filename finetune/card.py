@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from retrieval.paths import atomic_write
+from retrieval.storage import atomic_write
 
 _POINTS = 40
 _LIBRARIES = ("torch", "transformers", "peft", "trl")

@@ -8,7 +8,7 @@ s(t, r) = relevance(t, r) * rating(r), both in [0, 1]:
     relevance = 1/2 (d / max d + v / max v)
         d  cosine of the embeddings of the prompt and of the reconstructed description, not below 0
         v  cosine of the prompt's words and two-word terms and of the model's sample vocabulary, weighted by
-           rarity (retrieval/lexical.py, "terms.cosine")
+           rarity (retrieval/search/lexical.py, "terms.cosine")
         max  over all models of the catalogue: the two cosines have different heights
     rating = (C m + n q) / (C + n) / 5
         q, n  the model's mean rating, of 5, and how many rated it
@@ -26,13 +26,13 @@ from typing import TYPE_CHECKING
 
 from diffagent_tools.exits import run_script
 from finetune.candidate_file import CandidateLine, read_candidates, write_scored
-from retrieval.api import Instruction, T2IApi
+from retrieval.calls.identify import pointed_at
 from retrieval.catalogue import Catalogue
-from retrieval.embedder import Embedder, PackagedEmbedder
 from retrieval.errors import DataError, InvalidInput
-from retrieval.identity import pointed_at
-from retrieval.lexical import LexicalScorer
-from retrieval.records import ModelRecord
+from retrieval.records.api import Instruction, T2IApi
+from retrieval.records.model import ModelRecord
+from retrieval.search.encoders import Embedder, PackagedEmbedder
+from retrieval.search.lexical import LexicalScorer
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from finetune.dabench_filters import Dropped
-from retrieval.names import normalise_name
+from retrieval.catalogue.names import normalise_name
 
 _SHORTEST = 8
 _AUTOV1 = 8

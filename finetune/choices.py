@@ -14,10 +14,10 @@ from typing import Any
 
 from diffagent_tools.prompt import describe_choice
 from finetune.folds import fold_of, with_profiles
-from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue
-from retrieval.lexical import LexicalScorer
-from retrieval.records import ModelRecord
+from retrieval.records.api import Instruction
+from retrieval.records.model import ModelRecord
+from retrieval.search.lexical import LexicalScorer
 
 FOLDS = 5
 _POOL = 3  # times the places: the wrong ones are drawn from so many of the strongest

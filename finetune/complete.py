@@ -18,7 +18,7 @@ from finetune.profiles import (
     most_useful,
     prompt_profiles,
 )
-from retrieval.records import ModelRecord
+from retrieval.records.model import ModelRecord
 
 _DESCRIPTION_TERMS = 80
 

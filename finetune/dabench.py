@@ -51,10 +51,10 @@ from finetune.near_duplicates import clusters
 from finetune.raw_store import StoreReport, read_images, read_models, read_report
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
-from retrieval.families import family_of
-from retrieval.paths import atomic_write
-from retrieval.records import ModelRecord
-from retrieval.screen import is_advertised, is_blocked
+from retrieval.records.model import ModelRecord
+from retrieval.storage import atomic_write
+from retrieval.tables.families import family_of
+from retrieval.tables.screen import is_advertised, is_blocked
 
 FORMAT = 1
 REPORT = "report.json"

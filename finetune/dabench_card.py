@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from finetune.dabench_set import CONFIGS, Division
-from retrieval.records import ModelRecord
+from retrieval.records.model import ModelRecord
 
 
 def card_text(

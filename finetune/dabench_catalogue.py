@@ -15,8 +15,9 @@ from finetune.checkpoint_hashes import KnownCheckpoint
 from finetune.complete import complete
 from finetune.dabench_pairs import KeptVersion, Pair
 from finetune.starter import clean_words, mode
-from retrieval.api import CheckpointRef, make_air
-from retrieval.records import ModelRecord, Settings, Stats, VersionRecord
+from retrieval.records.air import make_air
+from retrieval.records.api import CheckpointRef
+from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord
 
 _TRIGGERS_KEPT = 20
 _TAGS_KEPT = 16

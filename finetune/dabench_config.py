@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.errors import InvalidInput, UnknownBaseModel
-from retrieval.families import family_of
+from retrieval.tables.families import family_of
 
 DEFAULTS = Path(__file__).parent / "configs" / "dabench.yaml"
 

@@ -17,8 +17,8 @@ from typing import TypeVar
 from finetune.api_objects import ApiFile, ApiModel, ApiVersion
 from finetune.dabench_config import BuildConfig
 from retrieval.errors import UnknownBaseModel
-from retrieval.families import Family, family_of
-from retrieval.screen import is_advertised, is_blocked, is_of_minors, names_a_person
+from retrieval.tables.families import Family, family_of
+from retrieval.tables.screen import is_advertised, is_blocked, is_of_minors, names_a_person
 
 _MODEL_FILES = {"model", "pruned model"}
 SHOWN = 60

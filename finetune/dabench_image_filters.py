@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from finetune.api_objects import ApiImage
 from finetune.dabench_filters import SHOWN, Limits, Rule, is_above
 from finetune.generation import Generation
-from retrieval.families import Family
-from retrieval.parameters import MAX_CLIP_SKIP
-from retrieval.samplers import Sampler, find_sampler
-from retrieval.screen import is_advertised, is_blocked, is_of_minors, names_a_person
+from retrieval.calls.limits import MAX_CLIP_SKIP
+from retrieval.tables.families import Family
+from retrieval.tables.samplers import Sampler, find_sampler
+from retrieval.tables.screen import is_advertised, is_blocked, is_of_minors, names_a_person
 
 _SCREENED = 20_000
 _find_sampler = functools.lru_cache(maxsize=1024)(find_sampler)

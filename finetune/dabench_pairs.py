@@ -18,10 +18,10 @@ from finetune.checkpoint_hashes import CheckpointHashes, KnownCheckpoint
 from finetune.dabench_filters import Dropped, Limits, first_drop, rule_name, usable_files
 from finetune.dabench_image_filters import IMAGE_RULES, Sample, image_has_no_metadata, sampler_of
 from finetune.generation import Generation, lora_weight, read_generation
-from retrieval.api import Instruction, read_instruction
+from retrieval.calls.limits import MAX_LORA_WEIGHT
 from retrieval.errors import InvalidInstruction
-from retrieval.families import Family
-from retrieval.parameters import MAX_LORA_WEIGHT
+from retrieval.records.api import Instruction, read_instruction
+from retrieval.tables.families import Family
 
 SEEN = "image is listed twice"
 OF_NOTHING = "image is of no version that is there"

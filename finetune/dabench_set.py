@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.dabench_catalogue import reference
 from finetune.dabench_pairs import Pair
-from retrieval.api import make_air
 from retrieval.catalogue import Catalogue
-from retrieval.paths import atomic_write
-from retrieval.records import ModelRecord
+from retrieval.records.air import make_air
+from retrieval.records.model import ModelRecord
+from retrieval.storage import atomic_write
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -21,7 +21,7 @@ from finetune.dabench_filters import (
     version_is_in_early_access,
     version_is_unpublished,
 )
-from retrieval.paths import atomic_write
+from retrieval.storage import atomic_write
 
 TITLES = {"type": "(a) model type", "base": "(b) base model", "nsfw": "(c) NSFW content", "file": "(d) file"}
 _SHOWN = 8

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from finetune.lexicon import ADJECTIVES, MEDIA, NOUNS_IN_ING, QUALITY, STYLES, SUBJECTS
 from finetune.profiles import TermStats
 from finetune.wording import Parts, leads, motif_sentences
-from retrieval.screen import is_blocked
-from retrieval.terms import prompt_terms, words
+from retrieval.search.terms import prompt_terms, words
+from retrieval.tables.screen import is_blocked
 
 MAX_WORDS = 60
 _MOTIFS = 6

@@ -15,8 +15,8 @@ from typing import Any
 
 from finetune.describe import MAX_WORDS, RecordFacts
 from finetune.description_checks import PLAIN_WORDS, Source
-from retrieval.screen import is_blocked
-from retrieval.terms import words
+from retrieval.search.terms import words
+from retrieval.tables.screen import is_blocked
 
 PROMPTS_SHOWN = 12
 _PROMPT_CHARS = 300

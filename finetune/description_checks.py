@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from finetune.describe import MAX_WORDS
 from finetune.lexicon import MEDIA, QUALITY, STOP_WORDS, STYLES, SUBJECTS
-from retrieval.screen import is_advertised, is_blocked
-from retrieval.terms import words
+from retrieval.search.terms import words
+from retrieval.tables.screen import is_advertised, is_blocked
 
 COPIED_RUN = 6
 """so many words in a row that also stand in a prompt or the creator's text are a copy"""

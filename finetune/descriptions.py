@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.describe import RecordFacts, describe, runs
 from finetune.profiles import TermStats, description_profiles, keywords, prompt_profiles
-from retrieval.records import ModelRecord
+from retrieval.records.model import ModelRecord
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -33,11 +33,11 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.prompt import encode_dialogue, encode_name, encode_prompt
 from finetune.stripping import strip_prompt
-from retrieval.api import Instruction, T2IApi, read_instruction
+from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInstruction
-from retrieval.fill import api_for
-from retrieval.records import ModelRecord
+from retrieval.records.api import Instruction, T2IApi, read_instruction
+from retrieval.records.model import ModelRecord
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

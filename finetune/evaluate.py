@@ -251,7 +251,7 @@ def fitted(options: argparse.Namespace, data: EvaluationData) -> dict[str, Basel
     tell("fitting the baselines")
     if options.no_dense:
         return fit_baselines(data.models, data.train)
-    from retrieval.embedder import PackagedEmbedder
+    from retrieval.search.encoders import PackagedEmbedder
 
     return fit_baselines(data.models, data.train, embedder=PackagedEmbedder())
 

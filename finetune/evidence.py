@@ -16,10 +16,10 @@ from diffagent_tools.retriever import Retriever
 from diffagent_tools.selector import SHORTLIST
 from finetune.folds import Pair, with_profiles
 from finetune.stripping import strip_prompt
-from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
-from retrieval.lexical import LexicalScorer
+from retrieval.records.api import Instruction
+from retrieval.search.lexical import LexicalScorer
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from finetune.profiles import TermStats, keywords, profiles_of
-from retrieval.records import ModelRecord
-from retrieval.terms import words
+from retrieval.records.model import ModelRecord
+from retrieval.search.terms import words
 
 Pair = Mapping[str, Any]
 NEAR_DUPLICATE = 0.7

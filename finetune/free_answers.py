@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from diffagent_tools.free_decoding import ANSWER_TOKENS, MODEL_INFO, NAME, ROWS
 from finetune.answer_files import appending, check_order, resume
 from finetune.cases import Case
-from retrieval.api import Instruction, read_instruction
+from retrieval.calls.identify import obtainable
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInstruction
-from retrieval.identity import obtainable
+from retrieval.records.api import Instruction, read_instruction
 
 if TYPE_CHECKING:
     from diffagent_tools.llama import Llama

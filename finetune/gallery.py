@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from diffagent_tools.exits import run_script
 from retrieval.errors import InvalidInput
-from retrieval.paths import atomic_write
+from retrieval.storage import atomic_write
 
 if TYPE_CHECKING:
     from PIL.Image import Image

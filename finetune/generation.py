@@ -17,11 +17,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from diffagent_tools.formats.infotext import LoraTag, read_infotext, take_lora_tags
 from finetune.api_objects import hash_text, text, whole
 from retrieval.errors import InvalidInput
-from retrieval.infotext import LoraTag, read_infotext, take_lora_tags
-from retrieval.loose_json import find_objects
-from retrieval.reading import fold_key
+from retrieval.records.lenient import fold_key
+from retrieval.records.lenient_json import find_objects
 
 MAX_KEYS = 2_000
 _SIZE = re.compile(r"\s*(\d{1,9})\s*[x×]\s*(\d{1,9})\s*", re.IGNORECASE)

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 from diffagent_tools.exits import run_script
 from finetune.folds import fold_of
 from finetune.starter import build_records, read_rows, screen
-from retrieval.api import Instruction
-from retrieval.embedder import Embedder, PackagedEmbedder
-from retrieval.hybrid import DENSE, WEIGHTS, HybridScorer, packaged_weights
-from retrieval.paths import atomic_write
-from retrieval.records import ModelRecord, document_text
+from retrieval.records.api import Instruction
+from retrieval.records.model import ModelRecord, document_text
+from retrieval.search.encoders import Embedder, PackagedEmbedder
+from retrieval.search.hybrid import DENSE, WEIGHTS, HybridScorer, packaged_weights
+from retrieval.storage import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,11 +16,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from retrieval.api import T2IApi, read_api
+from retrieval.calls.check import check
 from retrieval.catalogue import Catalogue
-from retrieval.check import check
 from retrieval.errors import InvalidApi
-from retrieval.samplers import find_sampler
+from retrieval.records.api import T2IApi, read_api
+from retrieval.tables.samplers import find_sampler
 
 Floats = NDArray[np.float64]
 Ranks = NDArray[np.int64]

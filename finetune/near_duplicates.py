@@ -15,7 +15,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from retrieval.terms import words
+from retrieval.search.terms import words
 
 NEAR_DUPLICATE = 0.7
 COMPARED_IN_PAIRS = 256

@@ -16,7 +16,7 @@ from typing import Any
 from diffagent_tools.selection import BatchItem, Selector
 from finetune.answer_files import appending, check_order, resume
 from finetune.cases import Case
-from retrieval.api import T2IApi, read_api
+from retrieval.records.api import T2IApi, read_api
 
 WARM_UP = "a lighthouse in a storm"
 _EVERY_SECONDS = 10.0

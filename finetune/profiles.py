@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from finetune.lexicon import STOP_WORDS
-from retrieval.screen import is_advertised, is_blocked
-from retrieval.terms import prompt_terms
+from retrieval.search.terms import prompt_terms
+from retrieval.tables.screen import is_advertised, is_blocked
 
 _COMMON_PAIR = 3  # a two-word term is common language once this many models' texts hold it
 _PAIRS_KEPT = 100

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.prompt import encode_dialogue, encode_name, encode_prompt
-from retrieval.api import Instruction, read_api, read_instruction
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidApi, InvalidInstruction
+from retrieval.records.api import Instruction, read_api, read_instruction
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

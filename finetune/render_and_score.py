@@ -24,8 +24,8 @@ from finetune.candidate_file import CandidateLine, read_candidates, write_scored
 from finetune.reward import NAMES, Reward, make_reward
 from finetune.reward_store import RewardStore, Row
 from finetune.unified import POOL, load_calibration, unified
-from retrieval.api import T2IApi
 from retrieval.errors import InvalidInput, MissingModelFile
+from retrieval.records.api import T2IApi
 
 if TYPE_CHECKING:
     from PIL.Image import Image

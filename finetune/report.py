@@ -13,7 +13,7 @@ from typing import Any
 
 from finetune.metrics import PARAMETERS
 from finetune.summary import ACCURACY_AT, CUTOFF, RECALL_AT
-from retrieval.paths import atomic_write
+from retrieval.storage import atomic_write
 
 Values = Mapping[str, Any]
 

@@ -46,9 +46,9 @@ from finetune.evidence import FOLDS, read_pairs
 from finetune.folds import Pair, clusters, fold_of
 from finetune.stripping import strip_prompt
 from finetune.training import numbers_kept, set_precision, train_to_end
-from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
+from retrieval.records.api import Instruction
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.extras import require
 from retrieval.errors import DataError, InvalidInput, StorageError
-from retrieval.paths import atomic_write
+from retrieval.storage import atomic_write
 
 if TYPE_CHECKING:
     from pyarrow import Table

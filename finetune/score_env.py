@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.image_input import check_pairs
 from retrieval.errors import InvalidInput, RenderError, StorageError
-from retrieval.paths import atomic_write, cache_dir, home
+from retrieval.storage import atomic_write, cache_dir, home
 
 if TYPE_CHECKING:
     from PIL.Image import Image

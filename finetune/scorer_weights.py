@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval.errors import BrokenModelFile, ChecksumError, MissingModelFile
-from retrieval.paths import atomic_write, cache_dir
+from retrieval.storage import atomic_write, cache_dir
 
 if TYPE_CHECKING:
     from torch import Tensor

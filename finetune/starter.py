@@ -24,16 +24,25 @@ from finetune.complete import complete
 from finetune.describe import RecordFacts, describe
 from finetune.profiles import TermStats
 from finetune.starter_card import card_text
-from retrieval.api import CheckpointRef, make_air
-from retrieval.catalogue import Catalogue, ModelRecord, Settings, Stats, VersionRecord, document_text
-from retrieval.embedder import PackagedEmbedder
-from retrieval.embeddings import Embeddings
+from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
-from retrieval.families import family_of
-from retrieval.paths import atomic_write
-from retrieval.records import DOCUMENT_SCHEMA, CommercialUse
-from retrieval.samplers import find_sampler
-from retrieval.screen import is_advertised, is_blocked, is_likeness, is_of_minors
+from retrieval.records.air import make_air
+from retrieval.records.api import CheckpointRef
+from retrieval.records.model import (
+    DOCUMENT_SCHEMA,
+    CommercialUse,
+    ModelRecord,
+    Settings,
+    Stats,
+    VersionRecord,
+    document_text,
+)
+from retrieval.search.encoders import PackagedEmbedder
+from retrieval.search.vectors import Embeddings
+from retrieval.storage import atomic_write
+from retrieval.tables.families import family_of
+from retrieval.tables.samplers import find_sampler
+from retrieval.tables.screen import is_advertised, is_blocked, is_likeness, is_of_minors
 
 FAMILY = "SD 1.5"
 _TRIGGERS_KEPT = 20

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from retrieval.records import ModelRecord
+from retrieval.records.model import ModelRecord
 
 if TYPE_CHECKING:
     from finetune.starter import Dropped
@@ -46,7 +46,7 @@ single words and two-word terms of sample prompts, of sample negative prompts an
 weights. Descriptions: written by this project's describer (finetune/describe.py) from those terms, the tags
 and its own word lists. No prompt and no sentence of a creator is in here.
 
-`embeddings.safetensors` holds a vector a model: all-MiniLM-L6-v2 of `document_text` (retrieval/records.py).
+`embeddings.safetensors` holds a vector a model: all-MiniLM-L6-v2 of `document_text` (retrieval/records/model.py).
 
 ## Where the facts are from
 {origins}
@@ -72,7 +72,7 @@ it was read in; where that file has no rating, the row says who rated it.
 ## Left out
 A word screen leaks, and so does a flag: every model was read once more (name, tags, trigger words, versions,
 the creator's text). These {len(dropped)} of the snapshot are not here; what reading decided stands in
-`screened.json`, the rest is found by rules (retrieval/screen.py). A general checkpoint that can make such
+`screened.json`, the rest is found by rules (retrieval/tables/screen.py). A general checkpoint that can make such
 pictures, too, is not left out for it; its words of that kind are.
 
 | Civitai id | reason | what says so |

@@ -36,8 +36,8 @@ from finetune.metrics import (
     worst_ranks,
 )
 from finetune.predictions import Prediction
-from retrieval.api import DEFAULT_PARAMETERS, T2IApi
 from retrieval.catalogue import Catalogue
+from retrieval.records.api import DEFAULT_PARAMETERS, T2IApi
 
 RECALL_AT = (1, 5, 10, 20, 50)
 ACCURACY_AT = (1, 5, 10)
@@ -210,7 +210,7 @@ def _parameters(cases: Sequence[Case], predictions: Sequence[Prediction], right:
 
 
 def _defaults(api: T2IApi) -> T2IApi:
-    from retrieval.families import family_of
+    from retrieval.tables.families import family_of
 
     width, height = family_of(api.base_model).default_size
     return api.model_copy(update={**DEFAULT_PARAMETERS, "width": width, "height": height})

@@ -34,10 +34,10 @@ from finetune.metrics import (
 from finetune.prompt_sets import PromptSet
 from finetune.table1_report import write_table1
 from finetune.table_inputs import Adapter, Speaker, add_inputs, read_adapters, read_prompts
-from retrieval.api import read_api
+from retrieval.calls.repair import repair
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
-from retrieval.repair import repair
+from retrieval.records.api import read_api
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -28,14 +28,14 @@ from finetune.metrics import HALLUCINATED, outcome_of_api
 from finetune.paper_figures import ARCHITECTURES
 from finetune.prompt_sets import PromptSet
 from finetune.table_inputs import Adapter
-from retrieval.api import DEFAULT_PARAMETERS, Instruction, T2IApi, read_api, read_instruction
+from retrieval.calls.check import check
+from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
-from retrieval.check import check
 from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel
-from retrieval.families import family_of
-from retrieval.fill import api_for
-from retrieval.paths import atomic_write
-from retrieval.records import ModelRecord
+from retrieval.records.api import DEFAULT_PARAMETERS, Instruction, T2IApi, read_api, read_instruction
+from retrieval.records.model import ModelRecord
+from retrieval.storage import atomic_write
+from retrieval.tables.families import family_of
 
 FAMILY = dict(zip(ARCHITECTURES, ("SD 1.5", "SDXL 1.0"), strict=True))
 """The family whose base model is the baseline."""

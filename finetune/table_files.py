@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrieval.paths import atomic_write
+from retrieval.storage import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

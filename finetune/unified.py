@@ -24,7 +24,7 @@ import torch
 
 from diffagent_tools.exits import run_script
 from retrieval.errors import DataError, InvalidInput
-from retrieval.paths import atomic_write
+from retrieval.storage import atomic_write
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,7 +21,7 @@ from diffagent_tools.exits import run_script
 from finetune.starter import Row, build_records, public_records, read_rows, screen, sources_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
-from retrieval.paths import atomic_write
+from retrieval.storage import atomic_write
 
 SHARE = 0.1
 

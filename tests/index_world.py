@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import retrieval.filling
-from retrieval.catalogue import Catalogue, ModelRecord
-from retrieval.embedder import HashEmbedder
-from retrieval.index import DescriptionIndex
+import retrieval.search.index_build
+from retrieval.catalogue import Catalogue
+from retrieval.records.model import ModelRecord
+from retrieval.search.encoders import HashEmbedder
+from retrieval.search.index import DescriptionIndex
 
 if TYPE_CHECKING:
     from multiprocessing import Queue
 
-    from retrieval.embedder import Vectors
+    from retrieval.search.encoders import Vectors
 
 RECORDS: list[dict[str, Any]] = [
     {
@@ -134,7 +135,7 @@ class DyingEmbedder(CountingEmbedder):
 
 def build(path: Path, dies_at: int | None, batch: int, done: "Queue[int] | None") -> None:
     """In a process of its own: builds the index and tells how many texts were embedded."""
-    retrieval.filling.BATCH = batch
+    retrieval.search.index_build.BATCH = batch
     embedder = DyingEmbedder(fails_at=dies_at)
     DescriptionIndex(catalogue(), embedder, path=path).open()
     if done is not None:

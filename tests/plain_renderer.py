@@ -6,8 +6,8 @@ from pathlib import Path
 from PIL import Image
 
 from diffagent_tools.render_plan import Plan
-from retrieval.api import T2IApi
-from retrieval.samplers import require_sampler
+from retrieval.records.api import T2IApi
+from retrieval.tables.samplers import require_sampler
 
 API = T2IApi(
     model="Pixel <b>Art</b>",

@@ -5,7 +5,8 @@ catalogue = rated_catalogue()
 
 from typing import Any
 
-from retrieval.catalogue import Catalogue, ModelRecord
+from retrieval.catalogue import Catalogue
+from retrieval.records.model import ModelRecord
 
 ASKED = "a dark gothic castle"
 LEVELS = (1, 2, 4, 8, 16)

@@ -12,21 +12,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrieval.api import (
+from retrieval.errors import InvalidApi, InvalidInstruction, UnknownBaseModel
+from retrieval.records.air import Air, make_air, parse_air
+from retrieval.records.api import (
     MAX_PROMPT_CHARS,
-    Air,
     ApiReading,
     CheckpointRef,
     Instruction,
     T2IApi,
     api_json_schema,
-    make_air,
-    parse_air,
     read_api,
     read_instruction,
 )
-from retrieval.errors import InvalidApi, InvalidInstruction, UnknownBaseModel
-from retrieval.loose_json import find_objects
+from retrieval.records.lenient_json import find_objects
 
 PAPER_NAMES = [
     *("model", "type", "base model", "width", "height", "sampling method", "sampling steps", "cfg scale"),

@@ -19,9 +19,10 @@ from typer.testing import CliRunner, Result
 from diffagent_tools import cli
 from diffagent_tools.selector import LlamaSelector, RetrievalSelector
 from diffagent_tools.tool import DiffAgentTool
-from retrieval.catalogue import Catalogue, ModelRecord
-from retrieval.embedder import HashEmbedder
-from retrieval.index import DescriptionIndex
+from retrieval.catalogue import Catalogue
+from retrieval.records.model import ModelRecord
+from retrieval.search.encoders import HashEmbedder
+from retrieval.search.index import DescriptionIndex
 
 
 @pytest.fixture

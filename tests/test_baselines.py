@@ -13,7 +13,7 @@ import pytest
 from finetune.baselines import NEGATIVE, fit_baselines, profiles
 from finetune.metrics import hits, worst_ranks
 from finetune.stripping import strip_prompt
-from retrieval.embedder import HashEmbedder
+from retrieval.search.encoders import HashEmbedder
 
 DATA = Path(os.environ.get("DIFFAGENT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 Row = dict[str, Any]

@@ -12,8 +12,8 @@ from tiny import save_tiny_base
 from diffagent_tools.llama import Llama
 from finetune.candidate_decoding import CandidateDecoder, Said
 from finetune.candidates import candidates_of, default_api, main, model_of, pair_id, report, write_candidates
-from retrieval.api import Instruction, read_api, read_instruction
 from retrieval.errors import DataError
+from retrieval.records.api import Instruction, read_api, read_instruction
 
 CATALOGUE = small_catalogue()
 ASKED = read_instruction({"prompt": "a corgi", "negative prompt": "blurry"})

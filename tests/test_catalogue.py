@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from retrieval.catalogue import Catalogue, ModelRecord, Settings, Stats, VersionRecord, document_text
+from retrieval.catalogue import Catalogue
 from retrieval.errors import CatalogueError, CatalogueFormatError, UnknownBaseModel, UnknownModel
+from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord, document_text
 
 REV_HASH = "4199BCDD147E11328D5F3560301D5A7AB4AC7EEEFBF49DC3EB663CB3E772B9AC"
 

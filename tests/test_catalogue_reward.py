@@ -8,11 +8,12 @@ import pytest
 
 from finetune.candidate_file import read_candidates, write_scored
 from finetune.catalogue_reward import NOTE, CatalogueReward, main, score_lines, shrunk_ratings
-from retrieval.api import Instruction, T2IApi
-from retrieval.catalogue import Catalogue, ModelRecord
-from retrieval.embedder import HashEmbedder
+from retrieval.calls.compose import api_for
+from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
-from retrieval.fill import api_for
+from retrieval.records.api import Instruction, T2IApi
+from retrieval.records.model import ModelRecord
+from retrieval.search.encoders import HashEmbedder
 
 
 def record(model_id: int, model: str, description: str, **facts: Any) -> ModelRecord:

@@ -16,9 +16,10 @@ from typer.testing import CliRunner, Result
 from diffagent_tools import chat_command, cli
 from diffagent_tools.agent_conversation import AgentConversation, chat_model
 from diffagent_tools.conversation import Conversation, State, Turn
-from retrieval.api import T2IApi
-from retrieval.catalogue import Catalogue, ModelRecord
+from retrieval.catalogue import Catalogue
 from retrieval.errors import BaseModelMissing, InvalidInput
+from retrieval.records.api import T2IApi
+from retrieval.records.model import ModelRecord
 
 CATALOGUE = small_catalogue()
 CORGI = "a happy corgi, pixel art"

@@ -4,10 +4,11 @@ import math
 
 import pytest
 
-from retrieval.api import CheckpointRef, Instruction, T2IApi
-from retrieval.catalogue import Catalogue, ModelRecord, Settings, Stats, VersionRecord
-from retrieval.check import check, check_names
-from retrieval.fill import api_for
+from retrieval.calls.check import check, check_names
+from retrieval.calls.compose import api_for
+from retrieval.catalogue import Catalogue
+from retrieval.records.api import CheckpointRef, Instruction, T2IApi
+from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord
 
 BASE_NAME = "v1-5-pruned-emaonly"
 BASE = VersionRecord(version_id=900, version="v1.5", base_model="SD 1.5")

@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 from diffagent_tools import cards, cli
 from diffagent_tools.batch import read_lines
 from diffagent_tools.examination import examine
-from retrieval.api import read_api
 from retrieval.errors import AdapterMismatch, BaseModelMissing, IndexMissing, StorageError, UnknownModel
+from retrieval.records.api import read_api
 
 TESTS = Path(__file__).parent
 CATALOGUE = small_catalogue()

@@ -37,14 +37,15 @@ from diffagent_tools.ranking import LEXICAL_FILE, Ranker
 from diffagent_tools.selector import RetrievalSelector
 from diffagent_tools.tool import CheckT2IApiTool, DiffAgentTool, ModelRetriever
 from diffagent_tools.ui_text import chosen_html
-from retrieval.api import Instruction
-from retrieval.catalogue import Catalogue, ModelRecord
-from retrieval.consent import REFUSED, asks_for_a_likeness, refusal
-from retrieval.embedder import HashEmbedder
+from retrieval.calls.repair import repair
+from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput, RequestRefused
-from retrieval.filters import Filter
-from retrieval.index import DescriptionIndex
-from retrieval.repair import repair
+from retrieval.records.api import Instruction
+from retrieval.records.model import ModelRecord
+from retrieval.requests.consent import REFUSED, asks_for_a_likeness, refusal
+from retrieval.search.encoders import HashEmbedder
+from retrieval.search.filters import Filter
+from retrieval.search.index import DescriptionIndex
 
 CATALOGUE = rated_catalogue()
 REFUSED_REQUEST = "a naked child in a gothic castle"

@@ -27,9 +27,9 @@ from finetune import cases, dialogues
 from finetune.dabench import build, read_set_report
 from finetune.dabench_config import read_config
 from finetune.dabench_stats import stats_text
-from retrieval.api import read_api
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
+from retrieval.records.api import read_api
 
 PARTS = ("train", "align", "val")
 

@@ -11,7 +11,7 @@ from finetune.dabench_filters import MODEL_RULES, VERSION_RULES, Dropped, Limits
 from finetune.dabench_image_filters import IMAGE_RULES, Sample
 from finetune.generation import read_generation
 from retrieval.errors import InvalidInput
-from retrieval.families import family_of
+from retrieval.tables.families import family_of
 
 LIMITS = Limits(read_config(), "2023-07-04T08:00:00.000Z")
 OPEN = Limits(read_config(nsfw=True, real_people=True), LIMITS.as_of)

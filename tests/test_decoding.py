@@ -10,7 +10,7 @@ from tiny import tiny_llama, tiny_tokenizer
 
 from diffagent_tools.decoding import DONE, OFF, PrefixTrie, TrieLogitsProcessor, prefix_allowed_tokens_fn
 from diffagent_tools.prompt import encode_name, encode_prompt, read_name
-from retrieval.api import read_instruction
+from retrieval.records.api import read_instruction
 
 NAMES = (
     "Dream",

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from finetune.describe import MAX_WORDS, RecordFacts, describe, runs
 from finetune.profiles import TermStats, is_telling, keywords, term_profile
-from retrieval.screen import is_advertised, is_blocked
+from retrieval.tables.screen import is_advertised, is_blocked
 
 PROMPTS = {
     1: ["knight on a hill, castle ruins, torch", "old castle, torch light, knight"],

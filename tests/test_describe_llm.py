@@ -21,7 +21,7 @@ from finetune.describe_prompt import PROMPTS_SHOWN, Subject, request
 from finetune.description_checks import Source, fault_of, said_triggers
 from finetune.descriptions import Description, Quoted, describe_all, reasons
 from retrieval.errors import ServiceError, StorageError
-from retrieval.records import ModelRecord
+from retrieval.records.model import ModelRecord
 
 GOOD = "Paints ruined castles on foggy hills in a dark fantasy manner."
 

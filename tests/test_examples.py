@@ -18,7 +18,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 from small_world import WordSearch, WordSelector, small_catalogue
 
-from retrieval.embedder import HashEmbedder
+from retrieval.search.encoders import HashEmbedder
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 CATALOGUE = small_catalogue()

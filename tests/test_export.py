@@ -15,11 +15,11 @@ from diffagent_tools.comfyui_nodes import AFTER_SEED, NODES
 from diffagent_tools.export import export
 from diffagent_tools.import_comfyui import read_workflow
 from diffagent_tools.options import ExportFormat
-from retrieval.api import CheckpointRef, T2IApi
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
-from retrieval.records import ModelRecord
-from retrieval.samplers import SAMPLERS
+from retrieval.records.api import CheckpointRef, T2IApi
+from retrieval.records.model import ModelRecord
+from retrieval.tables.samplers import SAMPLERS
 
 API = T2IApi(
     model="Lantern Festival",

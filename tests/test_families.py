@@ -3,7 +3,7 @@
 import pytest
 
 from retrieval.errors import UnknownBaseModel
-from retrieval.families import FAMILIES, Family, family_of
+from retrieval.tables.families import FAMILIES, Family, family_of
 
 
 @pytest.mark.parametrize(

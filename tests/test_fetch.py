@@ -17,7 +17,7 @@ from diffagent_tools.model_files import ModelsFolder
 from diffagent_tools.wanted import WantedFile
 from retrieval.catalogue import Catalogue
 from retrieval.errors import FetchError, InvalidInput, StorageError
-from retrieval.records import ModelRecord
+from retrieval.records.model import ModelRecord
 
 CONTENT = b"safetensors " * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest().upper()

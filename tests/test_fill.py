@@ -2,10 +2,10 @@
 
 import pytest
 
-from retrieval.api import CheckpointRef, Instruction, read_instruction
-from retrieval.catalogue import ModelRecord, Settings, VersionRecord
+from retrieval.calls.compose import api_for, with_trigger
 from retrieval.errors import UnknownBaseModel, UnknownModel
-from retrieval.fill import api_for, with_trigger
+from retrieval.records.api import CheckpointRef, Instruction, read_instruction
+from retrieval.records.model import ModelRecord, Settings, VersionRecord
 
 VERSIONS = (
     VersionRecord(version_id=20, version="v2", base_model="SD 1.5", trigger_words=("pxl2",)),

@@ -1,7 +1,7 @@
 """Folds: near-duplicates stay together, and a profile never holds what it is to be tested on."""
 
 from finetune.folds import clusters, fold_of, with_profiles
-from retrieval.catalogue import ModelRecord
+from retrieval.records.model import ModelRecord
 
 PAIRS = [
     {"model_id": 1, "prompt": "a red fox in deep snow at night", "negative_prompt": "blurry"},

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from plain_renderer import API, PlainRenderer
 
+from diffagent_tools.formats.infotext import read_infotext
 from diffagent_tools.render_run import baseline_of, jobs_of, run
 from finetune.gallery import read_pairs, sheet_html, sheet_png, write_gallery
 from retrieval.errors import InvalidApi, InvalidInput
-from retrieval.infotext import read_infotext
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from dabench_world import meta_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diffagent_tools.formats.infotext import infotext_of
 from finetune.generation import Generation, lora_weight, number, read_generation
-from retrieval.api import T2IApi
-from retrieval.infotext import infotext_of
-from retrieval.samplers import SAMPLERS, find_sampler
+from retrieval.records.api import T2IApi
+from retrieval.tables.samplers import SAMPLERS, find_sampler
 
 
 def made(meta: object) -> Generation:

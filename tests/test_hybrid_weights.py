@@ -6,8 +6,8 @@ import numpy as np
 from index_world import records
 
 from finetune.hybrid_weights import Asked, accuracies, ask, fit, report, strip_prompt, without_negative
-from retrieval.embedder import HashEmbedder
-from retrieval.hybrid import DENSE, WEIGHTS
+from retrieval.search.encoders import HashEmbedder
+from retrieval.search.hybrid import DENSE, WEIGHTS
 
 MODEL = {"model_id": 1, "model": "Pixel Helper", "trigger_words": ["pixel art, 16bit", "px"]}
 

@@ -18,10 +18,10 @@ from diffagent_tools.export import export, picture_texts
 from diffagent_tools.import_comfyui import read_workflow
 from diffagent_tools.import_image import import_file, import_text
 from diffagent_tools.picture_text import picture_texts_of
-from retrieval.api import CheckpointRef, T2IApi
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
-from retrieval.records import ModelRecord, VersionRecord
+from retrieval.records.api import CheckpointRef, T2IApi
+from retrieval.records.model import ModelRecord, VersionRecord
 
 API = T2IApi(
     model="Lantern Festival",

@@ -44,4 +44,4 @@ def test_no_module_loads_a_heavy_library(package: str) -> None:
 
 
 def test_the_records_need_no_langchain() -> None:
-    assert "langchain_core" not in loaded_by("import retrieval.api, retrieval.samplers")
+    assert "langchain_core" not in loaded_by("import retrieval.records.api, retrieval.tables.samplers")

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from index_world import catalogue
 
-import retrieval.searching
-from retrieval.api import Instruction
+import retrieval.search.searching
+from retrieval.calls.meaning import Searcher
 from retrieval.catalogue import Catalogue
-from retrieval.embedder import HashEmbedder
 from retrieval.errors import InvalidInput, InvalidInstruction, UnknownBaseModel
-from retrieval.filters import FacetTable, Filter
-from retrieval.index import DescriptionIndex, Hit
-from retrieval.meaning import Searcher
+from retrieval.records.api import Instruction
+from retrieval.search.encoders import HashEmbedder
+from retrieval.search.filters import FacetTable, Filter
+from retrieval.search.index import DescriptionIndex, Hit
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_the_score_is_words_and_meaning_weighed(index: DescriptionIndex) -> None
 
 
 def test_cosines_are_those_of_the_embedder(index: DescriptionIndex) -> None:
-    from retrieval.records import document_text
+    from retrieval.records.model import document_text
 
     text = "neon rain at night"
     vector = index.embedder.embed([text])[0]
@@ -171,8 +171,8 @@ def test_a_large_catalogue_is_searched_in_a_pool(tmp_path: Path, monkeypatch: py
     """With less than the whole compared, the best by words and the best by meaning are both in the pool."""
     whole = DescriptionIndex(catalogue(), HashEmbedder(64), path=tmp_path / "index")
     exact = {hit.record.model_id: hit for hit in whole.search("neon photo", 9)}
-    monkeypatch.setattr(retrieval.searching, "EXACT_UP_TO", 2)
-    monkeypatch.setattr(retrieval.searching, "_POOL", 2)
+    monkeypatch.setattr(retrieval.search.searching, "EXACT_UP_TO", 2)
+    monkeypatch.setattr(retrieval.search.searching, "_POOL", 2)
     hits = whole.search("neon photo", 1)
     assert hits[0] == exact[hits[0].record.model_id]
     assert ids(hits) == list(exact)[:1]

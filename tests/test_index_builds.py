@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from index_world import CountingEmbedder, build, catalogue, records
 
-import retrieval.filling
-import retrieval.index
+import retrieval.search.index
+import retrieval.search.index_build
 from retrieval.catalogue import Catalogue
-from retrieval.embedder import HashEmbedder, PackagedEmbedder
-from retrieval.embeddings import Embeddings
 from retrieval.errors import DescriptionIndexError, IndexMismatch, IndexMissing, InvalidInput, StorageError
-from retrieval.index import DescriptionIndex
-from retrieval.records import DOCUMENT_SCHEMA, document_text
+from retrieval.records.model import DOCUMENT_SCHEMA, document_text
+from retrieval.search.encoders import HashEmbedder, PackagedEmbedder
+from retrieval.search.index import DescriptionIndex
+from retrieval.search.vectors import Embeddings
 
 
 def found(index: DescriptionIndex) -> list[int]:
@@ -93,7 +93,7 @@ def test_an_index_of_something_else_is_refused_where_the_caller_named_the_folder
 
 def test_another_schema_is_a_mismatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     DescriptionIndex(catalogue(), HashEmbedder(32), path=tmp_path).build()
-    monkeypatch.setattr(retrieval.filling, "SCHEMA", 999)
+    monkeypatch.setattr(retrieval.search.index_build, "SCHEMA", 999)
     embedder = CountingEmbedder()
     index = DescriptionIndex(catalogue(), embedder, path=tmp_path)
     with pytest.raises(IndexMismatch, match="the schema 101 instead of 999"):
@@ -119,7 +119,7 @@ def test_below_the_cache_a_mismatch_is_rebuilt_with_a_message(
 
 
 def test_an_interrupted_build_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrieval.filling, "BATCH", 3)
+    monkeypatch.setattr(retrieval.search.index_build, "BATCH", 3)
     with pytest.raises(KeyboardInterrupt):
         DescriptionIndex(catalogue(), CountingEmbedder(fails_at=2), path=tmp_path).build()
     second = CountingEmbedder()
@@ -160,8 +160,8 @@ def test_two_processes_make_one_good_index(tmp_path: Path) -> None:
 def test_who_waits_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from filelock import FileLock
 
-    monkeypatch.setattr(retrieval.index, "_PATIENCE", 0.01)
-    lock = FileLock(tmp_path / retrieval.index.LOCK_FILE)
+    monkeypatch.setattr(retrieval.search.index, "_PATIENCE", 0.01)
+    lock = FileLock(tmp_path / retrieval.search.index.LOCK_FILE)
     lock.acquire()
     said: list[str] = []
 
@@ -235,8 +235,8 @@ def test_damaged_vectors_are_a_plain_error(tmp_path: Path) -> None:
     """In another process, because Chroma keeps what it has read."""
     many = (
         "import sys; from pathlib import Path\n"
-        "from retrieval.catalogue import Catalogue, ModelRecord\n"
-        "from retrieval.embedder import HashEmbedder; from retrieval.index import DescriptionIndex\n"
+        "from retrieval.catalogue.catalogue import Catalogue, ModelRecord\n"
+        "from retrieval.search.encoders import HashEmbedder; from retrieval.search.index import DescriptionIndex\n"
         "records = [ModelRecord(model_id=i, model=f'word{i} pixel', type='LORA', base_model='SD 1.5')\n"
         "           for i in range(1, 1201)]\n"
         "index = DescriptionIndex(Catalogue(records), HashEmbedder(32), path=Path(sys.argv[1]))\n"

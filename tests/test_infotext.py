@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.api import CheckpointRef, T2IApi
+from diffagent_tools.formats.infotext import (
+    LoraTag,
+    api_from_infotext,
+    infotext_of,
+    read_infotext,
+    take_lora_tags,
+)
 from retrieval.errors import InvalidApi, InvalidInput
-from retrieval.infotext import LoraTag, api_from_infotext, infotext_of, read_infotext, take_lora_tags
-from retrieval.samplers import SAMPLERS
+from retrieval.records.api import CheckpointRef, T2IApi
+from retrieval.tables.samplers import SAMPLERS
 
 OLD = """masterpiece, a lighthouse in a storm <lora:inkwash:0.7>
 Negative prompt: (worst quality:1.4),

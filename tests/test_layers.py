@@ -15,7 +15,7 @@ HEAVY = {
 }
 # decoding.py subclasses transformers' LogitsProcessor, and is itself imported inside functions only
 LAZY = {"diffagent_tools/decoding.py"}
-ONLY_IN = {"chromadb": "retrieval/index.py", "diffusers": "diffagent_tools/render.py"}
+ONLY_IN = {"chromadb": "retrieval/search/index.py", "diffusers": "diffagent_tools/render.py"}
 FILES = sorted(path.relative_to(ROOT).as_posix() for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from index_world import catalogue, records
 
-from retrieval.api import Instruction
-from retrieval.hybrid import BM25, DENSE, HybridScorer, packaged_weights
-from retrieval.lexical import LexicalScorer, matched_triggers
-from retrieval.records import ModelRecord
+from retrieval.records.api import Instruction
+from retrieval.records.model import ModelRecord
+from retrieval.search.hybrid import BM25, DENSE, HybridScorer, packaged_weights
+from retrieval.search.lexical import LexicalScorer, matched_triggers
 
 
 def model(number: int, name: str = "m", **fields: object) -> ModelRecord:

@@ -22,8 +22,9 @@ from finetune.metrics import (
     worst_ranks,
 )
 from finetune.stripping import strip_prompt
-from retrieval.api import T2IApi
-from retrieval.catalogue import Catalogue, ModelRecord, VersionRecord
+from retrieval.catalogue import Catalogue
+from retrieval.records.api import T2IApi
+from retrieval.records.model import ModelRecord, VersionRecord
 
 CATALOGUE = Catalogue(
     [

@@ -8,10 +8,10 @@ import pytest
 
 from diffagent_tools.model_files import INDEX_NAME, ModelsFolder, sha256_of
 from diffagent_tools.wanted import WantedFile, wanted_files
-from retrieval.api import CheckpointRef, T2IApi
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput, MissingModelFile
-from retrieval.records import ModelRecord, VersionRecord
+from retrieval.records.api import CheckpointRef, T2IApi
+from retrieval.records.model import ModelRecord, VersionRecord
 
 API = T2IApi(
     model="Dream",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.names import alias_keys, normalise_name, without_version
+from retrieval.catalogue.names import alias_keys, normalise_name, without_version
 
 
 @pytest.mark.parametrize(

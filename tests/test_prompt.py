@@ -17,7 +17,7 @@ from diffagent_tools.prompt import (
     format_prompt,
     read_name,
 )
-from retrieval.api import T2IApi, read_api, read_instruction
+from retrieval.records.api import T2IApi, read_api, read_instruction
 
 TOKENIZER = tiny_tokenizer()
 

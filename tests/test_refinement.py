@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffagent_tools.refinement import KEPT, Refined, StandingRequest, read_message, refine, sized
-from retrieval.api import T2IApi
+from retrieval.records.api import T2IApi
 
 CORGI = StandingRequest(prompt="a happy corgi, pixel art")
 

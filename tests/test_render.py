@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrieval.api import CheckpointRef, T2IApi
 from retrieval.errors import BrokenModelFile, InvalidApi, InvalidInput, MissingModelFile, RenderError
-from retrieval.samplers import SAMPLERS, Sampler
+from retrieval.records.api import CheckpointRef, T2IApi
+from retrieval.tables.samplers import SAMPLERS, Sampler
 
 pytest.importorskip("diffusers", reason="diffusers (the extra 'images') is not installed")
 

@@ -22,8 +22,8 @@ from finetune.render_and_score import (
 )
 from finetune.reward_store import RewardStore, Row
 from finetune.unified import Range, save_calibration
-from retrieval.api import Instruction, T2IApi
 from retrieval.errors import DataError, InvalidInput, MissingModelFile
+from retrieval.records.api import Instruction, T2IApi
 
 
 def api(model: str, base: str | None = None) -> T2IApi:

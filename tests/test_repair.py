@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.api import CheckpointRef, Instruction, T2IApi
-from retrieval.catalogue import Catalogue, ModelRecord, Settings, Stats, VersionRecord
-from retrieval.check import check
+from retrieval.calls.check import check
+from retrieval.calls.compose import api_for
+from retrieval.calls.repair import Repair, repair
+from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInstruction, UnknownModel
-from retrieval.fill import api_for
-from retrieval.repair import Repair, repair
+from retrieval.records.api import CheckpointRef, Instruction, T2IApi
+from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord
 
 BASE_NAME = "v1-5-pruned-emaonly"
 

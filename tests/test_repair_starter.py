@@ -3,10 +3,10 @@
 import random
 import time
 
-from retrieval.api import Instruction
+from retrieval.calls.compose import api_for
+from retrieval.calls.repair import repair
 from retrieval.catalogue import Catalogue
-from retrieval.fill import api_for
-from retrieval.repair import repair
+from retrieval.records.api import Instruction
 
 SIGNS = "abcdefghijklmnopqrstuvwxyz0123456789 "
 

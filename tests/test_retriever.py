@@ -25,9 +25,9 @@ from diffagent_tools.retriever import (
 )
 from finetune.callbacks import StopOnSignal
 from finetune.retriever import Writer, prompt_vectors, rows, train, write_vectors
-from retrieval.api import Instruction
 from retrieval.catalogue import Catalogue
 from retrieval.errors import AdapterError, DataError
+from retrieval.records.api import Instruction
 
 PAIRS = [
     {"model_id": 201, "prompt": "pixel art of a castle", "negative_prompt": "blurry"},

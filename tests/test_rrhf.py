@@ -22,9 +22,9 @@ from finetune.rrhf import (
     rrhf_loss,
     token_log_probabilities,
 )
-from retrieval.api import read_instruction
+from retrieval.calls.compose import api_for
 from retrieval.errors import DataError
-from retrieval.fill import api_for
+from retrieval.records.api import read_instruction
 
 NAN = float("nan")
 SHARED = Path(os.environ.get("DIFFAGENT_DATA", Path(__file__).parents[2] / "shared" / "data"))

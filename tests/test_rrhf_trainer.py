@@ -30,9 +30,9 @@ from finetune.rrhf import (
     ranking_loss,
     rrhf_loss,
 )
-from retrieval.api import read_instruction
+from retrieval.calls.compose import api_for
 from retrieval.errors import AdapterError, AdapterMismatch, DataError, TrainingError
-from retrieval.fill import api_for
+from retrieval.records.api import read_instruction
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = (

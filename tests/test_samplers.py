@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.errors import UnknownSampler
-from retrieval.sampler_table import CIVITAI_NAMES
-from retrieval.samplers import SAMPLERS, Sampler, find_sampler, nearest_sampler, require_sampler
+from retrieval.tables.sampler_facts import CIVITAI_NAMES
+from retrieval.tables.samplers import SAMPLERS, Sampler, find_sampler, nearest_sampler, require_sampler
 
 SD_15_CONFIG = {
     "beta_schedule": "scaled_linear",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.screen import is_advertised, is_likeness, is_of_minors
+from retrieval.tables.screen import is_advertised, is_likeness, is_of_minors
 
 
 @pytest.mark.parametrize(

@@ -147,8 +147,8 @@ def test_frozen_layers_may_multiply_in_bf16() -> None:
 
 def test_twenty_steps_lower_the_loss_and_leave_a_usable_adapter(world: Path) -> None:
     from diffagent_tools.llama import Llama
-    from retrieval.api import read_instruction
     from retrieval.catalogue import Catalogue
+    from retrieval.records.api import read_instruction
 
     told: list[str] = []
     folder = run(

@@ -25,14 +25,14 @@ from finetune.starter import (
     settings_of,
     sources_for,
 )
-from retrieval.api import Instruction
-from retrieval.catalogue import Catalogue, document_text
+from retrieval.calls.compose import api_for
+from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
-from retrieval.families import family_of
-from retrieval.fill import api_for
-from retrieval.records import DOCUMENT_SCHEMA
-from retrieval.samplers import find_sampler
-from retrieval.screen import is_advertised, is_blocked
+from retrieval.records.api import Instruction
+from retrieval.records.model import DOCUMENT_SCHEMA, document_text
+from retrieval.tables.families import family_of
+from retrieval.tables.samplers import find_sampler
+from retrieval.tables.screen import is_advertised, is_blocked
 
 FOLDER = Path(retrieval.__file__).parent / "starter"
 

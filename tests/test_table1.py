@@ -20,8 +20,8 @@ from finetune.free_answers import INFO_TOKENS, Answer, free_answers
 from finetune.prompt_sets import read_sets
 from finetune.table1 import figures_of
 from finetune.table_inputs import stage_of
-from retrieval.api import Instruction
 from retrieval.errors import DataError, InvalidInput
+from retrieval.records.api import Instruction
 
 CATALOGUE = small_catalogue()
 PROMPTS = ["a corgi", "a lake", "neon streets", "a castle of cakes", "sprites"]

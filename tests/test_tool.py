@@ -15,9 +15,9 @@ from small_world import INJECTION, WordSearch, WordSelector, small_catalogue
 
 from diffagent_tools.quoting import plain, quoted
 from diffagent_tools.tool import CheckT2IApiTool, DiffAgentTool, ModelRetriever
-from retrieval.embedder import HashEmbedder
 from retrieval.errors import StorageError
-from retrieval.index import DescriptionIndex
+from retrieval.search.encoders import HashEmbedder
+from retrieval.search.index import DescriptionIndex
 
 CATALOGUE = small_catalogue()
 

@@ -13,9 +13,10 @@ from small_world import INJECTION, WordSelector, small_catalogue, small_records
 from diffagent_tools.conversation import Conversation, State, Turn
 from diffagent_tools.selection import Selection
 from diffagent_tools.ui_text import Line, alternative_html, chosen_html, lines_of, log_html
-from retrieval.api import T2IApi
-from retrieval.catalogue import Catalogue, ModelRecord
+from retrieval.catalogue import Catalogue
 from retrieval.errors import MissingModelFile
+from retrieval.records.api import T2IApi
+from retrieval.records.model import ModelRecord
 
 CATALOGUE = small_catalogue()
 CORGI = "a happy corgi, pixel art"

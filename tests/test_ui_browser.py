@@ -12,7 +12,8 @@ import pytest
 from small_world import WordSelector, small_records
 
 from diffagent_tools.conversation import Conversation
-from retrieval.catalogue import Catalogue, ModelRecord
+from retrieval.catalogue import Catalogue
+from retrieval.records.model import ModelRecord
 
 CORGI = "a happy corgi, pixel art"
 EVIL = "<script>alert(1)</script> <img src=x onerror=alert(2)> ${alert(3)} {{x}}"

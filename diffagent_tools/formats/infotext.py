@@ -1,0 +1,315 @@
+"""A1111's infotext, the text under its pictures, read and written.
+
+    >>> infotext = read_infotext("a corgi <lora:pixel:0.8>\\nSteps: 20, Sampler: Euler a, Model: v1-5")
+    >>> take_lora_tags(infotext.prompt)
+    ('a corgi', (LoraTag(name='pixel', weight=0.8),))
+    >>> api_from_infotext(infotext).api.base_checkpoint.model
+    'v1-5'
+
+Three parts: the prompt, the lines from `Negative prompt:` on, and one line of settings. Since A1111 1.9 the
+noise schedule stands apart (`Sampler: DPM++ 2M, Schedule type: Karras`); both forms are read and written.
+The prompt has no escapes there, so that what would be read as another part is joined to the line before it.
+`Civitai resources` carries names and ids; a description, trigger words and a confidence are not carried.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from diffagent_tools.formats.civitai_resources import (
+    civitai_resources,
+    guessed_family,
+    named_checkpoint,
+    named_loras,
+    resources_text,
+)
+from retrieval.errors import InvalidInput
+from retrieval.records.api import ApiReading, T2IApi, read_api
+from retrieval.records.lenient import fold_key, well_formed
+from retrieval.tables.samplers import find_sampler
+
+MAX_INFOTEXT_CHARS = 400_000
+_NEGATIVE = "Negative prompt:"
+_TEMPLATES = ("Template:", "Negative Template:")
+_TAG = re.compile(r"<(?:lora|lyco):([^:<>\n]*[^:<>\s][^:<>\n]*)(?::([^<>\n]*))?>", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
+_KEY = re.compile(r"\s*(\w[\w \-/.()]{0,80}):[^\S\n]*")
+_END = re.compile(r"\s*(?:,|$)")
+
+
+@dataclass(frozen=True)
+class LoraTag:
+    """`<lora:name:weight>`; the name is that of a file, and None is a weight that is not said."""
+
+    name: str
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Infotext:
+    """The three parts; `settings` has the keys as they are written, in their order."""
+
+    prompt: str
+    negative_prompt: str
+    settings: Mapping[str, str]
+
+
+def read_infotext(text: str) -> Infotext:
+    """The parts of an infotext, LoRA tags still in the prompt.
+
+    The settings are the last line that begins with `Steps:`, else the last line if it has three settings or
+    more (as A1111 decides). Lines behind them are the templates of an extension.
+
+    Raises:
+        InvalidInput: there is no line of settings, or the text is too long to be an infotext.
+    """
+    if len(text) > MAX_INFOTEXT_CHARS:
+        raise InvalidInput(
+            f"the infotext has {len(text):,} characters and at most {MAX_INFOTEXT_CHARS:,} are read; "
+            "pass the text of one picture"
+        )
+    lines = _lines(text)
+    at = next((i for i in range(len(lines) - 1, -1, -1) if re.match(r"Steps:\s*\d", lines[i])), None)
+    if at is None and len(_settings(lines[-1])) >= 3:
+        at = len(lines) - 1
+    if at is None:
+        start = " ".join(text[:200].split())[:60]
+        raise InvalidInput(
+            f"found no settings in the text {start!r}; needed is an infotext of A1111, whose last line is "
+            "such as 'Steps: 20, Sampler: Euler a, CFG scale: 7, Size: 512x512, Model: dreamshaper_8'"
+        )
+    prompt: list[str] = []
+    negative: list[str] = []
+    part = prompt
+    for line in lines[:at]:
+        if line.startswith(_NEGATIVE):
+            part = negative
+            line = line.removeprefix(_NEGATIVE).strip()
+        part.append(line)
+    settings = _settings(lines[at]) | _templates(lines[at + 1 :])
+    return Infotext("\n".join(prompt).strip(), "\n".join(negative).strip(), MappingProxyType(settings))
+
+
+def take_lora_tags(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
+    """The prompt without its `<lora:name:weight>` tags, and the tags in their order.
+
+    Of a comma on either side of a tag one is left, and none at the end of a line. Of two weights (text
+    encoder and U-Net) the one of the U-Net is taken.
+    """
+    tags: list[LoraTag] = []
+    kept = ""
+    end = 0
+    for match in _TAG.finditer(prompt):
+        kept = _joined(kept, prompt[end : match.start()]) if end else prompt[: match.start()]
+        end = match.end()
+        tags.append(LoraTag(match[1].strip(), _weight(match[2] or "")))
+    if not tags:
+        return prompt, ()
+    return _joined(kept, prompt[end:]), tuple(tags)
+
+
+def api_from_infotext(infotext: Infotext) -> ApiReading:
+    """The T2I API that made the picture, with a sentence for each assumption.
+
+    With LoRAs the one of the largest weight is the model, and the checkpoint is under it.
+
+    Raises:
+        InvalidInput: neither a model nor a LoRA is named.
+    """
+    settings = {fold_key(key): value for key, value in infotext.settings.items()}
+    prompt, tags = take_lora_tags(infotext.prompt)
+    resources = civitai_resources(settings.get("civitairesources", ""))
+    guesses: list[str] = []
+    checkpoint = named_checkpoint(settings, resources, guesses)
+    loras = named_loras([(tag.name, tag.weight) for tag in tags], settings, resources)
+    if not checkpoint.get("model") and not loras:
+        raise InvalidInput(
+            "the infotext names no model; needed is a setting such as 'Model: dreamshaper_8', or a tag such "
+            "as '<lora:pixel-art:0.8>' in the prompt"
+        )
+    fields: dict[str, Any] = dict(checkpoint)
+    if loras:
+        chosen = max(loras, key=lambda lora: abs(1.0 if lora["lora weight"] is None else lora["lora weight"]))
+        fields = dict(chosen) | ({"base checkpoint": checkpoint} if checkpoint.get("model") else {})
+        others = ", ".join(repr(lora["model"]) for lora in loras if lora is not chosen)
+        if others:
+            guesses.append(
+                f"{len(loras)} LoRAs are used; {chosen['model']!r} with the largest weight is the model, "
+                f"and {others} were left out"
+            )
+    fields["type"] = "LORA" if loras else "Checkpoint"
+    fields |= {"prompt": prompt, "negative prompt": infotext.negative_prompt}
+    fields |= {"sampling method": settings.get("sampler"), "schedule type": settings.get("scheduletype")}
+    for name in ("sampling steps", "cfg scale", "clip skip"):
+        fields[name] = _value(settings.get(fold_key(name.removeprefix("sampling "))))
+    fields["size"] = settings.get("size")
+    fields["base model"] = settings.get("basemodel") or guessed_family(fields, guesses)
+    reading = read_api({key: value for key, value in fields.items() if value is not None})
+    return ApiReading(reading.api, (*guesses, *reading.guesses))
+
+
+def infotext_of(
+    api: T2IApi,
+    *,
+    schedule_type: bool = False,
+    seed: int | None = None,
+    checkpoint_file: str | None = None,
+    lora_file: str | None = None,
+    model_hash: str | None = None,
+    note: str = "",
+) -> str:
+    """The infotext that pastes into A1111 and Forge.
+
+    Args:
+        schedule_type: the split form of A1111 1.9 and later, `Sampler` and `Schedule type`; else one name.
+        seed: left out if None.
+        checkpoint_file: the name of the checkpoint's file without ending; its model's name if None.
+        lora_file: that of the LoRA's file, which A1111 looks up.
+        model_hash: the first ten digits of the checkpoint's SHA256, by which A1111 finds it under any name.
+        note: kept behind the settings, where A1111 does not look.
+
+    Raises:
+        InvalidApi: the API may not be written.
+    """
+    api.to_wire()
+    prompt = _part(api.prompt)
+    if api.type == "LORA":
+        weight = 1.0 if api.lora_weight is None else api.lora_weight
+        name = re.sub(r"[:<>]", "_", " ".join((lora_file or api.model).strip().splitlines()))
+        prompt = f"{prompt.rstrip(', ')} <lora:{name}:{_short(weight)}>".strip()
+    sampler = find_sampler(api.sampling_method)
+    method = sampler.name if sampler else api.sampling_method
+    settings: dict[str, str | None] = {"Steps": str(api.sampling_steps), "Sampler": method}
+    if schedule_type and sampler:
+        settings |= {"Sampler": sampler.a1111_name, "Schedule type": sampler.schedule_type}
+    settings["CFG scale"] = _short(api.cfg_scale)
+    settings["Seed"] = None if seed is None else str(seed)
+    settings["Size"] = f"{api.width}x{api.height}"
+    settings["Model hash"] = model_hash
+    checkpoint = api.model if api.type == "Checkpoint" else api.base_checkpoint and api.base_checkpoint.model
+    settings["Model"] = checkpoint_file or checkpoint or None
+    settings["Clip skip"] = None if api.clip_skip is None else str(api.clip_skip)
+    settings["Base model"] = api.base_model
+    settings["Note"] = note or None
+    pairs = [f"{key}: {_quoted(value)}" for key, value in settings.items() if value is not None]
+    pairs.append(f"Civitai resources: {resources_text(api)}")
+    negative = _part(api.negative_prompt)
+    parts = (prompt, f"{_NEGATIVE} {negative}" if negative else "", ", ".join(pairs))
+    return well_formed("\n".join(part for part in parts if part))
+
+
+def _lines(text: str) -> list[str]:
+    unified = well_formed(text).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return [line.strip() for line in unified.strip().split("\n")]
+
+
+def _settings(line: str) -> dict[str, str]:
+    """`Key: value, Key: "quoted, value", Key: [JSON]`; what has no key belongs to the value before it."""
+    settings: dict[str, list[str]] = {}
+    at, last = 0, None
+    while at < len(line):
+        key = _KEY.match(line, at)
+        start = key.end() if key else at
+        value, at = _setting_value(line, start)
+        if key:
+            last = key[1].strip()
+            settings[last] = [value]
+        elif last is not None and value:
+            settings[last].append(value)
+    return {name: ", ".join(values) for name, values in settings.items()}
+
+
+def _setting_value(line: str, start: int) -> tuple[str, int]:
+    """The value that begins at `start`, unquoted, and where the next setting begins."""
+    if line[start : start + 1] in ('"', "[", "{"):
+        try:
+            value, end = json.JSONDecoder(strict=False).raw_decode(line, start)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            behind = _END.match(line, end)
+            if behind:
+                return well_formed(value) if isinstance(value, str) else line[start:end], behind.end()
+    comma = line.find(",", start)
+    end = len(line) if comma < 0 else comma
+    return line[start:end].strip(), end + 1
+
+
+def _templates(lines: Sequence[str]) -> dict[str, str]:
+    """What the dynamic prompts' extension writes behind the settings; it may have several lines."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        start = next((template for template in _TEMPLATES if line.startswith(template)), None)
+        if start:
+            name = start.removesuffix(":")
+            found[name] = line.removeprefix(start).strip()
+        elif name:
+            found[name] += f"\n{line}"
+    return found
+
+
+def _joined(left: str, right: str) -> str:
+    """Two pieces of a prompt between which a tag stood."""
+    gap = " " if left[-1:].isspace() or right[:1].isspace() else ""
+    left, right = left.rstrip(" \t"), right.lstrip(" \t")
+    ends, begins = right[:1] in ("", "\n"), left[-1:] in ("", "\n")
+    if left.endswith(",") and (ends or right.startswith(",")):
+        left = left[:-1].rstrip(" \t")
+    elif begins and right.startswith(","):
+        right = right[1:].lstrip(" \t")
+    return left + right if ends or begins or right.startswith(",") else left + gap + right
+
+
+def _weight(arguments: str) -> float | None:
+    """Of `0.8`, `0.5:0.8` (text encoder, U-Net) or `te=0.5:unet=0.8`."""
+    te: float | None = None
+    unet: float | None = None
+    for position, argument in enumerate(arguments.split(":")[:4]):
+        name, equals, text = argument.strip().partition("=")
+        number = _value(text if equals else name)
+        if not isinstance(number, int | float):
+            continue
+        if name.strip() == "unet" or (not equals and position == 1):
+            unet = float(number)
+        elif name.strip() == "te" or (not equals and position == 0):
+            te = float(number)
+    return te if unet is None else unet
+
+
+def _value(text: str | None) -> int | float | str | None:
+    """A number where the text is one that a record can hold."""
+    if text is None or not _NUMBER.fullmatch(text.strip()[:400]):
+        return text
+    number = float(text.strip()[:400])
+    if not math.isfinite(number):
+        return text
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def _part(text: str) -> str:
+    """A prompt as A1111 reads it back: lines stripped, and none that begins another part."""
+    lines: list[str] = []
+    for line in _lines(text):
+        if not line.startswith(_NEGATIVE):
+            lines.append(line)
+        elif lines:
+            lines[-1] = f"{lines[-1]} {line}".strip() if lines[-1] else f", {line}"
+        else:
+            lines.append(f", {line}")
+    return "\n".join(lines)
+
+
+def _short(number: float) -> str:
+    """`7`, `7.5`: every digit that counts and no other."""
+    return str(int(number)) if float(number).is_integer() and abs(number) < 2**53 else repr(float(number))
+
+
+def _quoted(value: str) -> str:
+    """As A1111 quotes, and also what would be read as quoted or lose its spaces."""
+    plain = not any(sign in value for sign in ",:\n\r") and value == value.strip() and value[:1] not in '"[{'
+    return value if plain else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,106 @@
+"""From a chosen model to a complete API call: everything the catalogue knows is filled in.
+
+api_for(catalogue.get(7371), read_instruction("a lighthouse in a storm")).to_json()
+"""
+
+import re
+
+from retrieval.catalogue.names import normalise_name
+from retrieval.errors import UnknownModel
+from retrieval.records.api import DEFAULT_PARAMETERS, CheckpointRef, Instruction, T2IApi
+from retrieval.records.model import ModelRecord, Settings, VersionRecord
+from retrieval.tables.families import Family, family_of
+
+DEFAULT_LORA_WEIGHT = 0.8
+
+
+def api_for(
+    record: ModelRecord,
+    instruction: Instruction,
+    *,
+    version_id: int | None = None,
+    confidence: float | None = None,
+) -> T2IApi:
+    """The call of a model for a request.
+
+    Sampler, steps, cfg scale, size and clip skip are the model's recommended settings where the catalogue
+    knows them, else the defaults of its family. The prompt is the request, with the model's trigger words
+    before it unless the request says one of them.
+
+    Args:
+        version_id: one of the record's versions; the default one if None.
+        confidence: of the choice, in [0, 1].
+
+    Raises:
+        UnknownModel: the record has no such version.
+        UnknownBaseModel: the record's base model is of no known family.
+    """
+    version = record.default_version if version_id is None else record.version(version_id)
+    if version_id is not None and version is None:
+        known = ", ".join(str(known.version_id) for known in record.versions) or "none"
+        raise UnknownModel(f"{record.model!r} has no version {version_id}; its versions are {known}")
+    family = family_of(record.base_model)
+    settings = record.settings or Settings()
+    width, height = (
+        (settings.width, settings.height)
+        if settings.width is not None and settings.height is not None
+        else family.default_size
+    )
+    triggers = trigger_words(record, version)
+    lora = record.type == "LORA"
+    weight = DEFAULT_LORA_WEIGHT if settings.lora_weight is None else settings.lora_weight
+    return T2IApi(
+        model=record.model,
+        type=record.type,
+        base_model=record.base_model,
+        width=width,
+        height=height,
+        sampling_method=settings.sampling_method or DEFAULT_PARAMETERS["sampling_method"],
+        sampling_steps=settings.sampling_steps or DEFAULT_PARAMETERS["sampling_steps"],
+        cfg_scale=DEFAULT_PARAMETERS["cfg_scale"] if settings.cfg_scale is None else settings.cfg_scale,
+        model_description=record.description,
+        model_id=record.model_id,
+        version_id=version.version_id if version else None,
+        version=(version.version or None) if version else None,
+        air=record.air(version.version_id) if version else None,
+        base_checkpoint=_base_checkpoint(settings, family) if lora else None,
+        lora_weight=weight if lora else None,
+        trigger_words=triggers,
+        clip_skip=settings.clip_skip if family.has_clip_skip else None,
+        negative_prompt=instruction.negative_prompt,
+        prompt=with_trigger(triggers, instruction.prompt),
+        confidence=confidence,
+    )
+
+
+def trigger_words(record: ModelRecord, version: VersionRecord | None) -> tuple[str, ...]:
+    """The trigger words of the version if it has its own, else those of the model."""
+    return version.trigger_words if version and version.trigger_words else record.trigger_words
+
+
+def with_trigger(triggers: tuple[str, ...], prompt: str) -> str:
+    """The prompt behind the first trigger word (or comma-separated group), unless it says any of them.
+
+    A creator's list is mostly one of "any of these"; adding all of them would drown the request.
+    """
+    said = f" {_words(prompt)} "
+    compact = normalise_name(prompt)
+    for trigger in triggers:
+        words = _words(trigger)
+        if f" {words} " in said or (not words.isascii() and normalise_name(trigger) in compact):
+            return prompt
+    return ", ".join((*triggers[:1], prompt)) if prompt else triggers[0] if triggers else ""
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def _base_checkpoint(settings: Settings, family: Family) -> CheckpointRef:
+    """The checkpoint most sample images of a LoRA were made with, else the family's base model."""
+    if settings.base_checkpoint is not None:
+        return settings.base_checkpoint
+    return CheckpointRef(model=family.default_model or family.name, model_id=family.default_model_id)
+
+
+__all__ = ["DEFAULT_LORA_WEIGHT", "api_for", "trigger_words", "with_trigger"]

@@ -1,0 +1,171 @@
+"""Which parameters of a T2I API its family of models cannot do, and the nearest value that it can.
+
+    for change in corrections(api, family_of("SD 1.5"), record):
+        print(change.field, change.before, "->", change.after, change.why)
+
+`check` names these faults and `repair` applies them, so that what is repaired checks as valid.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from retrieval.calls.compose import DEFAULT_LORA_WEIGHT
+from retrieval.records.api import DEFAULT_PARAMETERS, T2IApi
+from retrieval.records.model import ModelRecord, Settings
+from retrieval.tables.families import Family, family_of
+from retrieval.tables.samplers import find_sampler, nearest_sampler
+
+MAX_STEPS = 150
+"""As in A1111's and Civitai's own forms, as are the next two."""
+MIN_CFG, MAX_CFG = 1.0, 30.0
+MAX_CLIP_SKIP = 12
+"""The layers of the text encoder of SD 1.5."""
+MAX_LORA_WEIGHT = 2.0
+MIN_SAMPLER_SIMILARITY = 0.7
+"""Below it a sampler's name is no misspelling: `Eulr a` is, `magic` is not. One wrong sign in a name of four
+is still read."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A field as the JSON spells it, its value before and after, and why, in words for a user."""
+
+    field: str
+    before: Any
+    after: Any
+    why: str
+
+    @property
+    def attribute(self) -> str:
+        """The field's name in Python."""
+        return self.field.replace(" ", "_")
+
+
+def corrections(api: T2IApi, family: Family | None, record: ModelRecord | None) -> tuple[Change, ...]:
+    """What must change in the parameters; empty where all of them can be used.
+
+    Args:
+        family: whose limits hold; those of SD 1.5 if it is unknown.
+        record: its recommended settings take the place of values that mean nothing.
+    """
+    settings = (record.settings if record else None) or Settings()
+    limits = family or family_of("SD 1.5")
+    found = [*_size(api, limits), *_sampling(api, settings), *_extras(api, family, settings)]
+    return tuple(found)
+
+
+def _size(api: T2IApi, family: Family) -> list[Change]:
+    width, why_width = _side("width", api.width, family.default_width, family)
+    height, why_height = _side("height", api.height, family.default_height, family)
+    if width * height > family.max_pixels:
+        shrink = math.sqrt(family.max_pixels / (width * height))
+        why = f"{family.name} makes at most {family.max_pixels:,} pixels at once"
+        smaller = [
+            max(family.min_side, int(side * shrink) // family.multiple * family.multiple)
+            for side in (width, height)
+        ]
+        # a side that may not shrink any more leaves the rest to the other one
+        for this, other in ((0, 1), (1, 0)):
+            if smaller[0] * smaller[1] > family.max_pixels:
+                room = family.max_pixels // smaller[other] // family.multiple * family.multiple
+                smaller[this] = min(smaller[this], max(family.min_side, room))
+        width, height = smaller
+        why_width, why_height = why_width or why, why_height or why
+    return [
+        Change(name, before, after, why)
+        for name, before, after, why in (
+            ("width", api.width, width, why_width),
+            ("height", api.height, height, why_height),
+        )
+        if before != after
+    ]
+
+
+def _side(name: str, value: int, default: int, family: Family) -> tuple[int, str]:
+    """A side in pixels that the family can do, and why it is another than `value`."""
+    if value <= 0:
+        return (
+            default,
+            f"a {name} of {value} pixels makes no picture; {default} is what {family.name} was made for",
+        )
+    if value < family.min_side:
+        return family.min_side, f"{family.name} makes nothing of use below {family.min_side} pixels"
+    if value > family.max_side:
+        return family.max_side, f"{family.name} makes nothing of use above {family.max_side} pixels"
+    step = family.multiple
+    rounded = (value + step // 2) // step * step
+    if rounded != value:
+        return rounded, f"the {name} must be a multiple of {step}"
+    return value, ""
+
+
+def _sampling(api: T2IApi, settings: Settings) -> list[Change]:
+    found: list[Change] = []
+    steps = api.sampling_steps
+    if steps < 1:
+        usual = _within(settings.sampling_steps, 1, MAX_STEPS) or DEFAULT_PARAMETERS["sampling_steps"]
+        found.append(Change("sampling steps", steps, int(usual), f"{steps} steps make no picture"))
+    elif steps > MAX_STEPS:
+        found.append(
+            Change("sampling steps", steps, MAX_STEPS, f"more than {MAX_STEPS} steps are not offered")
+        )
+    cfg = api.cfg_scale
+    if not math.isfinite(cfg) or cfg <= 0:
+        usual = _within(settings.cfg_scale, MIN_CFG, MAX_CFG) or DEFAULT_PARAMETERS["cfg_scale"]
+        found.append(Change("cfg scale", cfg, float(usual), "it must be a number above 0"))
+    elif not MIN_CFG <= cfg <= MAX_CFG:
+        nearest = min(max(cfg, MIN_CFG), MAX_CFG)
+        found.append(Change("cfg scale", cfg, nearest, f"it lies within {MIN_CFG:g} and {MAX_CFG:g}"))
+    if find_sampler(api.sampling_method) is None:
+        after, why = _sampler(api.sampling_method, settings)
+        found.append(Change("sampling method", api.sampling_method, after, why))
+    return found
+
+
+def _sampler(name: str, settings: Settings) -> tuple[str, str]:
+    """What stands in for an unknown sampler: the one misspelled, else the model's, else the default."""
+    from rapidfuzz.distance import OSA
+
+    near = nearest_sampler(name).name
+    if OSA.normalized_similarity(name.casefold().strip(), near.casefold()) >= MIN_SAMPLER_SIMILARITY:
+        return near, f"no sampler is called {name[:60]!r}; this is the nearest name"
+    usual = settings.sampling_method
+    if usual is not None and find_sampler(usual) is not None:
+        return usual, f"no sampler is called {name[:60]!r}; this one is recommended for the model"
+    return str(
+        DEFAULT_PARAMETERS["sampling_method"]
+    ), f"no sampler is called {name[:60]!r}; this is the default"
+
+
+def _extras(api: T2IApi, family: Family | None, settings: Settings) -> list[Change]:
+    found: list[Change] = []
+    clip = api.clip_skip
+    if clip is not None:
+        if family is not None and not family.has_clip_skip:
+            found.append(Change("clip skip", clip, None, f"{family.name} knows no clip skip"))
+        elif not 1 <= clip <= MAX_CLIP_SKIP:
+            nearest = min(max(clip, 1), MAX_CLIP_SKIP)
+            found.append(Change("clip skip", clip, nearest, f"the text encoder has {MAX_CLIP_SKIP} layers"))
+    weight = api.lora_weight
+    if weight is not None:
+        if api.type == "Checkpoint":
+            found.append(Change("lora weight", weight, None, "a checkpoint has no LoRA weight"))
+        elif not math.isfinite(weight):
+            usual = _within(settings.lora_weight, -MAX_LORA_WEIGHT, MAX_LORA_WEIGHT) or DEFAULT_LORA_WEIGHT
+            found.append(Change("lora weight", weight, usual, "it must be a number"))
+        elif abs(weight) > MAX_LORA_WEIGHT:
+            nearest_weight = math.copysign(MAX_LORA_WEIGHT, weight)
+            why = f"beyond {MAX_LORA_WEIGHT:g} either way a LoRA breaks the picture"
+            found.append(Change("lora weight", weight, nearest_weight, why))
+    if api.type == "Checkpoint" and api.base_checkpoint is not None:
+        why = "only a LoRA is loaded on another checkpoint"
+        found.append(Change("base checkpoint", api.base_checkpoint.model, None, why))
+    if api.confidence is not None and not 0 <= api.confidence <= 1:
+        found.append(Change("confidence", api.confidence, None, "a confidence lies within 0 and 1"))
+    return found
+
+
+def _within(value: float | None, low: float, high: float) -> float | None:
+    """The value if it can be used at all."""
+    return value if value is not None and math.isfinite(value) and low <= value <= high else None

@@ -1,0 +1,409 @@
+"""The catalogue: which models exist, and how one is found by any of the names people give it.
+
+    catalogue = Catalogue.starter()                      # the packaged one
+    catalogue = Catalogue.load(Path("models.jsonl.gz"))  # one JSON object a line, see retrieval/records/model.py
+    catalogue.find("rev-animated v1.2.2.safetensors")[0].record.model_id
+
+A file is checked line by line when it is read (JSON, the keys every record needs, ids that are not repeated),
+but a record is built only when it is asked for, so that 100,000 of them load in under two seconds
+(benchmarks/catalogue_load.py).
+"""
+
+import functools
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from retrieval.catalogue.name_index import HEAD, NAMES, Head, NameIndex, Names, Place
+from retrieval.catalogue.names import alias_keys, normalise_name, without_ending
+from retrieval.errors import CatalogueError, CatalogueFormatError, UnknownModel
+from retrieval.records.air import parse_air
+from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord, document_text, family_name
+from retrieval.search.vectors import Embeddings
+from retrieval.storage import atomic_write
+from retrieval.tables.families import Family, family_of
+
+__all__ = ["Catalogue", "Match", "ModelRecord", "Settings", "Stats", "VersionRecord", "document_text"]
+
+How = Literal["name", "air", "url", "hash", "alias", "file", "loose"]
+_RANK: dict[How, int] = {"name": 0, "air": 0, "url": 0, "hash": 0, "alias": 1, "file": 2, "loose": 3}
+_SITE = r"civitai\.(?:com|red|green)/"
+_PAGE = re.compile(_SITE + r"(?:api/v1/)?models/(?P<id>\d+)", re.I)
+_DOWNLOAD = re.compile(_SITE + r"api/(?:download/models|v1/model-versions)/(?P<id>\d+)", re.I)
+_VERSION_QUERY = re.compile(r"modelVersionId=(\d+)", re.I)
+_HASH = re.compile(r"(?:0x)?([0-9a-f]{10}|[0-9a-f]{64})", re.I)
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class Match:
+    """A record that a name stands for, the version if the name said one, and how it was found.
+
+    `how`: "name" letter for letter, "air", "url", "hash"; "alias" the same but for case, Unicode and
+    punctuation, or a known other name; "file" a file of the model; "loose" without version suffix, without
+    brackets, or only the Latin or the other part of the name.
+    """
+
+    record: ModelRecord
+    version: VersionRecord | None
+    how: How
+
+    @property
+    def exact(self) -> bool:
+        return _RANK[self.how] == 0
+
+
+class Catalogue:
+    """The models that can be named.
+
+    Args:
+        records: no two with one id.
+        name: what messages call this catalogue.
+
+    Raises:
+        CatalogueError: two records have one id.
+    """
+
+    def __init__(self, records: Iterable[ModelRecord], name: str = "catalogue") -> None:
+        self.name = name
+        self._path: Path | None = None
+        self._lines: list[bytes] = []
+        self._line_numbers: list[int] = []
+        self._heads: list[Head] = []
+        self._built: dict[int, ModelRecord] = {}
+        self._position: dict[int, int] = {}
+        for position, record in enumerate(records):
+            if record.model_id in self._position:
+                raise CatalogueError(
+                    f"two records of {name} have one id, {record.model_id} "
+                    f"({self.get(record.model_id).model!r} and {record.model!r}); keep one"
+                )
+            head = Head(
+                model_id=record.model_id,
+                model=record.model,
+                type=record.type,
+                base_model=record.base_model,
+                available=record.available,
+            )
+            self._heads.append(head)
+            self._built[position] = record
+            self._position[record.model_id] = position
+
+    @classmethod
+    def load(cls, path: Path, name: str | None = None) -> "Catalogue":
+        """Reads a `.jsonl` or `.jsonl.gz` file; empty lines are passed over.
+
+        Raises:
+            CatalogueError: there is no such file, or it cannot be read.
+            CatalogueFormatError: a line is not a record; `.path` and `.line` say which.
+        """
+        path = Path(path)
+        try:
+            content = path.read_bytes()
+            if content.startswith(_GZIP_MAGIC):
+                content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise CatalogueError(
+                f"cannot read the catalogue {path} ({error}); needed is a .jsonl or .jsonl.gz file of records"
+            ) from error
+        catalogue = cls((), name or path.name.removesuffix(".gz").removesuffix(".jsonl"))
+        catalogue._path = path
+        catalogue._read(content.split(b"\n"))
+        return catalogue
+
+    @classmethod
+    def starter(cls) -> "Catalogue":
+        """The catalogue that is packaged with this project; read once."""
+        return _starter()
+
+    def save(self, path: Path) -> None:
+        """Writes the catalogue so that a reader sees the old file or the whole new one; `.gz` is compressed.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        content = b"".join(_wire_line(record) + b"\n" for record in self)
+        atomic_write(Path(path), gzip.compress(content, 9, mtime=0) if str(path).endswith(".gz") else content)
+
+    def __len__(self) -> int:
+        return len(self._heads)
+
+    def __iter__(self) -> Iterator[ModelRecord]:
+        return (self._record(position) for position in range(len(self)))
+
+    def __contains__(self, model_id: object) -> bool:
+        return model_id in self._position
+
+    def __repr__(self) -> str:
+        return f"Catalogue({self.name!r}, {len(self):,} models)"
+
+    @property
+    def model_ids(self) -> tuple[int, ...]:
+        return tuple(self._position)
+
+    def names(self) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+        """Id, name and other names of every model, without building its record."""
+        for position, head in enumerate(self._heads):
+            yield head["model_id"], head["model"], tuple(self._names(position).get("aliases", ()))
+
+    def get(self, model_id: int) -> ModelRecord:
+        """Raises UnknownModel if the catalogue does not hold the id."""
+        if model_id not in self._position:
+            raise UnknownModel(
+                f"no model with the id {model_id} among the {len(self):,} of {self.name}; {_REFRESH}"
+            )
+        return self._record(self._position[model_id])
+
+    def by_version(self, version_id: int) -> Match:
+        """The model and version of a version id. Raises UnknownModel."""
+        if version_id not in self._index.versions:
+            raise UnknownModel(f"no version with the id {version_id} in {self.name}; {_REFRESH}")
+        return self._match(self._index.versions[version_id], version_id, "air")
+
+    def find(self, name: str) -> list[Match]:
+        """Every record that a name, AIR, page, file name or hash stands for, the most downloaded first.
+
+        A name that fits exactly hides looser fits. Unknown names give an empty list.
+        """
+        name = name.strip()
+        if not name:
+            return []
+        pointed = self._pointed(name)
+        if pointed is not None:
+            return pointed
+        exact = [self._match(position, None, "name") for position in self._exact.get(name, ())]
+        return _by_downloads(exact) if exact else self._looser(name)
+
+    def _looser(self, name: str) -> list[Match]:
+        full, loose = normalise_name(name), alias_keys(name)
+        file_name = normalise_name(without_ending(name))
+        for how, found in self._levels(full, file_name, loose):
+            if found:
+                return _by_downloads(_unique(self._match(*place, how) for place in found))
+        digest = _HASH.fullmatch(name)
+        return self._by_hash(digest.group(1).upper()) if digest else []
+
+    def _levels(self, full: str, file_name: str, loose: Sequence[str]) -> Iterator[tuple[How, list[Place]]]:
+        """What fits, the closest first; looser dictionaries are built only if nothing closer fits."""
+        index = self._index
+        yield "alias", index.aliases.get(full, [])
+        yield "file", index.files.get(file_name, [])
+        for key in loose:
+            yield "loose", index.aliases.get(key, []) or index.files.get(key, [])
+        for key in (full, *loose):
+            yield "loose", index.loose.get(key, [])
+
+    def resolve(self, name: str, *, type: str | None = None, base_model: str | None = None) -> Match | None:
+        """The one record that a name stands for, or None where there is none, or several.
+
+        `type` and `base_model` narrow several; they do not exclude the only one.
+        """
+        matches = self.find(name)
+        if type is not None:
+            matches = [
+                match for match in matches if match.record.type.casefold() == type.casefold()
+            ] or matches
+        if base_model is not None:
+            family = family_name(base_model)
+            matches = [match for match in matches if match.record.base_model == family] or matches
+        return matches[0] if len(matches) == 1 else None
+
+    def select(
+        self,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        available: bool | None = True,
+        max_nsfw: int | None = None,
+    ) -> list[ModelRecord]:
+        """The records that satisfy every condition that is given; what is unknown does not satisfy one.
+
+        Raises:
+            UnknownBaseModel: `base_model` is of no known family and no record has it.
+        """
+        family = None
+        if base_model is not None:
+            family = base_model if base_model in self.families else family_of(base_model).name
+        chosen = (
+            self._record(position)
+            for position, head in enumerate(self._heads)
+            if (family is None or family_name(head["base_model"]) == family)
+            and (type is None or head["type"].casefold() == type.casefold())
+            and (available is None or head.get("available", True) == available)
+        )
+        return [
+            record
+            for record in chosen
+            if (commercial_use is None or record.allows_commercial_use() is commercial_use)
+            and (max_nsfw is None or record.allows_nsfw_level(max_nsfw))
+        ]
+
+    @functools.cached_property
+    def families(self) -> tuple[str, ...]:
+        """The families that occur, the most frequent first."""
+        counts: dict[str, int] = {}
+        for head in self._heads:
+            family = family_name(head["base_model"])
+            counts[family] = counts.get(family, 0) + 1
+        return tuple(sorted(counts, key=lambda family: (-counts[family], family)))
+
+    def default_model(self, family: str | Family) -> ModelRecord:
+        """The family's base model, else its most downloaded available checkpoint.
+
+        Raises:
+            UnknownModel: the catalogue holds no available checkpoint of the family.
+        """
+        known = family if isinstance(family, Family) else family_of(family)
+        if known.default_model_id in self._position:
+            record = self.get(known.default_model_id)
+            if record.available:
+                return record
+        checkpoints = self.select(base_model=known.name, type="Checkpoint")
+        if not checkpoints:
+            raise UnknownModel(f"{self.name} holds no available {known.name} checkpoint; {_REFRESH}")
+        return max(checkpoints, key=lambda r: (r.may_be_offered(), r.stats.downloads or 0, -r.model_id))
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA256 of the content, whatever the order of records or of keys in the file."""
+        content = hashlib.sha256()
+        for model_id in sorted(self._position):
+            content.update(_wire_line(self._record(self._position[model_id])) + b"\n")
+        return content.hexdigest()
+
+    @functools.cached_property
+    def embeddings(self) -> Embeddings | None:
+        """The vectors packaged beside the file; None where there are none, or they are of other content."""
+        if self._path is None:
+            return None
+        path = self._path.parent / "embeddings.safetensors"
+        if not path.is_file():
+            return None
+        embeddings = Embeddings.load(path)
+        return embeddings if embeddings.catalogue == self.digest else None
+
+    def _read(self, lines: Sequence[bytes]) -> None:
+        validate = HEAD.validate_json
+        for number, line in enumerate(lines, start=1):
+            if not line or line.isspace():
+                continue
+            try:
+                head = validate(line)
+            except ValidationError as error:
+                raise self._broken(number, error) from error
+            first = self._position.setdefault(head["model_id"], len(self._heads))
+            if first != len(self._heads):
+                raise CatalogueFormatError(
+                    f"{self._path}, line {number}: the id {head['model_id']} was already on line "
+                    f"{self._line_numbers[first]}; keep one of the two",
+                    path=str(self._path),
+                    line=number,
+                )
+            self._heads.append(head)
+            self._lines.append(line)
+            self._line_numbers.append(number)
+
+    def _record(self, position: int) -> ModelRecord:
+        if position not in self._built:
+            try:
+                self._built[position] = ModelRecord.model_validate_json(self._lines[position])
+            except ValidationError as error:
+                raise self._broken(self._line_numbers[position], error) from error
+        return self._built[position]
+
+    def _broken(self, number: int, error: ValidationError) -> CatalogueFormatError:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return CatalogueFormatError(
+            f"{self._path}, line {number}: {where + ': ' if where else ''}{first['msg']}; a record needs at "
+            "least model_id, model, type (LORA or Checkpoint) and base_model as one JSON object on the line",
+            path=str(self._path),
+            line=number,
+        )
+
+    def _match(self, position: int, version_id: int | None, how: How) -> Match:
+        record = self._record(position)
+        return Match(record, record.version(version_id) if version_id is not None else None, how)
+
+    def _pointed(self, text: str) -> list[Match] | None:
+        """What an AIR or an address of civitai.com points to; None if the text is neither."""
+        air = parse_air(text)
+        model_id = version_id = None
+        how: How = "air"
+        if air is not None:
+            model_id, version_id = air.model_id, air.version_id
+        elif download := _DOWNLOAD.search(text):
+            version_id, how = int(download["id"]), "url"
+        elif page := _PAGE.search(text):
+            query = _VERSION_QUERY.search(text)
+            model_id, version_id, how = int(page["id"]), int(query[1]) if query else None, "url"
+        else:
+            return None
+        position = (
+            self._index.versions.get(version_id) if model_id is None and version_id is not None else None
+        )
+        if model_id is not None:
+            position = self._position.get(model_id)
+        return [] if position is None else [self._match(position, version_id, how)]
+
+    def _by_hash(self, digest: str) -> list[Match]:
+        found = self._index.hashes.get(digest[:10], [])
+        matches = [self._match(position, version_id, "hash") for position, version_id, _ in found]
+        whole = [match for match, (_, _, full) in zip(matches, found, strict=True) if full.startswith(digest)]
+        return _unique(whole)
+
+    @functools.cached_property
+    def _exact(self) -> dict[str, list[int]]:
+        exact: dict[str, list[int]] = {}
+        for position, head in enumerate(self._heads):
+            exact.setdefault(head["model"].strip(), []).append(position)
+        return exact
+
+    @functools.cached_property
+    def _index(self) -> NameIndex:
+        return NameIndex(self._names(position) for position in range(len(self)))
+
+    def _names(self, position: int) -> Names:
+        if position in self._built:
+            record = self._built[position]
+            wire = record.model_dump(include={"model", "aliases", "versions"}, mode="json")
+            return NAMES.validate_python(wire)
+        try:
+            return NAMES.validate_json(self._lines[position])
+        except ValidationError as error:
+            raise self._broken(self._line_numbers[position], error) from error
+
+
+def _unique(matches: Iterable[Match]) -> list[Match]:
+    """One match a record: a version is kept if only one was meant."""
+    found: dict[int, Match] = {}
+    for match in matches:
+        earlier = found.setdefault(match.record.model_id, match)
+        if earlier.version != match.version:
+            found[match.record.model_id] = Match(match.record, None, match.how)
+    return list(found.values())
+
+
+def _by_downloads(matches: Iterable[Match]) -> list[Match]:
+    return sorted(matches, key=lambda match: -(match.record.stats.downloads or 0))
+
+
+def _wire_line(record: ModelRecord) -> bytes:
+    wire: dict[str, Any] = record.to_wire()
+    return json.dumps(wire, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+@functools.cache
+def _starter() -> Catalogue:
+    return Catalogue.load(Path(__file__).parent / "starter" / "models.jsonl.gz", name="the starter catalogue")
+
+
+_REFRESH = "name another, or load a newer catalogue"

@@ -1,0 +1,1 @@
+"""Which models fit a request: words, vectors, filters, fitted fusion, and the Chroma store."""

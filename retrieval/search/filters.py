@@ -1,0 +1,187 @@
+"""Which models a search may find: one filter as Chroma's `where`, as a mask over a catalogue, on a record.
+
+All three read the same facets of a record, so that they agree; the index stores them beside the vector.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from retrieval.catalogue import Catalogue
+from retrieval.errors import InvalidInput
+from retrieval.records.model import SAFE, ModelRecord
+from retrieval.tables.families import family_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_TYPES = {"lora": "LORA", "checkpoint": "Checkpoint"}
+_LICENCES: dict[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
+_LEVELS = (1, 2, 4, 8, 16, 32)  # Civitai's browsing levels, the last for what is blocked
+_UNRATED = len(_LEVELS) + 1
+
+Facet = str | int | bool
+
+
+def facets(record: ModelRecord) -> dict[str, Facet]:
+    """What filters ask of a record; `level` counts browsing levels from 1, the lowest it is within."""
+    level = record.browsing_level
+    return {
+        "family": record.base_model,
+        "type": record.type,
+        "available": record.available,
+        "commercial": _LICENCES[record.allows_commercial_use()],
+        "level": level.bit_length() if level is not None else _UNRATED,
+    }
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a search may find; None, or nothing, where a facet does not matter.
+
+    `unrated`: what nobody rated passes any level. `nobody`: no model of a real person or of a minor.
+    """
+
+    family: str | None = None
+    type: str | None = None
+    commercial: str | None = None
+    level: int | None = None
+    available: bool | None = None
+    exclude: frozenset[int] = frozenset()
+    unrated: bool = False
+    nobody: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        catalogue: Catalogue,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        max_nsfw: int | None = None,
+        available: bool | None = True,
+        exclude: Collection[int] = (),
+    ) -> Self:
+        """The filter that a caller's words mean; nothing else is kept out, see `offered`.
+
+        Args:
+            commercial_use: True for models whose licence is known to allow it; False asks for nothing.
+
+        Raises:
+            UnknownBaseModel: `base_model` is of no known family and no model of the catalogue has it.
+            InvalidInput: `type` is neither a LoRA nor a checkpoint, or `max_nsfw` no browsing level.
+        """
+        if type is not None and type.casefold() not in _TYPES:
+            raise InvalidInput(f"the type {type!r} is not known; it is LORA or Checkpoint")
+        if max_nsfw is not None and max_nsfw < 1:
+            raise InvalidInput(f"the browsing level {max_nsfw} is not known; it is 1, 2, 4, 8 or 16")
+        family = base_model
+        if base_model is not None and base_model not in catalogue.families:
+            family = family_of(base_model).name
+        return cls(
+            family=family,
+            type=_TYPES[type.casefold()] if type is not None else None,
+            commercial=_LICENCES[True] if commercial_use else None,
+            level=min(max_nsfw.bit_length(), len(_LEVELS)) if max_nsfw is not None else None,
+            available=available,
+            exclude=frozenset(exclude),
+        )
+
+    @classmethod
+    def offered(
+        cls,
+        catalogue: Catalogue,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        max_nsfw: int | None = None,
+        available: bool | None = True,
+        exclude: Collection[int] = (),
+    ) -> Self:
+        """As `of`, for whoever offers models to people: nobody's likeness, and nothing above `max_nsfw`.
+
+        None is the safe level. What nobody rated passes, unless its own words say that it is explicit; the
+        answer says so.
+        """
+        level = SAFE if max_nsfw is None else max_nsfw
+        found = cls.of(catalogue, base_model, type, commercial_use, level, available, exclude)
+        return replace(found, unrated=True, nobody=True)
+
+    @property
+    def max_nsfw(self) -> int | None:
+        """The highest browsing level that may be found; None: any."""
+        return None if self.level is None else _LEVELS[self.level - 1]
+
+    def admits(self, record: ModelRecord) -> bool:
+        """Whether rating and consent let the record pass, whatever else is asked for."""
+        return (self.level is None or self._within(facets(record)["level"])) and not (
+            self.nobody and record.shows_a_person
+        )
+
+    def _within(self, level: Facet) -> bool:
+        return self.level is None or int(level) <= self.level or (self.unrated and level == _UNRATED)
+
+    def _equal(self) -> dict[str, Facet]:
+        wanted = {
+            "family": self.family,
+            "type": self.type,
+            "commercial": self.commercial,
+            "available": self.available,
+        }
+        return {name: value for name, value in wanted.items() if value is not None}
+
+    def where(self) -> dict[str, Any] | None:
+        """As Chroma's `where`, without the excluded ids."""
+        conditions: list[dict[str, Any]] = [{name: value} for name, value in self._equal().items()]
+        if self.level is not None:
+            within: dict[str, Any] = {"level": {"$lte": self.level}}
+            conditions.append({"$or": [within, {"level": _UNRATED}]} if self.unrated else within)
+        if not conditions:
+            return None
+        return conditions[0] if len(conditions) == 1 else {"$and": conditions}
+
+    def passes(self, record: ModelRecord) -> bool:
+        """Whether a record may be found."""
+        held = facets(record)
+        return (
+            record.model_id not in self.exclude
+            and all(held[name] == value for name, value in self._equal().items())
+            and self._within(held["level"])
+            and not (self.nobody and record.shows_a_person)
+        )
+
+
+class FacetTable:
+    """The facets of many records in columns, for masks over a whole catalogue."""
+
+    def __init__(self, records: Iterable[ModelRecord]) -> None:
+        import numpy as np
+
+        rows: list[Mapping[str, Facet]] = []
+        ids: list[int] = []
+        shows: list[bool] = []
+        for record in records:
+            rows.append(facets(record))
+            ids.append(record.model_id)
+            shows.append(record.shows_a_person)
+        self._ids = np.asarray(ids, dtype=np.int64)
+        self._shows = np.asarray(shows, dtype=bool)
+        names = ("family", "type", "available", "commercial", "level")
+        self._columns: dict[str, NDArray[Any]] = {
+            name: np.asarray([row[name] for row in rows]) for name in names
+        }
+
+    def mask(self, wanted: Filter) -> "NDArray[np.bool_]":
+        """[N]: which records may be found."""
+        import numpy as np
+
+        passing: NDArray[np.bool_] = ~np.isin(self._ids, list(wanted.exclude))
+        for name, value in wanted._equal().items():
+            passing &= self._columns[name] == value
+        if wanted.level is not None:
+            within = self._columns["level"] <= wanted.level
+            passing &= within | (self._columns["level"] == _UNRATED) if wanted.unrated else within
+        if wanted.nobody:
+            passing &= ~self._shows
+        return passing

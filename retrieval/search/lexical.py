@@ -1,0 +1,229 @@
+"""How well every model of a catalogue fits a request by its words, field by field.
+
+    scorer = LexicalScorer(catalogue)
+    scorer.features(Instruction(prompt="corgi, pixel art"))["terms.cosine"]  # [N], one score a model
+
+The fields are what a record holds: name, trigger words, tags, the creator's words, the words of its sample
+prompts and of its sample negative prompts. A new record needs no training to be scored.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from retrieval.records.api import Instruction
+from retrieval.records.model import ModelRecord
+from retrieval.search.terms import all_terms, prompt_terms, squash, words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Scores = NDArray[np.float32]
+
+# words that half of all names carry; they say nothing about which model is meant
+_COMMON_NAME_WORDS = frozenset(
+    re.split(" ", "lora style model checkpoint ckpt mix merge the of a an sd xl sdxl v1 v2 v3 1 2 5 15 21")
+)
+_SHORTEST_SUBSTRING = 4
+_DESCRIPTION_SHARE = 0.5
+
+
+class _Field:
+    """One field of all records as an inverted index: which records hold a term, and its worth there."""
+
+    def __init__(self, documents: Sequence[Mapping[str, float]]) -> None:
+        import numpy as np
+
+        self.vocabulary: dict[str, int] = {}
+        lengths = np.fromiter((len(document) for document in documents), np.int64, len(documents))
+        total = int(lengths.sum())
+        place = self.vocabulary.setdefault
+        columns = np.fromiter(
+            (place(term, len(self.vocabulary)) for document in documents for term in document),
+            np.int64,
+            total,
+        )
+        weights = np.fromiter((w for document in documents for w in document.values()), np.float32, total)
+        self._count = len(documents)
+        rows = np.repeat(np.arange(self._count), lengths)
+        holding = np.bincount(columns, minlength=len(self.vocabulary))
+        # the idf of Okapi BM25, kept positive
+        self.idf = np.log1p((self._count - holding + 0.5) / (holding + 0.5)).astype(np.float32)
+        by_term = np.argsort(columns, kind="stable")
+        self._start = np.concatenate(([0], np.cumsum(holding)))
+        self._rows = rows[by_term]
+        idf = self.idf[columns]
+        self._cosine = _per_row(weights * idf, rows, self._count, power=2)[by_term]
+        self._coverage = _per_row(idf, rows, self._count, power=1)[by_term]
+        share = _per_row(weights, rows, self._count, power=1)
+        background = np.bincount(columns, weights, minlength=len(self.vocabulary)) + 0.5
+        background /= background.sum()
+        # log(1 + p(term | model) / p(term)): a smoothed log-likelihood ratio, 0 for a term the model lacks
+        self._likelihood = np.log1p(share / background[columns]).astype(np.float32)[by_term]
+
+    def scores(self, terms: Iterable[str]) -> "tuple[Scores, Scores, Scores]":
+        """Cosine, likelihood and coverage of a request's terms, each [N].
+
+        The likelihood is the mean over the request's terms, so that long and short requests are on one scale;
+        the coverage is the idf-weighted share of the model's own terms that the request says.
+        """
+        import numpy as np
+
+        distinct = set(terms)
+        known = [self.vocabulary[term] for term in sorted(distinct) if term in self.vocabulary]
+        if not known:
+            return (np.zeros(self._count, np.float32),) * 3
+        spans = [(self._start[term], self._start[term + 1]) for term in known]
+        postings = np.concatenate([np.arange(first, last) for first, last in spans])
+        rows = self._rows[postings]
+        idf = self.idf[known]
+        asked = np.repeat(idf / np.sqrt((idf**2).sum()), [last - first for first, last in spans])
+
+        def summed(values: Any) -> "Scores":
+            total: Scores = np.bincount(rows, values, minlength=self._count).astype(np.float32)
+            return total
+
+        return (
+            summed(self._cosine[postings] * asked),
+            summed(self._likelihood[postings]) / np.float32(len(distinct)),
+            summed(self._coverage[postings]),
+        )
+
+
+class LexicalScorer:
+    """Scores all records of a catalogue for a request.
+
+    Args:
+        records: in the order of the returned scores.
+    """
+
+    def __init__(self, records: Iterable[ModelRecord]) -> None:
+        import numpy as np
+
+        listed = list(records)
+        self.model_ids = tuple(record.model_id for record in listed)
+        names = [_once(prompt_terms(record.model)) for record in listed]
+        triggers = [_once(all_terms(record.trigger_words)) for record in listed]
+        tags = [_once(all_terms(record.tags)) for record in listed]
+        described = [record.description_terms or _once(prompt_terms(record.description)) for record in listed]
+        whole = [
+            _merge(name, trigger, tag, record.terms, _scaled(words_of, _DESCRIPTION_SHARE))
+            for record, name, trigger, tag, words_of in zip(
+                listed, names, triggers, tags, described, strict=True
+            )
+        ]
+        self._fields = {
+            "name": _Field(names),
+            "trigger": _Field(triggers),
+            "tags": _Field(tags),
+            "description": _Field(described),
+            "terms": _Field([record.terms for record in listed]),
+            "negative": _Field([record.negative_terms for record in listed]),
+            "all": _Field(whole),
+        }
+        self._names = [_name_core(record.model) for record in listed]
+        self._triggers = [
+            [
+                short
+                for words_ in record.trigger_words
+                for word in words_.split(",")
+                if len(short := squash(word)) >= _SHORTEST_SUBSTRING
+            ]
+            for record in listed
+        ]
+        self._samples = np.log1p(np.asarray([record.samples for record in listed], dtype=np.float32))
+        self._unseen = np.asarray([not record.terms for record in listed], dtype=np.float32)
+
+    def features(self, instruction: Instruction) -> dict[str, "Scores"]:
+        """Named score arrays, each [N] float32, larger is better (but "unseen", which marks records without
+        sample prompts). Without a negative prompt the `negative.*` scores are zero."""
+        import numpy as np
+
+        terms = prompt_terms(instruction.prompt)
+        negative = prompt_terms(instruction.negative_prompt)
+        scores: dict[str, Scores] = {}
+        for name, field in self._fields.items():
+            cosine, likelihood, coverage = field.scores(negative if name == "negative" else terms)
+            scores[f"{name}.cosine"] = cosine
+            if name in ("terms", "negative", "all"):
+                scores[f"{name}.likelihood"] = likelihood
+            if name in ("name", "trigger", "tags"):
+                scores[f"{name}.coverage"] = coverage
+        said = squash(instruction.prompt)
+        scores["name.said"] = np.asarray([bool(name) and name in said for name in self._names], np.float32)
+        scores["trigger.said"] = np.asarray(
+            [sum(word in said for word in listed) / max(len(listed), 1) for listed in self._triggers],
+            np.float32,
+        )
+        scores["samples"] = self._samples
+        scores["unseen"] = self._unseen
+        return scores
+
+    def knows(self, instruction: Instruction) -> bool:
+        """Whether any word of the request, or of its negative prompt, is a word of any model."""
+        everything, negative = self._fields["all"].vocabulary, self._fields["negative"].vocabulary
+        said = squash(instruction.prompt)
+        return (
+            any(term in everything for term in prompt_terms(instruction.prompt))
+            or any(term in negative for term in prompt_terms(instruction.negative_prompt))
+            or any(name and name in said for name in self._names)
+        )
+
+    def shared_terms(self, record: ModelRecord, prompt: str, k: int = 4) -> tuple[str, ...]:
+        """What the request and the model's sample prompts both say, the most telling first.
+
+        A word that is part of a two-word term already listed is left out.
+        """
+        field = self._fields["terms"]
+        weights = {
+            term: record.terms[term] * float(field.idf[field.vocabulary[term]])
+            for term in set(prompt_terms(prompt))
+            if term in record.terms and term in field.vocabulary
+        }
+        chosen: list[str] = []
+        for term in sorted(weights, key=lambda term: (-weights[term] * len(term.split()), term)):
+            if not any(set(term.split()) & set(other.split()) for other in chosen):
+                chosen.append(term)
+        return tuple(chosen[:k])
+
+    def rarity(self, term: str) -> float:
+        """The idf of a term over all that is known of the models; 0 for a term that no model has."""
+        field = self._fields["all"]
+        place = field.vocabulary.get(term)
+        return 0.0 if place is None else float(field.idf[place])
+
+
+def matched_triggers(record: ModelRecord, prompt: str) -> tuple[str, ...]:
+    """The trigger words of a record that a prompt says, as the record spells them."""
+    said = squash(prompt)
+    return tuple(word for word in record.trigger_words if (short := squash(word)) and short in said)
+
+
+def _name_core(name: str) -> str:
+    core = "".join(word for word in words(name) if word not in _COMMON_NAME_WORDS)
+    return core if len(core) >= _SHORTEST_SUBSTRING else ""
+
+
+def _once(terms: Iterable[str]) -> dict[str, float]:
+    return dict.fromkeys(terms, 1.0)
+
+
+def _scaled(document: Mapping[str, float], factor: float) -> dict[str, float]:
+    return {term: weight * factor for term, weight in document.items()}
+
+
+def _merge(*documents: Mapping[str, float]) -> Mapping[str, float]:
+    total: dict[str, float] = {}
+    for document in documents:
+        for term, weight in document.items():
+            total[term] = total.get(term, 0.0) + weight
+    return total
+
+
+def _per_row(values: Any, rows: Any, count: int, *, power: int) -> Any:
+    """Values divided by the length of their row (power 2) or by its sum (power 1)."""
+    import numpy as np
+
+    total = np.bincount(rows, np.abs(values) ** power, minlength=count) ** (1 / power)
+    return (values / np.maximum(total, 1e-12)[rows]).astype(np.float32)

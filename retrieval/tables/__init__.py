@@ -1,0 +1,1 @@
+"""Facts of the field that no user's catalogue changes: families, samplers, the word screen."""
