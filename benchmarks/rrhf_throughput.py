@@ -74,8 +74,8 @@ def make_run(name: str, prompts: list[Any], options: argparse.Namespace) -> Run:
     from peft import LoraConfig, get_peft_model
     from transformers import set_seed
 
-    from diffagent_tools.base import load_base
-    from diffagent_tools.rounding import round_frozen_linears
+    from diffagent_tools.llm.base import load_base
+    from diffagent_tools.llm.bf16 import round_frozen_linears
     from finetune.rrhf_trainer import RRHFConfig, RRHFTrainer
 
     base = load_base(options.base)
@@ -135,7 +135,7 @@ def main() -> None:
     options = parser.parse_args()
     import torch
 
-    from diffagent_tools.base import load_base
+    from diffagent_tools.llm.base import load_base
 
     torch.set_num_threads(options.threads)
     prompts = make_prompts(load_base(options.base).tokenizer, options)

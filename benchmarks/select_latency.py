@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diffagent_tools.exits import run_script, tell
-from diffagent_tools.selection import Selector
-from diffagent_tools.selector import LlamaSelector, RetrievalSelector
+from diffagent_tools.select.selection import Selector
+from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
 from finetune.cases import read_prompts
 from finetune.evaluate import MODES
 from finetune.metrics import percentiles

@@ -52,8 +52,8 @@ def make_run(name: str, rows: Sequence[Any], options: argparse.Namespace) -> Run
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
-    from diffagent_tools.base import load_base
-    from diffagent_tools.rounding import round_frozen_linears
+    from diffagent_tools.llm.base import load_base
+    from diffagent_tools.llm.bf16 import round_frozen_linears
     from finetune.sft_trainer import DiffAgentSFTTrainer, to_dataset
 
     base = load_base(options.base)
@@ -145,7 +145,7 @@ def main() -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     import torch
 
-    from diffagent_tools.base import load_base
+    from diffagent_tools.llm.base import load_base
     from finetune.dialogues import Mix, build_dialogues, read_pairs
     from finetune.sft_trainer import to_dataset
     from retrieval.catalogue import Catalogue

@@ -12,11 +12,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diffagent_tools.examination import Examination, examine
-    from diffagent_tools.selection import BatchItem, Evidence, Selection, Selector
-    from diffagent_tools.selector import LlamaSelector, RetrievalSelector
-    from diffagent_tools.tool import CheckT2IApiTool, DiffAgentTool, ModelRetriever
+    from diffagent_tools.agents.langchain import CheckT2IApiTool, DiffAgentTool, ModelRetriever
+    from diffagent_tools.select.selection import BatchItem, Evidence, Selection, Selector
+    from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
     from retrieval.calls.check import Verdict, check
+    from retrieval.calls.examine import Examination, examine
     from retrieval.calls.repair import Repair, repair
     from retrieval.catalogue import Catalogue
     from retrieval.errors import (
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "diffagent_tools.examination": ("Examination", "examine"),
-    "diffagent_tools.selection": ("BatchItem", "Evidence", "Selection", "Selector"),
-    "diffagent_tools.selector": ("LlamaSelector", "RetrievalSelector"),
-    "diffagent_tools.tool": ("CheckT2IApiTool", "DiffAgentTool", "ModelRetriever"),
+    "retrieval.calls.examine": ("Examination", "examine"),
+    "diffagent_tools.select.selection": ("BatchItem", "Evidence", "Selection", "Selector"),
+    "diffagent_tools.select.selector": ("LlamaSelector", "RetrievalSelector"),
+    "diffagent_tools.agents.langchain": ("CheckT2IApiTool", "DiffAgentTool", "ModelRetriever"),
     "retrieval.records.api": ("Instruction", "T2IApi", "api_json_schema", "read_api", "read_instruction"),
     "retrieval.catalogue.catalogue": ("Catalogue", "ModelRecord"),
     "retrieval.calls.check": ("Verdict", "check"),

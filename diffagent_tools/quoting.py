@@ -12,11 +12,11 @@ import json
 import unicodedata
 from typing import TYPE_CHECKING
 
-from diffagent_tools.selection import Selection
+from diffagent_tools.select.selection import Selection
 from retrieval.records.api import T2IApi
 
 if TYPE_CHECKING:
-    from diffagent_tools.examination import Examination
+    from retrieval.calls.examine import Examination
     from retrieval.search.searching import Hit
 
 NAME_CHARS = 120

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from diffagent_tools.free_decoding import MODEL_INFO, NAME, ObjectReader
-from diffagent_tools.prompt import answer_prefix
+from diffagent_tools.llm.free_decoding import MODEL_INFO, NAME, ObjectReader
+from diffagent_tools.llm.prompt import answer_prefix
 from retrieval.calls.identify import obtainable
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import Instruction
@@ -20,8 +20,8 @@ from retrieval.records.model import ModelRecord
 if TYPE_CHECKING:
     import torch
 
-    from diffagent_tools.decoding import PrefixTrie
-    from diffagent_tools.llama import Llama
+    from diffagent_tools.llm.llama import Llama
+    from diffagent_tools.llm.trie import PrefixTrie
 
 INFO_TOKENS = 96
 """enough for the longest names with type and base model"""
@@ -92,7 +92,7 @@ class CandidateDecoder:
     def _search(self, prompts: Sequence[Sequence[int]]) -> list[list[Said]]:
         import torch
 
-        from diffagent_tools.diverse_beams import diverse_beam_search
+        from finetune.candidates.diverse_beams import diverse_beam_search
 
         model: Any = self._llama.base.model
         end = self._llama.base.tokenizer.eos_token_id
@@ -128,7 +128,7 @@ class CandidateDecoder:
         ]
 
     def _processor(self, prompt_length: int) -> Any:
-        from diffagent_tools.decoding import TrieLogitsProcessor
+        from diffagent_tools.llm.trie import TrieLogitsProcessor
 
         assert self._trie is not None
         end = self._llama.base.tokenizer.eos_token_id

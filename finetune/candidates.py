@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from diffagent_tools.exits import run_script, tell
-from diffagent_tools.ranking import STARTER_ADAPTER
 from finetune.answer_files import appending
 from finetune.cases import WHERE, Case, Row, read_pairs
 from retrieval.calls.check import check
@@ -35,6 +34,7 @@ from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidApi, InvalidInstruction, StorageError
 from retrieval.records.api import DEFAULT_PARAMETERS, Instruction, T2IApi, read_api, read_instruction
 from retrieval.records.model import ModelRecord
+from retrieval.search.ranker import STARTER_ADAPTER
 
 if TYPE_CHECKING:
     from finetune.candidate_decoding import Said
@@ -91,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    from diffagent_tools.llama import Llama
+    from diffagent_tools.llm.llama import Llama
     from finetune.candidate_decoding import CandidateDecoder
 
     parser = make_parser()

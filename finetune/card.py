@@ -2,7 +2,7 @@
 
     write_card(folder, facts, metrics=output / "metrics.csv", weights=4_884_480)
 
-`diffagent_tools/llama.py` reads its `base`, `base_digest`, `catalogue`, `model_ids`, `max_prompt_tokens`.
+`diffagent_tools/llm/llama.py` reads its `base`, `base_digest`, `catalogue`, `model_ids`, `max_prompt_tokens`.
 """
 
 import importlib.metadata

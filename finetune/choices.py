@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diffagent_tools.prompt import describe_choice
+from diffagent_tools.llm.prompt import describe_choice
 from finetune.folds import fold_of, with_profiles
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import Instruction

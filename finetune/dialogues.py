@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent_tools.prompt import encode_dialogue, encode_name, encode_prompt
+from diffagent_tools.llm.prompt import encode_dialogue, encode_name, encode_prompt
 from finetune.stripping import strip_prompt
 from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
@@ -198,7 +198,7 @@ def build_dialogues(
     """The dialogues of one pass over the data, the same for the same seed.
 
     Args:
-        max_prompt_tokens: kept of the prompt and the negative prompt together (diffagent_tools.prompt).
+        max_prompt_tokens: kept of the prompt and the negative prompt together (diffagent_tools.llm.prompt).
         max_length: tokens of the context; a longer dialogue is left out whole and counted, because a response
             that is cut off teaches to stop in the middle.
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from diffagent_tools.exits import run_script, tell
 from diffagent_tools.extras import require
-from diffagent_tools.selection import Selector
+from diffagent_tools.select.selection import Selector
 from finetune.baselines import Baseline, fit_baselines
 from finetune.cases import WHERE, Case, Named, Row, Variant, cases_of, read_pairs, read_prompts, read_rows
 from finetune.predictions import predict
@@ -132,7 +132,7 @@ def main(
 
 def make_selector(options: argparse.Namespace, catalogue: Catalogue) -> Selector:
     """The selector that the options name; it loads at the first request."""
-    from diffagent_tools.selector import LlamaSelector, RetrievalSelector
+    from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
 
     if options.mode == "retrieval":
         return RetrievalSelector(catalogue, adapter=options.adapter)
@@ -232,7 +232,7 @@ def evaluate(
 
 def _adapter(folder: Path | None) -> str:
     """Its name and a digest of its files, so that answers of an older training are not taken for its own."""
-    from diffagent_tools.ranking import STARTER_ADAPTER
+    from retrieval.search.ranker import STARTER_ADAPTER
 
     named = "the packaged one" if folder is None else folder.name
     content = hashlib.sha256()

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent_tools.fusion import Fusion, design
-from diffagent_tools.llama import Llama
-from diffagent_tools.retriever import Retriever
-from diffagent_tools.selector import SHORTLIST
+from diffagent_tools.llm.llama import Llama
+from diffagent_tools.select.selector import SHORTLIST
 from finetune.folds import Pair, with_profiles
 from finetune.stripping import strip_prompt
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
 from retrieval.records.api import Instruction
+from retrieval.search.dense import Retriever
+from retrieval.search.fusion import Fusion, design
 from retrieval.search.lexical import LexicalScorer
 
 if TYPE_CHECKING:

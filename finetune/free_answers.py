@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent_tools.free_decoding import ANSWER_TOKENS, MODEL_INFO, NAME, ROWS
+from diffagent_tools.llm.free_decoding import ANSWER_TOKENS, MODEL_INFO, NAME, ROWS
 from finetune.answer_files import appending, check_order, resume
 from finetune.cases import Case
 from retrieval.calls.identify import obtainable
@@ -24,7 +24,7 @@ from retrieval.errors import InvalidInstruction
 from retrieval.records.api import Instruction, read_instruction
 
 if TYPE_CHECKING:
-    from diffagent_tools.llama import Llama
+    from diffagent_tools.llm.llama import Llama
 
 CHUNK = 128
 """prompts between two writes: what a killed run loses at most"""
@@ -98,7 +98,7 @@ class _Decoder:
     """Answers a chunk of cases."""
 
     def __init__(self, llama: "Llama", catalogue: Catalogue, *, whole: bool, rows: int) -> None:
-        from diffagent_tools.decoding import TrieLogitsProcessor
+        from diffagent_tools.llm.trie import TrieLogitsProcessor
 
         self._llama = llama
         self._rows = rows

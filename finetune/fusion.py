@@ -2,7 +2,7 @@
 
     python -m finetune.fusion --pairs pairs_train.jsonl.gz --output diffagent_tools/adapters/starter
 
-Three stages, each a fusion (diffagent_tools/fusion.py) that weighs the one before it and what it adds:
+Three stages, each a fusion (retrieval/search/fusion.py) that weighs the one before it and what it adds:
 
     lexical    the word scores. Every pair is scored by profiles made of the other folds.
     retrieval  lexical and the cosines of the retriever, which was trained without the held-out fold
@@ -22,11 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.exits import run_script
-from diffagent_tools.fusion import Fusion
-from diffagent_tools.llama import Llama
-from diffagent_tools.ranking import LEXICAL_FILE, RETRIEVAL_FILE, STARTER_ADAPTER
-from diffagent_tools.retriever import Retriever
-from diffagent_tools.shortlist import SHORTLIST_FILE
+from diffagent_tools.llm.llama import Llama
+from diffagent_tools.select.shortlist import SHORTLIST_FILE
 from finetune.evidence import (
     FOLDS,
     HELD_OUT,
@@ -42,6 +39,9 @@ from finetune.folds import fold_of
 from finetune.training import numbers_kept
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
+from retrieval.search.dense import Retriever
+from retrieval.search.fusion import Fusion
+from retrieval.search.ranker import LEXICAL_FILE, RETRIEVAL_FILE, STARTER_ADAPTER
 
 if TYPE_CHECKING:
     import numpy as np

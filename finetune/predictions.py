@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from diffagent_tools.selection import BatchItem, Selector
+from diffagent_tools.select.selection import BatchItem, Selector
 from finetune.answer_files import appending, check_order, resume
 from finetune.cases import Case
 from retrieval.records.api import T2IApi, read_api

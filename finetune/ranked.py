@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent_tools.prompt import encode_dialogue, encode_name, encode_prompt
+from diffagent_tools.llm.prompt import encode_dialogue, encode_name, encode_prompt
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidApi, InvalidInstruction
 from retrieval.records.api import Instruction, read_api, read_instruction
@@ -160,7 +160,7 @@ def build_ranked(
     max_length: int,
     name_only: bool = False,
 ) -> Ranked:
-    """Token ids as serving will see them (diffagent_tools/prompt.py).
+    """Token ids as serving will see them (diffagent_tools/llm/prompt.py).
 
     The prompt ends with the beginning that all responses share, `{"model":"`; a response is what follows, to
     the end of text.

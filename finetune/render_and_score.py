@@ -36,7 +36,7 @@ FLUSH_SECONDS = 60.0
 
 
 class ImageMaker(Protocol):
-    """What renders: `diffagent_tools.render.Renderer`, or another."""
+    """What renders: `diffagent_tools.render.renderer.Renderer`, or another."""
 
     def render(self, api: T2IApi, *, seeds: Sequence[int]) -> "list[Image]": ...
 
@@ -231,8 +231,8 @@ def make_scorer(options: dict[str, Any], work: Sequence[Work] = ()) -> Scorer:
     Args:
         work: whose files are looked for before the rewards are loaded.
     """
-    from diffagent_tools.model_files import ModelsFolder
-    from diffagent_tools.render import Renderer
+    from diffagent_tools.files.folder import ModelsFolder
+    from diffagent_tools.render.renderer import Renderer
     from retrieval.catalogue import Catalogue
 
     catalogue = Catalogue.load(options["catalogue"]) if options["catalogue"] else Catalogue.starter()

@@ -26,8 +26,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.exits import Exit, run_script
-from diffagent_tools.ranking import STARTER_ADAPTER
-from diffagent_tools.retriever import (
+from finetune.evidence import FOLDS, read_pairs
+from finetune.folds import Pair, clusters, fold_of
+from finetune.stripping import strip_prompt
+from finetune.training import numbers_kept, set_precision, train_to_end
+from retrieval.catalogue import Catalogue
+from retrieval.errors import DataError
+from retrieval.records.api import Instruction
+from retrieval.search.dense import (
     FOLDER,
     NEGATIVE_TOKENS,
     PROMPT_TOKENS,
@@ -42,13 +48,7 @@ from diffagent_tools.retriever import (
     save_model,
     save_vectors,
 )
-from finetune.evidence import FOLDS, read_pairs
-from finetune.folds import Pair, clusters, fold_of
-from finetune.stripping import strip_prompt
-from finetune.training import numbers_kept, set_precision, train_to_end
-from retrieval.catalogue import Catalogue
-from retrieval.errors import DataError
-from retrieval.records.api import Instruction
+from retrieval.search.ranker import STARTER_ADAPTER
 
 if TYPE_CHECKING:
     import numpy as np

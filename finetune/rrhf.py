@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from trl.scripts.utils import TrlParser
     from trl.trainer.model_config import ModelConfig
 
-    from diffagent_tools.base import Base
+    from diffagent_tools.llm.base import Base
     from finetune.ranked import Ranked
     from finetune.rrhf_trainer import RRHFConfig
     from retrieval.catalogue import Catalogue
@@ -234,7 +234,7 @@ def main(
 
 
 def _adapter_folder(config: RRHFScriptConfig) -> Path | None:
-    from diffagent_tools.ranking import STARTER_ADAPTER
+    from retrieval.search.ranker import STARTER_ADAPTER
 
     if config.adapter is None:
         return None
@@ -245,8 +245,8 @@ def prepare(
     config: RRHFScriptConfig, model_config: "ModelConfig", start: Path | None, tell: Callable[[str], None]
 ) -> "tuple[Catalogue, Base, Ranked, Ranked | None, Mapping[str, Any]]":
     """The catalogue, the base, what to train on and to measure the losses on, and the adapter's card."""
-    from diffagent_tools.base import load_base
-    from diffagent_tools.llama import ADAPTER_FILE, check_base, check_catalogue, read_card
+    from diffagent_tools.llm.base import load_base
+    from diffagent_tools.llm.llama import ADAPTER_FILE, check_base, check_catalogue, read_card
     from finetune.ranked import build_ranked, read_scored
     from retrieval.catalogue import Catalogue
     from retrieval.errors import AdapterError
@@ -307,7 +307,7 @@ def run_facts(
     card: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What makes a run what it is, as in finetune/sft.py: the same facts give the same losses."""
-    from diffagent_tools.llama import ADAPTER_FILE
+    from diffagent_tools.llm.llama import ADAPTER_FILE
 
     given = asdict(config)
     for name in ("train_data", "eval_data", "catalogue", "adapter"):
@@ -341,8 +341,8 @@ def copy_retrieval(start: Path, folder: Path) -> None:
     Raises:
         StorageError: the folder cannot be written, or the disk is full.
     """
-    from diffagent_tools.ranking import LEXICAL_FILE, RETRIEVAL_FILE
-    from diffagent_tools.retriever import FOLDER
+    from retrieval.search.dense import FOLDER
+    from retrieval.search.ranker import LEXICAL_FILE, RETRIEVAL_FILE
 
     try:
         for name in (LEXICAL_FILE, RETRIEVAL_FILE):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from trl.trainer.model_config import ModelConfig
     from trl.trainer.sft_config import SFTConfig
 
-    from diffagent_tools.base import Base
+    from diffagent_tools.llm.base import Base
     from finetune.dialogues import Dialogues
     from retrieval.catalogue import Catalogue
 
@@ -156,7 +156,7 @@ def prepare(
     config: SFTScriptConfig, args: "SFTConfig", model_config: "ModelConfig", tell: Callable[[str], None]
 ) -> "tuple[Catalogue, Base, Dialogues, Dialogues | None]":
     """The catalogue, the base, and the dialogues to train on and to measure the loss on."""
-    from diffagent_tools.base import load_base
+    from diffagent_tools.llm.base import load_base
     from finetune.dialogues import Mix, build_dialogues, read_pairs
     from retrieval.catalogue import Catalogue
 

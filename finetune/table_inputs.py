@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.exits import tell
-from diffagent_tools.free_decoding import ROWS
-from diffagent_tools.ranking import STARTER_ADAPTER
+from diffagent_tools.llm.free_decoding import ROWS
 from finetune.free_answers import Answer, free_answers
 from finetune.prompt_sets import SAMPLE, PromptSet, Rewrite, read_sets
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
+from retrieval.search.ranker import STARTER_ADAPTER
 
 if TYPE_CHECKING:
-    from diffagent_tools.llama import Llama
+    from diffagent_tools.llm.llama import Llama
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _rewriter(options: argparse.Namespace) -> Rewrite | None:
     """Raises MissingExtra without LangChain; InvalidInput where no provider's package knows such a model."""
     if options.rewrite_with is None:
         return None
-    from diffagent_tools.agent_conversation import chat_model
+    from diffagent_tools.chat.agent import chat_model
     from finetune.rewrite_prompts import PromptRewriter
 
     return PromptRewriter(chat_model(options.rewrite_with), cache=options.rewrites, progress=tell)
@@ -106,7 +106,7 @@ def read_adapters(given: Sequence[str]) -> list[Adapter]:
     Raises:
         InvalidInput: not of that form, a name twice, or a folder that holds no adapter.
     """
-    from diffagent_tools.llama import read_card
+    from diffagent_tools.llm.llama import read_card
 
     found: dict[str, Adapter] = {}
     for text in given:
@@ -166,7 +166,7 @@ class Speaker:
         )
 
     def _load(self) -> "Llama":
-        from diffagent_tools.llama import Llama
+        from diffagent_tools.llm.llama import Llama
 
         if self._llama is None:
             self._llama = Llama.load(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trl.scripts.utils import TrlParser
     from trl.trainer.model_config import ModelConfig
 
-    from diffagent_tools.base import Base
+    from diffagent_tools.llm.base import Base
     from finetune.callbacks import StopOnSignal
 
 PRECISIONS = ("highest", "medium", "bfloat16")
@@ -127,12 +127,12 @@ def run_training(
     """Trains to the end, or to a signal, after which None is returned.
 
     Args:
-        rounded: keep the frozen linear layers rounded to bf16 (diffagent_tools/rounding.py).
+        rounded: keep the frozen linear layers rounded to bf16 (diffagent_tools/llm/bf16.py).
 
     Raises:
         StorageError: a checkpoint or the log cannot be written.
     """
-    from diffagent_tools.rounding import round_frozen_linears
+    from diffagent_tools.llm.bf16 import round_frozen_linears
 
     only_own_log(trainer)
     if rounded:

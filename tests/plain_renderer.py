@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from diffagent_tools.render_plan import Plan
+from diffagent_tools.render.plan import Plan
 from retrieval.records.api import T2IApi
 from retrieval.tables.samplers import require_sampler
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from diffagent_tools.fusion import STATIC_SCORES, Fusion
-from diffagent_tools.ranking import LEXICAL_FILE
+from retrieval.search.fusion import STATIC_SCORES, Fusion
+from retrieval.search.ranker import LEXICAL_FILE
 
 
 def plain_fusion(names: tuple[str, ...] = ("all.cosine", "trigger.said"), temperature: float = 0.1) -> Fusion:

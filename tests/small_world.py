@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffagent_tools.selection import BatchItem, Evidence, Request, Selection
+from diffagent_tools.select.selection import BatchItem, Evidence, Request, Selection
 from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput

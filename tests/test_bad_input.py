@@ -16,9 +16,9 @@ from small_world import small_adapter, small_catalogue, small_records
 from tiny import save_tiny_base
 from typer.testing import CliRunner, Result
 
-from diffagent_tools import cli
-from diffagent_tools.selector import LlamaSelector, RetrievalSelector
-from diffagent_tools.tool import DiffAgentTool
+from diffagent_tools.agents.langchain import DiffAgentTool
+from diffagent_tools.cli import command as cli
+from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
 from retrieval.catalogue import Catalogue
 from retrieval.records.model import ModelRecord
 from retrieval.search.encoders import HashEmbedder

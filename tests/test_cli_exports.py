@@ -8,8 +8,8 @@ import pytest
 from small_world import WordSelector, small_catalogue
 from typer.testing import CliRunner, Result
 
-from diffagent_tools import cli
-from diffagent_tools.options import ExportFormat
+from diffagent_tools.cli import command as cli
+from diffagent_tools.cli.options import ExportFormat
 
 CATALOGUE = small_catalogue()
 PROMPT = "a corgi, pixel art of games"

@@ -15,8 +15,8 @@ from collect_world import collect, contents, query, world
 from replay_server import ReplayServer
 from typer.testing import CliRunner
 
-from diffagent_tools.cli import app
-from diffagent_tools.progress import Meter, duration
+from diffagent_tools.cli.command import app
+from diffagent_tools.cli.progress import Meter, duration
 from finetune.civitai import Civitai, Exhausted
 from finetune.collect import EMPTY_PAGES, Collector, Query
 from finetune.raw_store import RawStore, read_images, read_models, read_report

@@ -27,16 +27,14 @@ from rated_world import (
 from small_adapter import fusion_only
 from typer.testing import CliRunner
 
-from diffagent_tools import cli
-from diffagent_tools.arguments import CheckArguments, SearchArguments, SelectArguments
-from diffagent_tools.conversation import Conversation, State
-from diffagent_tools.fusion import Fusion
-from diffagent_tools.mcp_server import Engines
+from diffagent_tools.agents.arguments import CheckArguments, SearchArguments, SelectArguments
+from diffagent_tools.agents.langchain import CheckT2IApiTool, DiffAgentTool, ModelRetriever
+from diffagent_tools.agents.mcp import Engines
+from diffagent_tools.chat.conversation import Conversation, State
+from diffagent_tools.cli import command as cli
 from diffagent_tools.quoting import selection_text
-from diffagent_tools.ranking import LEXICAL_FILE, Ranker
-from diffagent_tools.selector import RetrievalSelector
-from diffagent_tools.tool import CheckT2IApiTool, DiffAgentTool, ModelRetriever
-from diffagent_tools.ui_text import chosen_html
+from diffagent_tools.select.selector import RetrievalSelector
+from diffagent_tools.ui.html import chosen_html
 from retrieval.calls.repair import repair
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput, RequestRefused
@@ -45,7 +43,9 @@ from retrieval.records.model import ModelRecord
 from retrieval.requests.consent import REFUSED, asks_for_a_likeness, refusal
 from retrieval.search.encoders import HashEmbedder
 from retrieval.search.filters import Filter
+from retrieval.search.fusion import Fusion
 from retrieval.search.index import DescriptionIndex
+from retrieval.search.ranker import LEXICAL_FILE, Ranker
 
 CATALOGUE = rated_catalogue()
 REFUSED_REQUEST = "a naked child in a gothic castle"

@@ -14,8 +14,8 @@ from small_world import small_adapter, small_catalogue
 from study_world import table
 from tiny import save_tiny_base
 
-from diffagent_tools import cli
-from diffagent_tools.render_run import jobs_of, run
+from diffagent_tools.cli import command as cli
+from diffagent_tools.render.run import jobs_of, run
 from finetune.dabench import build
 from finetune.dabench_config import read_config
 from finetune.study import create_study

@@ -22,7 +22,7 @@ from dabench_world import (
 from test_describe_llm import chat
 from typer.testing import CliRunner
 
-from diffagent_tools.cli import app
+from diffagent_tools.cli.command import app
 from finetune import cases, dialogues
 from finetune.dabench import build, read_set_report
 from finetune.dabench_config import read_config

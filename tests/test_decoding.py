@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_llama, tiny_tokenizer
 
-from diffagent_tools.decoding import DONE, OFF, PrefixTrie, TrieLogitsProcessor, prefix_allowed_tokens_fn
-from diffagent_tools.prompt import encode_name, encode_prompt, read_name
+from diffagent_tools.llm.prompt import encode_name, encode_prompt, read_name
+from diffagent_tools.llm.trie import DONE, OFF, PrefixTrie, TrieLogitsProcessor, prefix_allowed_tokens_fn
 from retrieval.records.api import read_instruction
 
 NAMES = (

@@ -11,7 +11,7 @@ import pytest
 from small_world import small_catalogue
 from tiny import tiny_tokenizer
 
-from diffagent_tools.prompt import encode_name
+from diffagent_tools.llm.prompt import encode_name
 from finetune.dialogues import Dialogues, Mix, Pair, build_dialogues, read_pairs
 from finetune.stripping import strip_prompt
 from retrieval.catalogue import Catalogue

@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny import tiny_llama
 
-from diffagent_tools.decoding import PrefixTrie, TrieLogitsProcessor
-from diffagent_tools.diverse_beams import diverse_beam_search
+from diffagent_tools.llm.trie import PrefixTrie, TrieLogitsProcessor
+from finetune.candidates.diverse_beams import diverse_beam_search
 
 VOCABULARY = 64
 EOS = 2

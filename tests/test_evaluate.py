@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from small_world import WordSelector, small_catalogue, small_records
 
-from diffagent_tools.selection import BatchItem, Request
+from diffagent_tools.select.selection import BatchItem, Request
 from finetune.cases import Case, cases_of, read_pairs, read_prompts
 from finetune.evaluate import main
 from finetune.predictions import predict

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffagent_tools.comfyui_nodes import AFTER_SEED, NODES
-from diffagent_tools.export import export
-from diffagent_tools.import_comfyui import read_workflow
-from diffagent_tools.options import ExportFormat
+from diffagent_tools.cli.options import ExportFormat
+from diffagent_tools.formats.comfyui_nodes import AFTER_SEED, NODES
+from diffagent_tools.formats.comfyui_read import read_workflow
+from diffagent_tools.formats.write import export
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
 from retrieval.records.api import CheckpointRef, T2IApi
@@ -196,9 +196,9 @@ def test_the_script_makes_the_picture_that_the_renderer_makes(
 ) -> None:
     from PIL import Image
 
-    from diffagent_tools.import_image import import_file
-    from diffagent_tools.model_files import ModelsFolder, sha256_of
-    from diffagent_tools.render import Renderer
+    from diffagent_tools.files.folder import ModelsFolder, sha256_of
+    from diffagent_tools.formats.read import import_file
+    from diffagent_tools.render.renderer import Renderer
 
     api = T2IApi(
         **{"model": "Lantern", "type": "LORA", "base_model": family, "width": 64, "height": 64},

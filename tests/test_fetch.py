@@ -10,11 +10,11 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from diffagent_tools.cli import app
-from diffagent_tools.fetch import Fetcher, safe_name
-from diffagent_tools.fetch_command import wanted_by
-from diffagent_tools.model_files import ModelsFolder
-from diffagent_tools.wanted import WantedFile
+from diffagent_tools.cli.command import app
+from diffagent_tools.cli.fetch import wanted_by
+from diffagent_tools.files.fetch import Fetcher, safe_name
+from diffagent_tools.files.folder import ModelsFolder
+from diffagent_tools.files.wanted import WantedFile
 from retrieval.catalogue import Catalogue
 from retrieval.errors import FetchError, InvalidInput, StorageError
 from retrieval.records.model import ModelRecord
@@ -199,7 +199,7 @@ def test_a_full_disk_is_said_before_and_during(tmp_path: Path, monkeypatch: pyte
     def full(path: Path) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("diffagent_tools.fetch.sha256_of", full)
+    monkeypatch.setattr("diffagent_tools.files.fetch.sha256_of", full)
     with pytest.raises(StorageError, match="the disk is full"):
         own.fetch(remote)
     assert (tmp_path / "dream_8.safetensors.part").exists()

@@ -7,9 +7,9 @@ import pytest
 import torch
 from tiny import tiny_llama, tiny_tokenizer
 
-from diffagent_tools.decoding import PrefixTrie, TrieLogitsProcessor
-from diffagent_tools.free_decoding import MODEL_INFO, NAME, FreeAnswer, ObjectReader, decode_answers
-from diffagent_tools.prompt import encode_name
+from diffagent_tools.llm.free_decoding import MODEL_INFO, NAME, FreeAnswer, ObjectReader, decode_answers
+from diffagent_tools.llm.prompt import encode_name
+from diffagent_tools.llm.trie import PrefixTrie, TrieLogitsProcessor
 
 TOKENIZER: Any = tiny_tokenizer()
 MODELS: list[Any] = [tiny_llama(len(TOKENIZER), seed=seed) for seed in range(3)]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from process_numbers import numbers_stay
 
-from diffagent_tools.fusion import Fusion, design, softmax
 from finetune.evidence import Example
 from finetune.fusion import accuracy, fit, fit_weights, with_temperature
 from retrieval.errors import AdapterError, DataError
+from retrieval.search.fusion import Fusion, design, softmax
 
 
 def small(temperature: float = 1.0) -> Fusion:

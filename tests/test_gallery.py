@@ -8,7 +8,7 @@ from PIL import Image
 from plain_renderer import API, PlainRenderer
 
 from diffagent_tools.formats.infotext import read_infotext
-from diffagent_tools.render_run import baseline_of, jobs_of, run
+from diffagent_tools.render.run import baseline_of, jobs_of, run
 from finetune.gallery import read_pairs, sheet_html, sheet_png, write_gallery
 from retrieval.errors import InvalidApi, InvalidInput
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from diffagent_tools.examination import examine
-from diffagent_tools.export import export, picture_texts
-from diffagent_tools.import_comfyui import read_workflow
-from diffagent_tools.import_image import import_file, import_text
-from diffagent_tools.picture_text import picture_texts_of
+from diffagent_tools.formats.comfyui_read import read_workflow
+from diffagent_tools.formats.picture_text import picture_texts_of
+from diffagent_tools.formats.read import import_file, import_text
+from diffagent_tools.formats.write import export, picture_texts
+from retrieval.calls.examine import examine
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
 from retrieval.records.api import CheckpointRef, T2IApi

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAZY = {"diffagent_tools.decoding"}
+LAZY = {"diffagent_tools.llm.trie"}
 HEAVY = {
     *("torch", "transformers", "chromadb", "sentence_transformers", "peft", "trl", "datasets", "sklearn"),
     *("diffusers", "scipy", "bm25s", "gguf", "langchain", "langchain_community"),

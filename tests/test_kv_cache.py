@@ -11,10 +11,10 @@ from tiny import tiny_llama, tiny_tokenizer
 from transformers import LlamaForCausalLM
 from transformers.generation.utils import GenerateBeamDecoderOnlyOutput
 
-from diffagent_tools.diverse_beams import diverse_beam_search
-from diffagent_tools.free_decoding import decode_answers
-from diffagent_tools.kv_cache import cache_name
-from diffagent_tools.scoring import score_answers
+from diffagent_tools.llm.free_decoding import decode_answers
+from diffagent_tools.llm.kv_cache import cache_name
+from diffagent_tools.llm.scoring import score_answers
+from finetune.candidates.diverse_beams import diverse_beam_search
 
 
 def test_the_name_is_that_of_the_argument() -> None:

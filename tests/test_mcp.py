@@ -20,8 +20,8 @@ from mcp_types import CallToolResult, TextContent
 from small_world import WordSearch, WordSelector, small_catalogue
 from typer.testing import CliRunner
 
-from diffagent_tools import cli
-from diffagent_tools.mcp_server import Engines, ProgressHub, make_server
+from diffagent_tools.agents.mcp import Engines, ProgressHub, make_server
+from diffagent_tools.cli import command as cli
 from retrieval.errors import BaseModelMissing
 
 TESTS = Path(__file__).parent
@@ -30,7 +30,7 @@ SERVER = """
 import sys
 from small_world import WordSearch, WordSelector, small_catalogue
 from diffagent_tools import cli, mcp_command
-from diffagent_tools.mcp_server import Engines
+from diffagent_tools.agents.mcp import Engines
 
 class Talking(WordSelector):
     def __init__(self, progress):
@@ -225,7 +225,7 @@ async def test_a_strangers_text_is_cut_and_has_no_hidden_characters() -> None:
 
 
 async def test_a_long_call_says_that_it_still_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    from diffagent_tools import mcp_server
+    from diffagent_tools.agents import mcp as mcp_server
 
     monkeypatch.setattr(mcp_server, "HEARTBEAT", 0.02)
     told: list[str | None] = []

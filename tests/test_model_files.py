@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from diffagent_tools.model_files import INDEX_NAME, ModelsFolder, sha256_of
-from diffagent_tools.wanted import WantedFile, wanted_files
+from diffagent_tools.files.folder import INDEX_NAME, ModelsFolder, sha256_of
+from diffagent_tools.files.wanted import WantedFile, wanted_files
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput, MissingModelFile
 from retrieval.records.api import CheckpointRef, T2IApi
@@ -111,7 +111,7 @@ def test_a_file_is_hashed_once_until_it_changes(folder: Path, monkeypatch: pytes
         hashed.append(path.name)
         return sha256_of(path)
 
-    monkeypatch.setattr("diffagent_tools.model_files.sha256_of", counted)
+    monkeypatch.setattr("diffagent_tools.files.folder.sha256_of", counted)
     models = ModelsFolder(folder)
     models.find(SEVEN)
     assert hashed == []

@@ -1,6 +1,6 @@
 """Lines of progress beside an answer: what begins, and of its counts one now and then."""
 
-from diffagent_tools.progress import LINE_SECONDS, now_and_then
+from diffagent_tools.cli.progress import LINE_SECONDS, now_and_then
 
 
 def test_what_begins_is_passed_on_at_once_and_a_count_once_in_a_while() -> None:

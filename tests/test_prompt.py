@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tiny import tiny_tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from diffagent_tools.prompt import (
+from diffagent_tools.llm.prompt import (
     answer_prefix,
     encode_dialogue,
     encode_name,

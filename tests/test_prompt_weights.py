@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from diffagent_tools.prompt_weights import Chunk, Part, chunks_of, parse_weights
+from diffagent_tools.render.prompt_weights import Chunk, Part, chunks_of, parse_weights
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_short_prompt_without_weights_is_encoded_as_diffusers_encodes_it(
 ) -> None:
     import torch
 
-    from diffagent_tools.prompt_encoding import TextEncoder, encode_prompts
+    from diffagent_tools.render.prompt_encoding import TextEncoder, encode_prompts
 
     pipeline = pipelines[kind]
     encoders = [TextEncoder(pipeline.text_encoder, pipeline.tokenizer)]
@@ -81,7 +81,7 @@ def test_a_short_prompt_without_weights_is_encoded_as_diffusers_encodes_it(
 
 
 def test_the_packaged_tokenizer_is_clips() -> None:
-    from diffagent_tools.pipeline_configs import clip_tokenizer
+    from diffagent_tools.render.pipeline_configs import clip_tokenizer
 
     tokenizer = clip_tokenizer()
     assert len(tokenizer) == 49408
@@ -109,7 +109,7 @@ def test_the_packaged_configs_give_the_known_numbers_of_weights(kind: str, count
     import torch
     import transformers
 
-    from diffagent_tools.pipeline_configs import CONFIGS, pipeline_config
+    from diffagent_tools.render.pipeline_configs import CONFIGS, pipeline_config
 
     with pipeline_config(kind) as folder, torch.device("meta"):
         for part, count in counts.items():

@@ -9,7 +9,7 @@ import pytest
 
 NOISE = """
 import logging, warnings
-import diffagent_tools.ranking as ranking
+import retrieval.search.ranker as ranking
 
 rank = ranking.Ranker.rank
 
@@ -30,7 +30,9 @@ def noisy(self, *given):
 
 ranking.Ranker.rank = noisy
 """
-MAIN = "import sys\nfrom diffagent_tools.cli import main\n{noise}\nsys.argv[0] = 'diffagent'\nmain()\n"
+MAIN = (
+    "import sys\nfrom diffagent_tools.cli.command import main\n{noise}\nsys.argv[0] = 'diffagent'\nmain()\n"
+)
 
 
 def said(home: Path, *arguments: str, noise: str = "", **environment: str) -> str:

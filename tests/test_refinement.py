@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffagent_tools.refinement import KEPT, Refined, StandingRequest, read_message, refine, sized
+from diffagent_tools.chat.request import KEPT, Refined, StandingRequest, read_message, refine, sized
 from retrieval.records.api import T2IApi
 
 CORGI = StandingRequest(prompt="a happy corgi, pixel art")

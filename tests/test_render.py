@@ -15,8 +15,8 @@ pytest.importorskip("diffusers", reason="diffusers (the extra 'images') is not i
 
 from tiny_pipelines import TinyFiles, save_tiny_pipelines
 
-from diffagent_tools.model_files import ModelsFolder
-from diffagent_tools.render import BLOCKED, Renderer
+from diffagent_tools.files.folder import ModelsFolder
+from diffagent_tools.render.renderer import BLOCKED, Renderer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 ON_SD = CheckpointRef(model="tiny-sd")
@@ -294,7 +294,7 @@ def test_the_command_renders_answers_beside_the_base_model_and_lays_them_side_by
     from small_world import small_catalogue
     from typer.testing import CliRunner
 
-    from diffagent_tools import cli
+    from diffagent_tools.cli import command as cli
 
     models, run, catalogue = tmp_path / "models", tmp_path / "run", tmp_path / "small.jsonl"
     models.mkdir()

@@ -9,8 +9,12 @@ import pytest
 from process_numbers import numbers_stay
 from small_world import small_catalogue
 
-from diffagent_tools.ranking import STARTER_ADAPTER
-from diffagent_tools.retriever import (
+from finetune.callbacks import StopOnSignal
+from finetune.retriever import Writer, prompt_vectors, rows, train, write_vectors
+from retrieval.catalogue import Catalogue
+from retrieval.errors import AdapterError, DataError
+from retrieval.records.api import Instruction
+from retrieval.search.dense import (
     FOLDER,
     MODEL_FILE,
     NEGATIVE_TOKENS,
@@ -23,11 +27,7 @@ from diffagent_tools.retriever import (
     load_tokenizer,
     save_model,
 )
-from finetune.callbacks import StopOnSignal
-from finetune.retriever import Writer, prompt_vectors, rows, train, write_vectors
-from retrieval.catalogue import Catalogue
-from retrieval.errors import AdapterError, DataError
-from retrieval.records.api import Instruction
+from retrieval.search.ranker import STARTER_ADAPTER
 
 PAIRS = [
     {"model_id": 201, "prompt": "pixel art of a castle", "negative_prompt": "blurry"},

@@ -11,7 +11,7 @@ import torch
 from small_world import small_catalogue
 from tiny import tiny_tokenizer
 
-from diffagent_tools.prompt import encode_dialogue, encode_name, encode_prompt
+from diffagent_tools.llm.prompt import encode_dialogue, encode_name, encode_prompt
 from finetune.ranked import Ranked, Scored, build_ranked, read_scored
 from finetune.rrhf import (
     IGNORED,

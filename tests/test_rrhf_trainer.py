@@ -194,7 +194,7 @@ def scored_lines(count: int = 8) -> str:
 @pytest.fixture(scope="module")
 def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a base, an SFT adapter of it, a catalogue and scored responses."""
-    from diffagent_tools.base import load_base
+    from diffagent_tools.llm.base import load_base
     from retrieval.catalogue import Catalogue
 
     world = tmp_path_factory.mktemp("rrhf")
@@ -248,8 +248,8 @@ def curve(folder: Path, *names: str) -> list[tuple[float, ...]]:
 
 
 def test_a_run_ranks_better_and_leaves_an_adapter_that_the_selector_takes(world: Path) -> None:
-    from diffagent_tools.llama import Llama
-    from diffagent_tools.selector import LlamaSelector
+    from diffagent_tools.llm.llama import Llama
+    from diffagent_tools.select.selector import LlamaSelector
     from retrieval.catalogue import Catalogue
 
     told: list[str] = []

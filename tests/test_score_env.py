@@ -11,7 +11,7 @@ import pytest
 from tiny_scorers import PROMPTS, WORDS, image_reward_state, tiny_images
 from typer.testing import CliRunner
 
-from diffagent_tools.score_env_command import app
+from diffagent_tools.cli.score_env import app
 from finetune.image_reward import ImageReward, Sizes
 from finetune.score_env import ScoreEnv
 from retrieval.errors import InvalidInput, RenderError, StorageError

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_llama
 
-from diffagent_tools.scoring import score_answers
+from diffagent_tools.llm.scoring import score_answers
 
 MODEL = tiny_llama(64)
 

@@ -131,7 +131,7 @@ def test_batches_have_similar_lengths_in_an_order_that_seed_and_epoch_settle() -
 def test_frozen_layers_may_multiply_in_bf16() -> None:
     import torch
 
-    from diffagent_tools.rounding import round_frozen_linears
+    from diffagent_tools.llm.bf16 import round_frozen_linears
 
     model = tiny_llama(400)
     before = model(**batch()).logits
@@ -146,7 +146,7 @@ def test_frozen_layers_may_multiply_in_bf16() -> None:
 
 
 def test_twenty_steps_lower_the_loss_and_leave_a_usable_adapter(world: Path) -> None:
-    from diffagent_tools.llama import Llama
+    from diffagent_tools.llm.llama import Llama
     from retrieval.catalogue import Catalogue
     from retrieval.records.api import read_instruction
 

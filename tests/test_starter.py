@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import retrieval
-from diffagent_tools.cli import app
+from diffagent_tools.cli.command import app
 from finetune.describe import runs
 from finetune.starter import (
     Decisions,

@@ -22,7 +22,7 @@ from PIL import Image
 from study_world import BLUE, SETS, table
 from typer.testing import CliRunner
 
-from diffagent_tools import cli
+from diffagent_tools.cli import command as cli
 from finetune.study import COLUMNS, Row, create_study, draw_pairs, read_table
 from finetune.study_report import agreement, outcomes, win_rate, write_report
 from finetune.study_server import StudyServer, is_loopback

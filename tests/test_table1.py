@@ -10,10 +10,10 @@ from small_adapter import with_lora
 from small_world import small_catalogue, small_records
 from tiny import save_tiny_base, tiny_llama
 
-from diffagent_tools.base import load_base
-from diffagent_tools.decoding import TrieLogitsProcessor
-from diffagent_tools.free_decoding import MODEL_INFO, NAME
-from diffagent_tools.llama import Llama
+from diffagent_tools.llm.base import load_base
+from diffagent_tools.llm.free_decoding import MODEL_INFO, NAME
+from diffagent_tools.llm.llama import Llama
+from diffagent_tools.llm.trie import TrieLogitsProcessor
 from finetune.cases import Case
 from finetune.evaluate import main
 from finetune.free_answers import INFO_TOKENS, Answer, free_answers

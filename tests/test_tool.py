@@ -13,8 +13,8 @@ from langchain_tests.integration_tests import RetrieversIntegrationTests, ToolsI
 from langchain_tests.unit_tests import ToolsUnitTests
 from small_world import INJECTION, WordSearch, WordSelector, small_catalogue
 
+from diffagent_tools.agents.langchain import CheckT2IApiTool, DiffAgentTool, ModelRetriever
 from diffagent_tools.quoting import plain, quoted
-from diffagent_tools.tool import CheckT2IApiTool, DiffAgentTool, ModelRetriever
 from retrieval.errors import StorageError
 from retrieval.search.encoders import HashEmbedder
 from retrieval.search.index import DescriptionIndex

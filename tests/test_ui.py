@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from small_world import INJECTION, WordSelector, small_catalogue, small_records
 
-from diffagent_tools.conversation import Conversation, State, Turn
-from diffagent_tools.selection import Selection
-from diffagent_tools.ui_text import Line, alternative_html, chosen_html, lines_of, log_html
+from diffagent_tools.chat.conversation import Conversation, State, Turn
+from diffagent_tools.select.selection import Selection
+from diffagent_tools.ui.html import Line, alternative_html, chosen_html, lines_of, log_html
 from retrieval.catalogue import Catalogue
 from retrieval.errors import MissingModelFile
 from retrieval.records.api import T2IApi
@@ -121,7 +121,7 @@ def pictures() -> Pictures:
 @pytest.fixture(scope="module")
 def address(pictures: Pictures) -> Iterator[str]:
     pytest.importorskip("gradio", reason="the extra `ui` is not installed")
-    from diffagent_tools.ui import build_page, serve
+    from diffagent_tools.ui.page import build_page, serve
 
     page = build_page(
         Conversation(WordSelector(CATALOGUE), CATALOGUE), pictures=pictures, progress=pictures.lines
@@ -250,7 +250,9 @@ def test_only_this_machine_may_connect_unless_told_otherwise(monkeypatch: pytest
     pytest.importorskip("gradio", reason="the extra `ui` is not installed")
     from typer.testing import CliRunner
 
-    from diffagent_tools import cli, ui, ui_command
+    from diffagent_tools.cli import command as cli
+    from diffagent_tools.cli import ui as ui_command
+    from diffagent_tools.ui import page as ui
 
     asked: dict[str, Any] = {}
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from small_world import WordSelector, small_records
 
-from diffagent_tools.conversation import Conversation
+from diffagent_tools.chat.conversation import Conversation
 from retrieval.catalogue import Catalogue
 from retrieval.records.model import ModelRecord
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is found o
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     pytest.importorskip("gradio", reason="the extra `ui` is not installed")
-    from diffagent_tools.ui import build_page, serve
+    from diffagent_tools.ui.page import build_page, serve
 
     records = small_records()
     records[3]["model"] = f"Free Pixels {EVIL}"

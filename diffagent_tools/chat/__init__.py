@@ -1,0 +1,1 @@
+"""A talk: the grammar of wishes, the standing request, replies, the agent."""

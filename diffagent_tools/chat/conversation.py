@@ -1,0 +1,369 @@
+"""One turn of a chat: a message and a state in; the new state, its models, and what was understood out.
+
+    conversation = Conversation(RetrievalSelector(), Catalogue.starter())
+    turn = conversation.turn("a happy corgi, pixel art", State())
+    turn = conversation.turn("make it wide", turn.state)
+    turn.understood, turn.state.best.api.width
+
+`diffagent chat` and `diffagent ui` both speak through this. No language model is needed for the talking: the
+small grammar of diffagent_tools/chat/request.py reads the messages, and the selector chooses.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from diffagent_tools.chat.grammar import Step
+from diffagent_tools.chat.replies import HELP, licence_words, nothing, told, why
+from diffagent_tools.chat.request import Refined, StandingRequest, refine, sized
+from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
+from diffagent_tools.select.selection import NO_LIKENESS, Selection, Selector, consent_notes
+from retrieval.calls.compose import api_for
+from retrieval.calls.limits import corrections
+from retrieval.catalogue import Catalogue
+from retrieval.catalogue.names import normalise_name
+from retrieval.errors import DiffAgentError, InvalidInput
+from retrieval.records.api import T2IApi, read_instruction
+from retrieval.records.model import RATINGS, SAFE
+from retrieval.tables.families import family_of
+
+ALTERNATIVES = 4
+_ANSWER_CHARS = 600
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a chat stands: the request, and the models for it, the chosen one first.
+
+    `ranked` is as the selector gave it, `found` at the size and with the settings that were asked for.
+    """
+
+    request: StandingRequest = field(default_factory=StandingRequest)
+    ranked: tuple[Selection, ...] = ()
+    found: tuple[Selection, ...] = ()
+    messages: tuple[Any, ...] = field(default=(), repr=False)
+
+    @property
+    def best(self) -> Selection | None:
+        """The chosen model."""
+        return self.found[0] if self.found else None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a message did. `failed`: nothing, for the reason that `answer` gives; the state is the old one.
+
+    `chosen`: the models or their settings are others than before. `spoken`: `answer` says more than the
+    models themselves do.
+    """
+
+    said: str
+    answer: str
+    state: State
+    understood: tuple[str, ...] = ()
+    failed: bool = False
+    chosen: bool = False
+    spoken: bool = False
+
+
+class Talker(Protocol):
+    """Whoever answers a message."""
+
+    def turn(self, message: str, state: State) -> Turn:
+        """Never raises for what is wrong with a message or a model: the turn says so."""
+        ...
+
+
+class Conversation:
+    """Talks by the grammar; knows nothing between two turns, so that any number of chats can share it.
+
+    Args:
+        selector: chooses.
+        catalogue: what the selector chooses from.
+        alternatives: how many models are offered beside the chosen one.
+        max_nsfw: the highest browsing level of a model (1, 2, 4, 8, 16); None: only what is safe.
+    """
+
+    def __init__(
+        self,
+        selector: Selector,
+        catalogue: Catalogue,
+        *,
+        alternatives: int = ALTERNATIVES,
+        max_nsfw: int | None = None,
+    ) -> None:
+        self.selector = selector
+        self.catalogue = catalogue
+        self.max_nsfw = max_nsfw
+        self._alternatives = alternatives
+
+    def turn(self, message: str, state: State) -> Turn:
+        """Reads a message and does what it asks."""
+        if not message.strip():
+            return Turn(message, "Say what the picture shall show.", state, failed=True)
+        refined = refine(state.request, message, lambda name, sure: self._known(name, sure, state))
+        try:
+            return self._turn(message, refined, state)
+        except DiffAgentError as error:
+            return Turn(message, plain(str(error), _ANSWER_CHARS), state, refined.understood, failed=True)
+
+    def pick(self, model_id: int, state: State) -> Turn:
+        """Takes one of the alternatives, or any model of the catalogue."""
+        said = f"model {model_id}"
+        try:
+            request, words, _ = self._act(Step("take", model_id), state.request, state)
+            made = self._fitted(replace(state, request=request, ranked=self._pinned(state.ranked, request)))
+        except DiffAgentError as error:
+            return Turn(said, plain(str(error), _ANSWER_CHARS), state, failed=True)
+        return Turn(said, told(state.best, made.found[0]), made, (words,), chosen=True)
+
+    def edit(self, fields: Mapping[str, Any], state: State) -> Turn:
+        """Sets fields of the chosen API, by their Python names; what cannot be used is mended, and said.
+
+        Size, sampler, steps, cfg scale and the negative prompt hold for the models that follow, too.
+        """
+        best = state.best
+        if best is None:
+            return Turn("edit", "Nothing is chosen yet; say what the picture shall show.", state, failed=True)
+        try:
+            update = {name: _read(name, value) for name, value in fields.items()}
+        except InvalidInput as error:
+            return Turn("edit", plain(str(error), _ANSWER_CHARS), state, failed=True)
+        update = {name: value for name, value in update.items() if value != getattr(best.api, name)}
+        if not update:
+            return Turn("edit", "Nothing was changed.", state)
+        made, notes = _mended(best.api, update)
+        kept = {name: getattr(made, name) for name in update if name in _STANDING}
+        if kept.keys() & {"width", "height"}:
+            kept |= {"width": made.width, "height": made.height, "shape": None, "ratio": None, "scale": 1.0}
+        own = {name: getattr(made, name) for name in update if name not in _STANDING}
+        first = state.ranked[0].model_copy(update={"api": state.ranked[0].api.model_copy(update=own)})
+        request = state.request.after(**kept)
+        changed = replace(state, request=request, ranked=(first, *state.ranked[1:]))
+        words = tuple(f"{name.replace('_', ' ')} {_short(getattr(made, name))}" for name in update)
+        answer = "; ".join(notes) or f"Set: {settings_text(made)}."
+        return Turn("edit", answer, self._fitted(changed), words, chosen=True)
+
+    def _turn(self, message: str, refined: Refined, state: State) -> Turn:
+        request, understood = refined.request, list(refined.understood)
+        search = refined.changed and _needs_search(state.request, request)
+        for act in refined.acts:
+            request, words, again = self._act(act, request, state)
+            understood.append(words)
+            search = search or again
+        answers = [self._answer(question, state, request) for question in refined.questions]
+        if not refined.changed and not refined.acts:
+            return Turn(message, " ".join(answers), state, tuple(understood))
+        if not request.prompt:
+            if state.request.prompt:
+                return Turn(
+                    message, "Started over. What shall the picture show?", State(request), ("start over",)
+                )
+            noted = f" Noted: {', '.join(understood)}." if understood else ""
+            return Turn(message, f"What shall the picture show?{noted}", replace(state, request=request))
+        ranked = self._search(request) if search or not state.ranked else state.ranked
+        if not ranked:
+            return Turn(message, nothing(request), state, tuple(understood), failed=True)
+        ranked = self._pinned(ranked, request)
+        made = self._fitted(replace(state, request=request, ranked=ranked))
+        answers.insert(0, told(state.best, made.found[0]))
+        return Turn(
+            message,
+            " ".join(answers),
+            made,
+            tuple(understood),
+            chosen=made.found != state.found,
+            spoken=bool(refined.questions),
+        )
+
+    def _act(self, act: Step, request: StandingRequest, state: State) -> tuple[StandingRequest, str, bool]:
+        """The request after an act on the models, the act in words, and whether to search again."""
+        if act.kind == "undo":
+            if not request.history:
+                raise InvalidInput("there is nothing to go back to")
+            return request.undone(), "went back a step", True
+        best = state.best
+        if best is None:
+            raise InvalidInput("nothing is chosen yet; say what the picture shall show")
+        if act.kind in ("another", "refuse"):
+            model_id = act.value if act.value is not None else best.api.model_id
+            name = plain(self._name(model_id, state), NAME_CHARS)
+            if model_id is None:
+                raise InvalidInput(f"{name} has no id in the catalogue, so that it cannot be left out")
+            left = (model_id,)
+            pinned = None if request.pinned == model_id else request.pinned
+            if act.kind == "another":
+                return request.after(seen=(*request.seen, *left), pinned=None), f"another than {name}", True
+            return request.after(refused=(*request.refused, *left), pinned=pinned), f"not {name} again", True
+        if act.kind == "pick":
+            place = act.value if act.value > 0 else len(state.found)
+            if not 1 <= place <= len(state.found):
+                raise InvalidInput(f"there is no number {place}; {len(state.found)} models are offered")
+            model_id = state.found[place - 1].api.model_id
+        else:
+            model_id = act.value
+            record = self.catalogue.get(model_id)
+            if record.shows_a_person:
+                raise InvalidInput(NO_LIKENESS)
+            if not record.may_be_offered(self._level):
+                raise InvalidInput(
+                    f"{plain(record.model, NAME_CHARS)} is rated {record.rating}, and this chat keeps to "
+                    f"{RATINGS[self._level]}; for more start it with --max-nsfw {record.browsing_level}"
+                )
+            if not record.available:
+                status = f" ({record.status})" if record.status else ""
+                raise InvalidInput(f"{record.model} can no longer be had{status}; choose another")
+        words = f"your choice: {plain(self._name(model_id, state), NAME_CHARS)}"
+        refused = tuple(each for each in request.refused if each != model_id)
+        return request.after(pinned=model_id, refused=refused), words, False
+
+    def _search(self, request: StandingRequest) -> tuple[Selection, ...]:
+        return tuple(
+            self.selector.select(
+                {"prompt": request.prompt, "negative prompt": request.negative_prompt},
+                base_model=request.base_model,
+                type=request.type,
+                commercial_use=request.commercial_use,
+                exclude=(*request.refused, *request.seen),
+                max_nsfw=self.max_nsfw,
+                k=1 + self._alternatives,
+            )
+        )
+
+    def _pinned(self, ranked: tuple[Selection, ...], request: StandingRequest) -> tuple[Selection, ...]:
+        """The user's own choice first, filled in where the search did not give it."""
+        if request.pinned is None or ranked[0].api.model_id == request.pinned:
+            return ranked
+        others = tuple(each for each in ranked if each.api.model_id != request.pinned)
+        own = next((each for each in ranked if each.api.model_id == request.pinned), None)
+        if own is None:
+            record = self.catalogue.get(request.pinned)
+            instruction = read_instruction(
+                {"prompt": request.prompt, "negative prompt": request.negative_prompt}
+            )
+            own = Selection(
+                api=api_for(record, instruction),
+                score=others[0].score if others else 0.0,
+                reason="you chose it",
+                page_url=record.page_url,
+                rating=record.rating,
+                max_nsfw=self._level,
+                notes=consent_notes(instruction),
+            )
+        return (own, *others)[: 1 + self._alternatives]
+
+    def _fitted(self, state: State) -> State:
+        """Every model at the size and with the settings of the request, what its family cannot do mended."""
+        found = tuple(_fit(selection, state.request) for selection in state.ranked)
+        if state.request.commercial_use:
+            found = tuple(self._with_licence_note(selection) for selection in found)
+        return replace(state, found=found)
+
+    def _with_licence_note(self, selection: Selection) -> Selection:
+        """The filter asks for a LoRA's own licence; that of the checkpoint below it is said."""
+        base = selection.api.base_checkpoint
+        if base is None or base.model_id is None or base.model_id not in self.catalogue:
+            return selection
+        if self.catalogue.get(base.model_id).allows_commercial_use():
+            return selection
+        note = f"the checkpoint {base.model} does not let you sell images; use another below this LoRA"
+        return selection.model_copy(update={"notes": (*selection.notes, plain(note, _ANSWER_CHARS))})
+
+    @property
+    def _level(self) -> int:
+        return SAFE if self.max_nsfw is None else self.max_nsfw
+
+    def _known(self, name: str, sure: bool, state: State) -> int | None:
+        """The id of a model by its name: of those on the table, or, if it is said to be one, of all."""
+        wanted = normalise_name(name)
+        for selection in state.found:
+            if normalise_name(selection.api.model) == wanted:
+                return selection.api.model_id
+        match = self.catalogue.resolve(name) if sure else None
+        return match.record.model_id if match else None
+
+    def _name(self, model_id: int | None, state: State) -> str:
+        for selection in state.found:
+            if selection.api.model_id == model_id:
+                return selection.api.model
+        return self.catalogue.get(model_id).model if model_id is not None else "that model"
+
+    def _answer(self, question: Step, state: State, request: StandingRequest) -> str:
+        if question.kind == "help":
+            return HELP
+        if question.kind == "thanks":
+            return "Gladly. Say what to change, or start over." if state.found else HELP
+        if question.kind == "show":
+            return f"So far: {'; '.join(request.words)}." if request.words else "Nothing is asked for yet."
+        best = state.best
+        if best is None:
+            return "Nothing is chosen yet; say what the picture shall show."
+        if question.kind == "why":
+            return why(best)
+        model_id = best.api.model_id
+        known = model_id is not None and model_id in self.catalogue
+        return licence_words(
+            best.api, self.catalogue.get(model_id) if known and model_id else None, self.catalogue
+        )
+
+
+_STANDING = {"width", "height", "sampling_steps", "cfg_scale", "sampling_method", "negative_prompt"}
+_WHOLE = {"width", "height", "sampling_steps", "clip_skip"}
+_TEXT = {"sampling_method", "prompt", "negative_prompt"}
+_FILTERS = ("prompt", "negative_prompt", "base_model", "type", "commercial_use", "refused", "seen")
+
+
+def _needs_search(before: StandingRequest, after: StandingRequest) -> bool:
+    return any(getattr(before, name) != getattr(after, name) for name in _FILTERS)
+
+
+def _fit(selection: Selection, request: StandingRequest) -> Selection:
+    width, height = sized(selection.api, request)
+    wanted = {
+        "width": width,
+        "height": height,
+        "sampling_steps": request.sampling_steps,
+        "cfg_scale": request.cfg_scale,
+        "sampling_method": request.sampling_method,
+        "negative_prompt": request.negative_prompt or None,
+    }
+    update = {name: value for name, value in wanted.items() if value is not None}
+    api, notes = _mended(selection.api, update)
+    return selection.model_copy(update={"api": api, "notes": (*selection.notes, *notes)})
+
+
+def _mended(api: T2IApi, update: Mapping[str, Any]) -> tuple[T2IApi, tuple[str, ...]]:
+    """The API with new values, those that its family cannot do brought within its limits, and why."""
+    asked = api.model_copy(update=dict(update))
+    faults = [
+        change
+        for change in corrections(asked, family_of(api.base_model), None)
+        if change.attribute in update or {change.attribute, *update} >= {"width", "height"}
+    ]
+    made = asked.model_copy(update={change.attribute: change.after for change in faults})
+    return made, tuple(f"{each.field} {each.before} became {each.after}: {each.why}" for each in faults)
+
+
+def _read(name: str, value: Any) -> Any:
+    """A field as a person typed it."""
+    if name in _TEXT:
+        return read_instruction({"prompt": "-", "negative_prompt": str(value)}).negative_prompt
+    if value is None or value == "":
+        if name in ("clip_skip", "lora_weight"):
+            return None
+        raise InvalidInput(f"the field {name.replace('_', ' ')} is empty; needed is a number")
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"found {_short(value)!r} for {name.replace('_', ' ')}; needed is a number"
+        ) from error
+    if name in _WHOLE:
+        if number != int(number) if abs(number) < 1e9 else True:
+            raise InvalidInput(f"found {number:g} for {name.replace('_', ' ')}; needed is a whole number")
+        return int(number)
+    return number
+
+
+def _short(value: object) -> str:
+    return plain(str(value), 60)

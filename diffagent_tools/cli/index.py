@@ -1,0 +1,135 @@
+"""The part `diffagent index`: build the description index of a catalogue, describe it, search it.
+
+diffagent index build --catalogue mine.jsonl
+diffagent index search "pixel art of a city" -k 5
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from diffagent_tools.cli.options import (
+    CatalogueOption,
+    CommercialOption,
+    FamilyOption,
+    JsonOption,
+    NsfwOption,
+    TypeOption,
+    load_catalogue,
+    print_json,
+)
+from diffagent_tools.exits import Exit, plain_exit, tell
+
+if TYPE_CHECKING:
+    from retrieval.search.index import DescriptionIndex, IndexInfo
+
+app = typer.Typer(help="Build, describe and search the index of model descriptions.", no_args_is_help=True)
+
+PathOption = Annotated[
+    Path | None, typer.Option("--path", help="The index's folder instead of one below the cache.")
+]
+UrlOption = Annotated[str | None, typer.Option("--url", help="A Chroma server instead of a folder.")]
+
+
+@app.command()
+def build(
+    catalogue: CatalogueOption = None,
+    path: PathOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the index up to date; an interrupted build goes on, and only what changed is embedded."""
+    with plain_exit("stopped; what is embedded is kept, and the same command goes on after it"):
+        _show(_index(catalogue, path, url).build(), as_json)
+
+
+@app.command()
+def info(
+    catalogue: CatalogueOption = None,
+    path: PathOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what the index is of; builds nothing."""
+    with plain_exit():
+        _show(_index(catalogue, path, url).info(), as_json)
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="What the models shall be good for.", show_default=False)],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many, best first.")] = 10,
+    base_model: FamilyOption = None,
+    type_: TypeOption = None,
+    commercial: CommercialOption = False,
+    max_nsfw: NsfwOption = None,
+    catalogue: CatalogueOption = None,
+    path: PathOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find models by meaning and by words. Exit code 1: none passes the filters."""
+    with plain_exit():
+        from retrieval.records.api import read_instruction
+        from retrieval.requests.consent import refuse
+        from retrieval.search.filters import Filter
+
+        request = read_instruction(text)
+        refuse(request)
+        index = _index(catalogue, path, url)
+        hits = index.search(
+            request,
+            k=k,
+            wanted=Filter.offered(
+                index.catalogue,
+                base_model,
+                type_.value if type_ else None,
+                True if commercial else None,
+                max_nsfw,
+            ),
+        )
+        if as_json:
+            print_json(
+                [
+                    {
+                        "model id": hit.record.model_id,
+                        "model": hit.record.model,
+                        "type": hit.record.type,
+                        "base model": hit.record.base_model,
+                        "score": hit.score,
+                        "cosine": hit.dense,
+                        "rating": hit.record.rating,
+                        "matched": list(hit.matched),
+                        "page": hit.record.page_url,
+                    }
+                    for hit in hits
+                ]
+            )
+        else:
+            from diffagent_tools.cli.cards import make_console, show_hits
+
+            show_hits(make_console(), [(hit.record, hit.score) for hit in hits])
+        raise typer.Exit(Exit.FOUND if hits else Exit.ABSTAINED)
+
+
+def _index(catalogue: Path | None, path: Path | None, url: str | None) -> "DescriptionIndex":
+    from retrieval.search.index import DescriptionIndex
+
+    return DescriptionIndex(load_catalogue(catalogue), path=path, url=url, progress=tell)
+
+
+def _show(facts: "IndexInfo", as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(facts))
+        return
+    from diffagent_tools.cli.cards import make_console, show_rows
+
+    rows = [
+        ("where", facts.where),
+        ("catalogue", f"{facts.catalogue_name}, digest {facts.catalogue[:12]}"),
+        ("embedder", f"{facts.embedder}, {facts.dimension} dimensions"),
+        ("models", f"{facts.records:,}{'' if facts.complete else ', not all yet: build it again'}"),
+    ]
+    show_rows(make_console(), "index", rows)

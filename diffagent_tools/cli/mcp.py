@@ -1,0 +1,76 @@
+"""The command `diffagent mcp`: the tools for every program that speaks the Model Context Protocol.
+
+diffagent mcp
+diffagent mcp --http --port 8377
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from diffagent_tools.cli.options import (
+    AdapterOption,
+    BaseOption,
+    CatalogueOption,
+    ModeName,
+    ModeOption,
+    load_catalogue,
+    make_selector,
+)
+from diffagent_tools.exits import Exit, plain_exit, tell
+
+if TYPE_CHECKING:
+    from diffagent_tools.agents.mcp import Engines, ProgressHub
+
+
+def mcp(
+    http: Annotated[
+        bool, typer.Option("--http", help="Serve over HTTP instead of standard input and output.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="With --http; 0 takes a free one.")
+    ] = 8377,
+    host: Annotated[
+        str, typer.Option("--host", help="With --http; another address opens the server to others.")
+    ] = "127.0.0.1",
+    mode: ModeOption = ModeName.shortlist,
+    catalogue: CatalogueOption = None,
+    adapter: AdapterOption = None,
+    base: BaseOption = None,
+) -> None:
+    """Serve select, check and search to an MCP client (Claude, Cursor, VS Code, ...)."""
+    with plain_exit():
+        from diffagent_tools.agents.mcp import ProgressHub, make_server, serve_http, serve_stdio
+
+        progress = ProgressHub(tell)
+        server = make_server(lambda: _engines(catalogue, mode, base, adapter, progress), progress)
+        if http:
+            serve_http(server, host, port, tell)
+        else:
+            if sys.stdin.isatty():
+                tell("waiting for an MCP client on standard input; clients start this command by themselves")
+            # the thread that reads standard input cannot be woken, so an orderly end would wait for a line
+            signal.signal(signal.SIGINT, _stop)
+            serve_stdio(server)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    tell("stopped")
+    os._exit(Exit.STOPPED)
+
+
+def _engines(
+    catalogue: Path | None, mode: ModeName, base: str | None, adapter: Path | None, progress: "ProgressHub"
+) -> "Engines":
+    """What the options ask for; the models load at the first call that needs them."""
+    from diffagent_tools.agents.mcp import Engines
+    from retrieval.search.index import DescriptionIndex
+
+    records = load_catalogue(catalogue)
+    selector = make_selector(catalogue, mode, base, adapter, progress)
+    return Engines(records, selector, DescriptionIndex(records, progress=progress))

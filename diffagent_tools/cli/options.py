@@ -1,0 +1,103 @@
+"""Options that several commands share, what they stand for, and how JSON is printed."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from diffagent_tools.cli.progress import now_and_then
+
+if TYPE_CHECKING:
+    from diffagent_tools.select.selection import Selector
+    from retrieval.catalogue import Catalogue
+
+
+class TypeName(StrEnum):
+    """The two types of models."""
+
+    lora = "LORA"
+    checkpoint = "Checkpoint"
+
+
+class ModeName(StrEnum):
+    """How `select` decides; `retrieval` asks no language model, `shortlist` where that changes the order."""
+
+    shortlist = "shortlist"
+    constrained = "constrained"
+    free = "free"
+    retrieval = "retrieval"
+
+
+class ExportFormat(StrEnum):
+    """`infotext-old` is for A1111 before 1.9, `comfyui-ui` the form that ComfyUI's editor saves."""
+
+    infotext = "infotext"
+    infotext_old = "infotext-old"
+    comfyui = "comfyui"
+    comfyui_ui = "comfyui-ui"
+    diffusers = "diffusers"
+    json = "json"
+    air = "air"
+
+
+CatalogueOption = Annotated[
+    Path | None,
+    typer.Option("--catalogue", help="A .jsonl or .jsonl.gz of models instead of the packaged starter."),
+]
+FamilyOption = Annotated[
+    str | None, typer.Option("--base-model", help="Only this family, such as 'SD 1.5' or 'SDXL 1.0'.")
+]
+TypeOption = Annotated[
+    TypeName | None, typer.Option("--type", case_sensitive=False, help="Only models of this type.")
+]
+CommercialOption = Annotated[
+    bool, typer.Option("--commercial", help="Only models whose licence lets the images be sold.")
+]
+NsfwOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-nsfw",
+        metavar="LEVEL",
+        help="The most explicit model that may come: 1 PG (the default), 2 PG-13, 4 R, 8 X, 16 XXX.",
+        show_default=False,
+    ),
+]
+ModeOption = Annotated[ModeName, typer.Option("--mode", help="How to decide.")]
+AdapterOption = Annotated[Path | None, typer.Option("--adapter", help="A trained adapter's folder.")]
+BaseOption = Annotated[str | None, typer.Option("--base", help="A LLaMA's folder or hub id.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def load_catalogue(path: Path | None) -> "Catalogue":
+    """The catalogue at a path, or the packaged one."""
+    from retrieval.catalogue import Catalogue
+
+    return Catalogue.starter() if path is None else Catalogue.load(path)
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output, other scripts than Latin as they are."""
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def make_selector(
+    catalogue: Path | None,
+    mode: ModeName,
+    base: str | None,
+    adapter: Path | None,
+    progress: Callable[[str], None] | None = None,
+) -> "Selector":
+    """The selector that the options ask for; its models load at the first request."""
+    from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
+
+    records = load_catalogue(catalogue)
+    progress = progress or now_and_then()
+    if mode is ModeName.retrieval:
+        return RetrievalSelector(records, adapter=adapter, progress=progress)
+    # typer reads a choice as an enumeration, the selector as a Literal of the same words
+    decide: Any = mode.value
+    return LlamaSelector(records, base=base, adapter=adapter, mode=decide, progress=progress)

@@ -1,0 +1,114 @@
+"""T2IApi -> what other programs take: A1111 and Forge, ComfyUI, diffusers.
+
+    print(export(api, "infotext"))                          # paste into A1111's prompt box, press the arrow
+    Path("workflow.json").write_text(export(api, "comfyui"))  # drop on ComfyUI's page, or POST to its server
+    Path("picture.py").write_text(export(api, "diffusers"))   # python picture.py FOLDER
+
+What has no exact equivalent in a program (a sampler, clip skip on SDXL) is said in the export itself: a
+comment in the script, the title of a node, a setting named Note behind the others in an infotext.
+"""
+
+import json
+
+from diffagent_tools.cli.options import ExportFormat
+from diffagent_tools.formats.comfyui_write import comfyui_prompt, comfyui_workflow
+from diffagent_tools.formats.diffusers_script import diffusers_script
+from diffagent_tools.formats.infotext import infotext_of
+from diffagent_tools.formats.plan import ExportPlan, export_plan, file_air
+from retrieval.catalogue import Catalogue
+from retrieval.errors import InvalidApi
+from retrieval.records.api import T2IApi
+
+__all__ = ["ExportFormat", "export", "infotext_export", "picture_texts"]
+
+# what ComfyUI has and A1111 has not, of the samplers of the table
+_NOT_IN_A1111 = {"DEIS", "DDPM", "SA Solver", "Heun++"}
+_A1111 = {"sd1", "sd2", "sdxl"}
+
+
+def export(
+    api: T2IApi, format: ExportFormat | str, *, catalogue: Catalogue | None = None, seed: int = 0
+) -> str:
+    """The text of an export, without a newline at its end.
+
+    Args:
+        catalogue: knows ids, hashes and file names that the API does not say.
+        seed: of the workflow and the script; an infotext has none, so that A1111 takes its own.
+
+    Raises:
+        InvalidApi: the API may not be written, or cannot be said in the format; the message says why.
+        InvalidInput: there is no such format.
+    """
+    try:
+        wanted = ExportFormat(format)
+    except ValueError as error:
+        raise InvalidApi(
+            f"found the format {format!r}; needed is one of {', '.join(ExportFormat)}"
+        ) from error
+    if wanted is ExportFormat.json:
+        return api.to_json(indent=2)
+    plan = export_plan(api, catalogue)
+    if wanted is ExportFormat.air:
+        return _airs(plan)
+    if wanted in (ExportFormat.infotext, ExportFormat.infotext_old):
+        return infotext_export(plan, schedule_type=wanted is ExportFormat.infotext)
+    if wanted is ExportFormat.diffusers:
+        return diffusers_script(plan, infotext_export(plan, seed=seed), seed=seed).rstrip("\n")
+    graph = comfyui_prompt(plan, seed=seed)
+    written = graph if wanted is ExportFormat.comfyui else comfyui_workflow(graph)
+    return json.dumps(written, ensure_ascii=False, indent=2)
+
+
+def infotext_export(plan: ExportPlan, *, schedule_type: bool = True, seed: int | None = None) -> str:
+    """The infotext with the names of files, the hash by which A1111 finds a checkpoint, and notes."""
+    notes = list(plan.notes)
+    if plan.sampler.a1111_name in _NOT_IN_A1111:
+        notes.append(f"A1111 does not offer the sampling method {plan.sampler.name}")
+    if plan.family is None or plan.family.architecture not in _A1111:
+        notes.append(f"A1111 runs SD 1.x, SD 2.x and SDXL; {plan.api.base_model} needs Forge")
+    digest = next(iter(plan.checkpoint.wanted.sha256), None)
+    # A1111 finds a checkpoint by its hash, a LoRA by the name of its file alone
+    named_only = (plan.lora, None if digest else plan.checkpoint)
+    notes += [file.note for file in named_only if file is not None and file.note]
+    return infotext_of(
+        plan.api.model_copy(
+            update={"sampling_method": plan.sampler.name, "clip_skip": plan.clip_skip or plan.api.clip_skip}
+        ),
+        schedule_type=schedule_type,
+        seed=seed,
+        checkpoint_file=plan.checkpoint.stem if plan.checkpoint.is_known else None,
+        lora_file=plan.lora.stem if plan.lora else None,
+        model_hash=digest[:10].lower() if digest else None,
+        note="; ".join(notes),
+    ).replace("\x00", "")
+
+
+def picture_texts(api: T2IApi, *, catalogue: Catalogue | None = None, seed: int = 0) -> dict[str, str]:
+    """What to keep in a PNG that was made with an API: `parameters` as A1111 does, `prompt` and `workflow` as
+    ComfyUI does, if its workflow can be written.
+
+    Raises:
+        InvalidApi: the API may not be written.
+    """
+    plan = export_plan(api, catalogue)
+    texts = {"parameters": infotext_export(plan, seed=seed)}
+    try:
+        graph = comfyui_prompt(plan, seed=seed)
+    except InvalidApi:
+        return texts
+    return texts | {"prompt": json.dumps(graph), "workflow": json.dumps(comfyui_workflow(graph))}
+
+
+def _airs(plan: ExportPlan) -> str:
+    """The model's AIR, and below that of a LoRA the checkpoint's, where they are known."""
+    own = plan.lora or plan.checkpoint
+    found = [plan.api.air or file_air(own, plan.family)]
+    if found[0] is None:
+        raise InvalidApi(
+            f"no AIR of {plan.api.model!r} is known, as it has no version id; take the format json, or "
+            "name a model of the catalogue"
+        )
+    if plan.lora is not None:
+        reference = plan.api.base_checkpoint
+        found.append((reference.air if reference else None) or file_air(plan.checkpoint, plan.family))
+    return "\n".join(air for air in found if air)

@@ -1,0 +1,1 @@
+"""The language model that may choose: where its weights come from, its prompt, scores, decoding."""

@@ -1,0 +1,1 @@
+"""A call becomes pictures; the only folder that imports diffusers."""

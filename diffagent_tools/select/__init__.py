@@ -1,0 +1,1 @@
+"""A request in, ranked calls with their evidence out."""

@@ -1,0 +1,354 @@
+"""Selectors: from a request in words to ranked T2I APIs.
+
+    selector = LlamaSelector()                      # the embedded default; loads on the first request
+    selector.select("A cute happy corgi, pixel art")[0].api.to_json(indent=2)
+
+`LlamaSelector` decides in one of three ways. "shortlist": retrieval proposes, the language model scores the
+proposed names (paper Eq. 7), and fitted weights put both together; where its scores have the weight nought,
+as in the packaged adapter, it is not loaded. "constrained": the language model decodes a name, held to the
+catalogue by a prefix trie. "free": the language model writes the paper's whole JSON, which is then read,
+checked and repaired. `RetrievalSelector` asks no language model at all.
+
+Only the name is decoded; every field that the catalogue knows is filled in from it (retrieval/calls/compose.py).
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from threading import RLock
+from typing import Unpack, get_args
+
+from diffagent_tools.llm.llama import Llama
+from diffagent_tools.select.selection import (
+    BatchItem,
+    Evidence,
+    FilterWords,
+    Mode,
+    Request,
+    Selection,
+    consent_notes,
+)
+from diffagent_tools.select.shortlist import load_weights, needs_llm, weigh
+from retrieval.calls.base_checkpoint import offered_checkpoint_change
+from retrieval.calls.compose import api_for
+from retrieval.calls.repair import repair
+from retrieval.catalogue import Catalogue
+from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel, UnknownModel
+from retrieval.records.api import Instruction, read_api, read_instruction
+from retrieval.records.model import SAFE
+from retrieval.requests.consent import refuse
+from retrieval.search.filters import Filter
+from retrieval.search.fusion import Fusion
+from retrieval.search.lexical import matched_triggers
+from retrieval.search.ranker import STARTER_ADAPTER, Candidate, Ranker
+
+SHORTLIST = 8
+DEFAULT_FAMILY = "SD 1.5"
+"""of the fallback, where no family is asked for"""
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    candidate: Candidate
+    score: float
+    confidence: float | None
+    llm_score: float | None = None
+    said: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class _Selector(ABC):
+    """What both selectors share: filters, batches, and the way from a ranked model to an answer."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue | None,
+        adapter: Path | str | None,
+        progress: Callable[[str], None] | None,
+    ) -> None:
+        self._progress = progress
+        self.catalogue = catalogue if catalogue is not None else Catalogue.starter()
+        self.adapter = Path(adapter) if adapter is not None else STARTER_ADAPTER
+        self._lock = RLock()
+        self._ranker: Ranker | None = None
+
+    @property
+    def ranker(self) -> Ranker:
+        """The retrieval part; made on first use.
+
+        Raises:
+            AdapterError: the adapter's folder has no fusion weights.
+        """
+        with self._lock:
+            if self._ranker is None:
+                self._ranker = Ranker.packaged(self.catalogue, self.adapter, progress=self._progress)
+            return self._ranker
+
+    def select(
+        self,
+        instruction: Request,
+        *,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        exclude: Iterable[int | str] = (),
+        max_nsfw: int | None = None,
+        k: int = 1,
+    ) -> list[Selection]:
+        """See `diffagent_tools.select.selection.Selector.select`."""
+        _positive(k)
+        wanted = self.ranker.filter(base_model, type, commercial_use, exclude, max_nsfw)
+        return self._answer(read_instruction(instruction), wanted, k)
+
+    async def aselect(
+        self, instruction: Request, *, k: int = 1, **words: Unpack[FilterWords]
+    ) -> list[Selection]:
+        """As `select`, in a worker thread."""
+        return await asyncio.to_thread(partial(self.select, instruction, k=k, **words))
+
+    def select_batch(
+        self, requests: Iterable[Request], *, k: int = 1, **words: Unpack[FilterWords]
+    ) -> Iterator[BatchItem]:
+        """See `diffagent_tools.select.selection.Selector.select_batch`."""
+        _positive(k)
+        wanted = self.ranker.filter(**words)
+        for place, request in enumerate(requests):
+            name: str | int | None = place
+            if isinstance(request, Mapping):
+                name = request.get("id", place)
+                request = {key: value for key, value in request.items() if key != "id"}
+            try:
+                ranked = self._answer(read_instruction(request), wanted, k)
+            except InvalidInput as error:
+                yield BatchItem(id=name, error=str(error))
+            else:
+                yield BatchItem(id=name, ranked=tuple(ranked))
+
+    def _answer(self, request: Instruction, wanted: Filter, k: int) -> list[Selection]:
+        refuse(request)
+        if not self.ranker.knows(request):
+            return self._abstention(request, wanted)
+        return [self._selection(ranked, request, wanted) for ranked in self._rank(request, wanted, k)]
+
+    def _abstention(self, request: Instruction, wanted: Filter) -> list[Selection]:
+        """The family's base model with default parameters, as the paper falls back (section 4.1).
+
+        Nothing where the catalogue has none or the filters do not let it pass. The type does not count: the
+        base model is a checkpoint, and something must be called.
+        """
+        try:
+            record = self.catalogue.default_model(wanted.family or DEFAULT_FAMILY)
+        except (UnknownModel, UnknownBaseModel):  # a family of the user's own catalogue has no base model
+            return []
+        if not replace(wanted, type=None, family=None).passes(record):
+            return []
+        return [
+            Selection(
+                api=api_for(record.model_copy(update={"settings": None}), request),
+                score=0.0,
+                reason="no word of the request is known of any model, so this is the base model with default "
+                "parameters",
+                page_url=record.page_url,
+                abstained=True,
+                rating=record.rating,
+                max_nsfw=wanted.max_nsfw or SAFE,
+                notes=consent_notes(request),
+            )
+        ]
+
+    @abstractmethod
+    def _rank(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]: ...
+
+    def _selection(self, ranked: _Ranked, request: Instruction, wanted: Filter) -> Selection:
+        candidate = ranked.candidate
+        record = candidate.record
+        triggers = matched_triggers(record, request.prompt)
+        terms = self.ranker.shared_terms(record, request.prompt)
+        evidence = Evidence(
+            matched_trigger_words=triggers,
+            matched_terms=terms,
+            name_said=candidate.scores.get("name.said", 0.0) > 0,
+            similarity=candidate.scores.get("retriever.facts"),
+            retrieval_score=candidate.logit,
+            llm_score=ranked.llm_score,
+            said=ranked.said,
+        )
+        api, notes = api_for(record, request, confidence=ranked.confidence), ranked.notes
+        change = offered_checkpoint_change(api, self.catalogue, wanted)
+        if change is not None:
+            notes = (*notes, change.why)
+            api = api.model_copy(update={"base_checkpoint": change.after})
+        return Selection(
+            api=api,
+            score=ranked.score,
+            confidence=ranked.confidence,
+            evidence=evidence,
+            reason=_reason(evidence),
+            page_url=record.page_url,
+            rating=record.rating,
+            max_nsfw=wanted.max_nsfw or SAFE,
+            notes=(*notes, *consent_notes(request)),
+        )
+
+
+class RetrievalSelector(_Selector):
+    """Chooses by retrieval alone: no language model, answers in milliseconds.
+
+    Args:
+        catalogue: the models that can be chosen; the packaged starter if None.
+        adapter: a folder with fusion weights; the packaged one if None.
+        progress: told, in one line each, what takes long on the first request.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue | None = None,
+        *,
+        adapter: Path | str | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(catalogue, adapter, progress)
+
+    def _rank(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]:
+        found = self.ranker.rank(request, wanted).best(k)
+        return [_Ranked(candidate, candidate.logit, candidate.chance) for candidate in found]
+
+
+class LlamaSelector(_Selector):
+    """Chooses with a fine-tuned LLaMA.
+
+    Args:
+        catalogue: the models that can be chosen; the packaged starter if None.
+        base: a folder or hub id of a LLaMA, which is then asked in every mode; the embedded default if None.
+        adapter: a folder with a LoRA adapter and fusion weights; the packaged one if None.
+        mode: how to decide, see the module.
+        shortlist: how many of retrieval's candidates the language model scores.
+        progress: told, in one line each, what takes long on the first request.
+
+    Raises:
+        InvalidInput: no such mode.
+        AdapterMismatch: on first use of the language model, the adapter was trained for another base model or
+            catalogue.
+        BaseModelError: on first use of the language model, it cannot be had.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue | None = None,
+        *,
+        base: str | None = None,
+        adapter: Path | str | None = None,
+        mode: Mode = "shortlist",
+        shortlist: int = SHORTLIST,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(catalogue, adapter, progress)
+        if mode not in get_args(Mode):
+            raise InvalidInput(f"no mode {mode!r}; use one of {', '.join(get_args(Mode))}")
+        self.mode: Mode = mode
+        self._shortlist = shortlist
+        self._base = base
+        self._loaded: Llama | None = None
+
+    @cached_property
+    def _weights(self) -> Fusion | None:
+        return load_weights(self.adapter)
+
+    @property
+    def asks_llama(self) -> bool:
+        """Whether answers need the language model: by the mode, the fitted weights, or because one is named.
+
+        Raises:
+            AdapterError: the adapter's folder cannot be read.
+        """
+        return self.mode != "shortlist" or self._base is not None or needs_llm(self._weights)
+
+    @property
+    def llama(self) -> Llama:
+        """The language model with its adapter; loaded on first use, once."""
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = Llama.load(
+                    self.catalogue, base=self._base, adapter=self.adapter, progress=self._progress
+                )
+            return self._loaded
+
+    def _rank(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]:
+        if self.mode == "constrained":
+            return self._constrained(request, wanted, k)
+        if self.mode == "free":
+            return self._free(request, wanted)
+        return self._from_shortlist(request, wanted, k)
+
+    def _from_shortlist(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]:
+        found = self.ranker.rank(request, wanted).best(max(k, self._shortlist))
+        head, tail = found[: self._shortlist], found[self._shortlist :]
+        if not head:
+            return []
+        names = [candidate.record.model for candidate in head]
+        llm = self.llama.scores(request, names) if self.asks_llama else None
+        scored = weigh(head, self._weights, llm)
+        ranked = [_Ranked(head[item.place], item.score, item.chance, item.llm_score) for item in scored]
+        # what is not among the best few stays behind them, in retrieval's order
+        lowest = min(item.score for item in scored)
+        ranked += [
+            _Ranked(candidate, lowest + candidate.logit - head[-1].logit - 1.0, candidate.chance)
+            for candidate in tail
+        ]
+        return ranked[:k]
+
+    def _constrained(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]:
+        ranking = self.ranker.rank(request, wanted)
+        if not len(ranking):
+            return []
+        # in the catalogue's order, in which the trie of the last request is kept
+        allowed = [self.ranker.records[place] for place in sorted(ranking.places)]
+        named = self.llama.decode_names(request, allowed, k)
+        found = ((ranking.of(model_id), score) for model_id, score in named)
+        return [_Ranked(candidate, score, None, score) for candidate, score in found if candidate]
+
+    def _free(self, request: Instruction, wanted: Filter) -> list[_Ranked]:
+        said = self.llama.write(request)
+        ranking = self.ranker.rank(request, wanted)
+        if not len(ranking):
+            return []
+        (nearest,) = ranking.best(1)
+        try:
+            mended = repair(read_api(said).api, self.catalogue, instruction=request)
+        except InvalidApi as error:
+            return [_Ranked(nearest, nearest.logit, None, None, said, (f"the model's answer: {error}",))]
+        notes = tuple(f"{change.field}: {change.why}" for change in mended.changes if change.field == "model")
+        # the paper's nine fields hold no id
+        match = self.catalogue.resolve(
+            mended.api.model, type=mended.api.type, base_model=mended.api.base_model
+        )
+        chosen = ranking.of(match.record.model_id) if match else None
+        if chosen is None or mended.abstained:
+            why = "the model that was named does not exist or does not pass the filters"
+            return [_Ranked(nearest, nearest.logit, None, None, said, (*notes, why))]
+        return [_Ranked(chosen, chosen.logit, None, None, said, notes)]
+
+
+def _positive(k: int) -> None:
+    if k < 1:
+        raise InvalidInput(f"k is {k}; ask for one model or more")
+
+
+def _reason(evidence: Evidence) -> str:
+    parts: list[str] = []
+    if evidence.matched_trigger_words:
+        parts.append("the request says its trigger words " + _quoted(evidence.matched_trigger_words[:3]))
+    elif evidence.name_said:
+        parts.append("the request names it")
+    if evidence.matched_terms:
+        parts.append("its sample prompts share " + _quoted(evidence.matched_terms[:4]))
+    if not parts:
+        parts.append("no word of the request points at it; it is the closest by meaning")
+    return "; ".join(parts)
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(f"“{word}”" for word in words)

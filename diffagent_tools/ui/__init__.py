@@ -1,0 +1,1 @@
+"""The page of `diffagent ui`; the only folder that imports Gradio."""

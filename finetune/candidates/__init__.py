@@ -1,0 +1,1 @@
+"""Answers that the trained model would give, for stage 2."""

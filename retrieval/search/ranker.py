@@ -1,0 +1,213 @@
+"""Retrieval's answer: every model of a catalogue ranked for a request, without a language model.
+
+    ranker = Ranker.packaged(Catalogue.starter())
+    ranker.rank(Instruction(prompt="corgi, pixel art"), ranker.filter(type="LORA")).best(5)
+
+Word scores (retrieval/search/lexical.py) and, where the adapter brings a retriever, its cosines are weighed by
+fusions that were fitted on held-out training folds (finetune/fusion.py).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrieval.catalogue import Catalogue
+from retrieval.errors import InvalidInput
+from retrieval.records.api import Instruction
+from retrieval.records.model import ModelRecord
+from retrieval.search.filters import FacetTable, Filter
+from retrieval.search.fusion import Fusion, softmax
+from retrieval.search.lexical import LexicalScorer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from retrieval.search.dense import Retriever
+
+    Scores = NDArray[np.float32]
+
+STARTER_ADAPTER = Path(__file__).parent / "adapters" / "starter"
+LEXICAL_FILE = "lexical.safetensors"
+RETRIEVAL_FILE = "retrieval.safetensors"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A ranked model: `logit` and `chance` by all retrieval evidence, `scores` the evidence by name."""
+
+    record: ModelRecord
+    logit: float
+    chance: float
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Models in their order: `places` [N] into `records`, with `logits` and `chances` [N] in that order.
+
+    `scores`: each kind of evidence by name, over all records.
+    """
+
+    records: Sequence[ModelRecord]
+    places: "NDArray[np.intp]"
+    logits: "Scores"
+    chances: "Scores"
+    scores: Mapping[str, "Scores"]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def best(self, k: int) -> list[Candidate]:
+        """The first `k`, fewer where there are fewer."""
+        return [self._candidate(rank) for rank in range(min(k, len(self)))]
+
+    def of(self, model_id: int) -> Candidate | None:
+        """A model by its id; None where it is not ranked."""
+        ranks = (rank for rank, place in enumerate(self.places) if self.records[place].model_id == model_id)
+        rank = next(ranks, None)
+        return None if rank is None else self._candidate(rank)
+
+    def _candidate(self, rank: int) -> Candidate:
+        place = self.places[rank]
+        return Candidate(
+            record=self.records[place],
+            logit=float(self.logits[rank]),
+            chance=float(self.chances[rank]),
+            scores={name: float(values[place]) for name, values in self.scores.items()},
+        )
+
+
+class Ranker:
+    """Ranks the records of a catalogue for a request; safe to share between threads.
+
+    Args:
+        lexical: weighs the word scores.
+        retriever: adds its cosines; None for words alone.
+        retrieval: weighs "lexical" and the retriever's scores; needed with a retriever.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        lexical: Fusion,
+        *,
+        retriever: "Retriever | None" = None,
+        retrieval: Fusion | None = None,
+    ) -> None:
+        import numpy as np
+
+        if (retriever is None) != (retrieval is None):
+            raise InvalidInput("a retriever needs its fusion weights, and they need the retriever")
+        self.catalogue = catalogue
+        self.records: tuple[ModelRecord, ...] = tuple(catalogue)
+        self._facets = FacetTable(self.records)
+        self._fit = np.asarray([not record.shows_a_person for record in self.records], dtype=bool)
+        self._ids = np.asarray([record.model_id for record in self.records])
+        self._downloads = np.asarray([record.stats.downloads or 0 for record in self.records])
+        self._scorer = LexicalScorer(self.records)
+        self._lexical = lexical
+        self._retriever = retriever
+        self._retrieval = retrieval
+
+    @classmethod
+    def packaged(
+        cls,
+        catalogue: Catalogue,
+        folder: Path = STARTER_ADAPTER,
+        *,
+        progress: Callable[[str], None] | None = None,
+    ) -> "Ranker":
+        """With the weights in an adapter's folder.
+
+        Raises:
+            AdapterError: the folder has no fusion weights.
+        """
+        from retrieval.search.dense import Retriever
+
+        retriever = Retriever.load(folder, catalogue, progress=progress)
+        return cls(
+            catalogue,
+            Fusion.load(folder / LEXICAL_FILE),
+            retriever=retriever,
+            retrieval=Fusion.load(folder / RETRIEVAL_FILE) if retriever else None,
+        )
+
+    def scores(self, instruction: Instruction) -> dict[str, "Scores"]:
+        """All evidence by name, each [N], "retrieval" the logit of all of it together."""
+        scores = self._scorer.features(instruction)
+        scores["lexical"] = self._lexical.logits(scores)
+        if self._retriever is not None and self._retrieval is not None:
+            scores.update(self._retriever.scores(instruction))
+            scores["retrieval"] = self._retrieval.logits(scores)
+        else:
+            scores["retrieval"] = scores["lexical"]
+        return scores
+
+    @property
+    def temperature(self) -> float:
+        return (self._retrieval or self._lexical).temperature
+
+    def rank(self, instruction: Instruction, wanted: Filter) -> "Ranking":
+        """The models that the filter lets pass, best first; equal logits by downloads, then id."""
+        import numpy as np
+
+        places = self.allowed(wanted)
+        scores = self.scores(instruction)
+        logits = scores["retrieval"][places]
+        order = np.lexsort((self._ids[places], -self._downloads[places], -logits))
+        return Ranking(
+            records=self.records,
+            places=places[order],
+            logits=logits[order],
+            chances=softmax(logits, self.temperature)[order],
+            scores=scores,
+        )
+
+    def knows(self, instruction: Instruction) -> bool:
+        """Whether any word of the request is a word of any model; if not, a ranking would be a lottery."""
+        return self._scorer.knows(instruction)
+
+    def shared_terms(self, record: ModelRecord, prompt: str) -> tuple[str, ...]:
+        """What the request and the model's sample prompts both say, the most telling first."""
+        return self._scorer.shared_terms(record, prompt)
+
+    def allowed(self, wanted: Filter) -> "NDArray[np.intp]":
+        """Places of the records that may be chosen; those of real persons and of minors never may."""
+        import numpy as np
+
+        return np.flatnonzero(self._facets.mask(wanted) & self._fit)
+
+    def filter(
+        self,
+        base_model: str | None = None,
+        type: str | None = None,
+        commercial_use: bool | None = None,
+        exclude: Iterable[int | str] = (),
+        max_nsfw: int | None = None,
+    ) -> Filter:
+        """The filter that a caller's words mean (retrieval/search/filters.py); only models that can still be had.
+
+        Raises:
+            UnknownBaseModel: the base model is of no known family.
+            InvalidInput: an unknown type or level, or something to exclude is no name of the catalogue.
+        """
+        named = (exclude,) if isinstance(exclude, str | int) else tuple(exclude)
+        return Filter.offered(
+            self.catalogue, base_model, type, commercial_use, max_nsfw, exclude=self._ids_of(named)
+        )
+
+    def _ids_of(self, names: Sequence[int | str]) -> set[int]:
+        found: set[int] = set()
+        for name in names:
+            if isinstance(name, int):
+                found.add(name)
+                continue
+            matches = self.catalogue.find(name)
+            if not matches:
+                raise InvalidInput(
+                    f"cannot exclude {name!r}: the catalogue has no such model; give an id or a name it has"
+                )
+            found.update(match.record.model_id for match in matches)
+        return found
