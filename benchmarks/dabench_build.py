@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from diffagent_tools.exits import run_script
-from finetune.cases import read_rows
-from finetune.dabench import build
-from finetune.dabench_config import read_config
-from finetune.raw_store import RawStore
+from finetune.civitai.store import RawStore
+from finetune.dabench.build import build
+from finetune.dabench.config import read_config
+from finetune.data.cases import read_rows
 from retrieval.tables.screen import is_blocked
 
 _STEP = 100_000_000

@@ -16,7 +16,7 @@ from typing import Any
 from diffagent_tools.exits import run_script
 from diffagent_tools.llm.free_decoding import ANSWER_TOKENS, ROWS
 from diffagent_tools.llm.llama import Llama
-from finetune.cases import read_pairs
+from finetune.data.cases import read_pairs
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import Instruction, read_instruction
 from retrieval.search.ranker import STARTER_ADAPTER

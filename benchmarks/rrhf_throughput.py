@@ -3,7 +3,7 @@
     python benchmarks/rrhf_throughput.py --steps 3 --threads 1
     python benchmarks/rrhf_throughput.py --name-only
 
-The same trainer, base, LoRA, prompts and losses (finetune/rrhf_trainer.py), with `share_prompt` true and
+The same trainer, base, LoRA, prompts and losses (finetune/rrhf/trainer.py), with `share_prompt` true and
 false; in both the output layer runs on the responses' positions only, so the prompt alone makes the ratio.
 Prompts have 150 tokens. Candidates are models of the starter catalogue: whole responses, the paper's nine
 fields, or with `--name-only` the model's name. The two take turns, so that other work on the machine slows
@@ -40,7 +40,7 @@ class Run:
 
 def make_prompts(tokenizer: Any, options: argparse.Namespace) -> list[Any]:
     """Prompts of just so many tokens, of the catalogue's own terms, each with models drawn by lot."""
-    from finetune.ranked import RankedPrompt, Scored, build_ranked
+    from finetune.rrhf.data import RankedPrompt, Scored, build_ranked
     from retrieval.calls.compose import api_for
     from retrieval.catalogue import Catalogue
     from retrieval.records.api import read_instruction
@@ -76,7 +76,7 @@ def make_run(name: str, prompts: list[Any], options: argparse.Namespace) -> Run:
 
     from diffagent_tools.llm.base import load_base
     from diffagent_tools.llm.bf16 import round_frozen_linears
-    from finetune.rrhf_trainer import RRHFConfig, RRHFTrainer
+    from finetune.rrhf.trainer import RRHFConfig, RRHFTrainer
 
     base = load_base(options.base)
     base.model.set_attn_implementation(options.attention)

@@ -14,10 +14,10 @@ from pathlib import Path
 from diffagent_tools.exits import run_script, tell
 from diffagent_tools.select.selection import Selector
 from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
-from finetune.cases import read_prompts
-from finetune.evaluate import MODES
-from finetune.metrics import percentiles
-from finetune.predictions import WARM_UP
+from finetune.data.cases import read_prompts
+from finetune.evaluate.metrics import percentiles
+from finetune.evaluate.predictions import WARM_UP
+from finetune.evaluate.run import MODES
 
 PROMPTS = (
     "a happy corgi on a skateboard, pixel art",

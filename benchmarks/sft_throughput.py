@@ -54,7 +54,7 @@ def make_run(name: str, rows: Sequence[Any], options: argparse.Namespace) -> Run
 
     from diffagent_tools.llm.base import load_base
     from diffagent_tools.llm.bf16 import round_frozen_linears
-    from finetune.sft_trainer import DiffAgentSFTTrainer, to_dataset
+    from finetune.sft.trainer import DiffAgentSFTTrainer, to_dataset
 
     base = load_base(options.base)
     stock = name == "trl SFTTrainer"
@@ -146,8 +146,8 @@ def main() -> None:
     import torch
 
     from diffagent_tools.llm.base import load_base
-    from finetune.dialogues import Mix, build_dialogues, read_pairs
-    from finetune.sft_trainer import to_dataset
+    from finetune.sft.dialogues import Mix, build_dialogues, read_pairs
+    from finetune.sft.trainer import to_dataset
     from retrieval.catalogue import Catalogue
 
     torch.set_num_threads(options.threads)

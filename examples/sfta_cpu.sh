@@ -45,7 +45,7 @@ python -m finetune.candidates "${common[@]}" --pairs "$data/pairs_align.jsonl" -
     --output "$work/candidates.jsonl" --groups 2 --constrained
 
 step "stage 2: render, score with three rewards, Unified Metric"
-# as python -m finetune.render_and_score, which knows the sizes of the published scorers
+# as python -m finetune.rewards.render_and_score, which knows the sizes of the published scorers
 if [ -f "$work/rewards/hps/HPS_v2.1_compressed.pt" ]; then
     rewards=(--rewards clip imagereward hps-v2.1 "${weights[@]}"
         "hps-v2.1=$work/rewards/hps/HPS_v2.1_compressed.pt")
@@ -55,8 +55,8 @@ else
 fi
 python examples/tiny_models.py --score --candidates "$work/candidates.jsonl" --store "$work/scores" \
     --images 2 "${rendering[@]}" "${rewards[@]}" --output "$work/scored.jsonl"
-python -m finetune.unified --store "$work/scores" --output "$work/calibration.json"
-python -m finetune.catalogue_reward --candidates "$work/candidates.jsonl" --catalogue "$data/models.jsonl" \
+python -m finetune.rewards.unified --store "$work/scores" --output "$work/calibration.json"
+python -m finetune.rewards.catalogue --candidates "$work/candidates.jsonl" --catalogue "$data/models.jsonl" \
     --output "$work/scored_by_record.jsonl"
 
 step "stage 2: RRHF on the Unified Metric"

@@ -1,7 +1,7 @@
 """Everything that `examples/sfta_cpu.sh` needs, small enough to try the whole framework on a processor.
 
     python examples/tiny_models.py WORK
-    python examples/tiny_models.py --score ...      # finetune/render_and_score.py, with the tiny scorers
+    python examples/tiny_models.py --score ...      # finetune/rewards/render_and_score.py, with the tiny scorers
 
 Writes random networks with the layout of the real ones: a LLaMA (WORK/base), two checkpoints of Stable
 Diffusion and a LoRA (WORK/models), CLIP, ImageReward and, where open_clip is installed, HPS v2
@@ -83,9 +83,9 @@ def tiny_reward(name: str, *, weights: Path, device: str = "cpu") -> Any:
     """A scorer of a size of its own; the command knows the published sizes alone."""
     from tiny_scorers import TINY
 
-    from finetune.hps import HpsScore
-    from finetune.image_reward import ImageReward
-    from finetune.reward import make_reward
+    from finetune.rewards.hps import HpsScore
+    from finetune.rewards.image_reward import ImageReward
+    from finetune.rewards.load import make_reward
 
     if name == "imagereward":
         return ImageReward.load(weights, device=device, sizes=TINY)
@@ -98,8 +98,8 @@ def tiny_reward(name: str, *, weights: Path, device: str = "cpu") -> Any:
 
 
 def score(arguments: Sequence[str]) -> None:
-    """`python -m finetune.render_and_score`, with the tiny scorers."""
-    import finetune.render_and_score as command
+    """`python -m finetune.rewards.render_and_score`, with the tiny scorers."""
+    import finetune.rewards.render_and_score as command
 
     vars(command)["make_reward"] = tiny_reward
     command.main(arguments)

@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from finetune.civitai import Civitai
-from finetune.collect import Collector, Query
-from finetune.raw_store import RawStore, read_images, read_models, read_report
+from finetune.civitai.client import Civitai
+from finetune.civitai.collect import Collector, Query
+from finetune.civitai.store import RawStore, read_images, read_models, read_report
 
 BASES = ("SD 1.5", "SDXL 1.0", "Pony")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finetune.raw_store import RawStore
+from finetune.civitai.store import RawStore
 
 NOUNS = (
     *("lighthouse", "harbour", "meadow", "glacier", "canyon", "orchard", "windmill", "bridge", "tower"),

@@ -11,7 +11,7 @@ import pyarrow.parquet as parquet
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from finetune.study import COLUMNS
+from finetune.study.create import COLUMNS
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 """The baseline's pictures and DiffAgent's."""

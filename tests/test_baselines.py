@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from finetune.baselines import NEGATIVE, fit_baselines, profiles
-from finetune.metrics import hits, worst_ranks
-from finetune.stripping import strip_prompt
+from finetune.data.stripping import strip_prompt
+from finetune.evaluate.baselines import NEGATIVE, fit_baselines, profiles
+from finetune.evaluate.metrics import hits, worst_ranks
 from retrieval.search.encoders import HashEmbedder
 
 DATA = Path(os.environ.get("DIFFAGENT_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -10,8 +10,16 @@ from small_world import small_catalogue
 from tiny import save_tiny_base
 
 from diffagent_tools.llm.llama import Llama
-from finetune.candidate_decoding import CandidateDecoder, Said
-from finetune.candidates import candidates_of, default_api, main, model_of, pair_id, report, write_candidates
+from finetune.candidates.decode import CandidateDecoder, Said
+from finetune.candidates.make import (
+    candidates_of,
+    default_api,
+    main,
+    model_of,
+    pair_id,
+    report,
+    write_candidates,
+)
 from retrieval.errors import DataError
 from retrieval.records.api import Instruction, read_api, read_instruction
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from finetune.candidate_file import read_candidates, write_scored
-from finetune.catalogue_reward import NOTE, CatalogueReward, main, score_lines, shrunk_ratings
+from finetune.candidates.file import read_candidates, write_scored
+from finetune.rewards.catalogue import NOTE, CatalogueReward, main, score_lines, shrunk_ratings
 from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput

@@ -2,8 +2,8 @@
 
 from dabench_world import sha256_of
 
-from finetune.checkpoint_hashes import CheckpointHashes, KnownCheckpoint
-from finetune.dabench_filters import Dropped
+from finetune.dabench.checkpoint_hashes import CheckpointHashes, KnownCheckpoint
+from finetune.dabench.model_rules import Dropped
 
 
 def known(number: int, name: str, sha256: str | None = None, **changes: object) -> KnownCheckpoint:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from replay_server import ReplayServer
 
-from finetune.civitai import MAX_PAUSE, Civitai, Exhausted
-from finetune.civitai_answers import Passing, read_page, read_retry_after
+from finetune.civitai.client import MAX_PAUSE, Civitai, Exhausted
+from finetune.civitai.pages import Passing, read_page, read_retry_after
 from retrieval.errors import InvalidInput, ServiceError
 
 KEY = "secret0123456789"

@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 from tiny_scorers import PROMPTS, save_tiny_clip, tiny_images
 
-from finetune import clip_score
-from finetune.clip_score import ClipScore
-from finetune.image_input import MEAN, STD, centre_pixels, letterbox_pixels
-from finetune.reward import make_reward
-from finetune.scorer_weights import HubFile, sha256_of
+from finetune.rewards import clip as clip_score
+from finetune.rewards.clip import ClipScore
+from finetune.rewards.load import make_reward
+from finetune.rewards.pixels import MEAN, STD, centre_pixels, letterbox_pixels
+from finetune.rewards.weights import HubFile, sha256_of
 from retrieval.errors import BrokenModelFile, ChecksumError, InvalidInput, MissingModelFile
 
 

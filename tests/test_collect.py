@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 from diffagent_tools.cli.command import app
 from diffagent_tools.cli.progress import Meter, duration
-from finetune.civitai import Civitai, Exhausted
-from finetune.collect import EMPTY_PAGES, Collector, Query
-from finetune.raw_store import RawStore, read_images, read_models, read_report
-from finetune.saved_objects import collect_saved, describe_source
+from finetune.civitai.client import Civitai, Exhausted
+from finetune.civitai.collect import EMPTY_PAGES, Collector, Query
+from finetune.civitai.saved import collect_saved, describe_source
+from finetune.civitai.store import RawStore, read_images, read_models, read_report
 from retrieval.errors import InvalidInput, ServiceError
 
 ROOT = Path(__file__).parents[1]

@@ -16,10 +16,10 @@ from tiny import save_tiny_base
 
 from diffagent_tools.cli import command as cli
 from diffagent_tools.render.run import jobs_of, run
-from finetune.dabench import build
-from finetune.dabench_config import read_config
-from finetune.study import create_study
-from finetune.study_store import QUESTIONS, Study
+from finetune.dabench.build import build
+from finetune.dabench.config import read_config
+from finetune.study.create import create_study
+from finetune.study.store import QUESTIONS, Study
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(
@@ -42,22 +42,22 @@ NEEDS = {
     "evaluate --table 1": "train",
     "evaluate --table 2": "train",
     "finetune.evaluate": "train",
-    "finetune.gallery": "images",
-    "finetune.table1": "train",
-    "finetune.table2": "train",
-    "finetune.unified": "train",
+    "finetune.paper.gallery": "images",
+    "finetune.paper.table1": "train",
+    "finetune.paper.table2": "train",
+    "finetune.rewards.unified": "train",
     "finetune.sft": "train",
     "finetune.rrhf": "train",
-    "finetune.retriever": "train",
-    "finetune.render_and_score": "train",
+    "finetune.ranker.encoder": "train",
+    "finetune.rewards.render_and_score": "train",
 }
 FAILS = {
     "dabench starter": (2, "cannot read none"),
     "finetune.candidates": (3, "train an adapter for this catalogue"),
-    "finetune.catalogue_reward": (2, "holds no prompt"),
-    "finetune.hybrid_weights": (2, "Not a gzipped file"),
-    "finetune.starter": (2, "Not a gzipped file"),
-    "finetune.unseen": (2, "Not a gzipped file"),
+    "finetune.rewards.catalogue": (2, "holds no prompt"),
+    "finetune.ranker.hybrid_weights": (2, "Not a gzipped file"),
+    "finetune.dabench.starter": (2, "Not a gzipped file"),
+    "finetune.dabench.unseen": (2, "Not a gzipped file"),
     "score-env create": (3, "env"),
     "score-env info": (3, "score-env create"),
     "study serve": (2, "there is no study"),
@@ -88,20 +88,33 @@ def scripts_of(folder: Path) -> dict[str, list[str]]:
     raw = ["--models", str(folder / "objects.jsonl"), *pairs]
     return {
         "finetune.candidates": [*pairs, *catalogue, "--base", str(folder / "base"), *scored],
-        "finetune.catalogue_reward": [*candidates, *catalogue, *scored],
+        "finetune.rewards.catalogue": [*candidates, *catalogue, *scored],
         "finetune.evaluate": [*pairs, "--mode", "retrieval", "--output", str(folder / "evaluation")],
-        "finetune.fusion": [*pairs, *catalogue, "--output", str(folder / "weights"), "--work", str(folder)],
-        "finetune.gallery": [str(folder / "run"), "--output", str(folder / "sheet")],
-        "finetune.hybrid_weights": [*raw, "--output", str(folder / "hybrid.json")],
-        "finetune.render_and_score": [*candidates, *store, "--models", str(folder / "models"), *scored],
-        "finetune.retriever": [*pairs, *catalogue, "--output", str(folder / "retriever")],
+        "finetune.ranker.fusion": [
+            *pairs,
+            *catalogue,
+            "--output",
+            str(folder / "weights"),
+            "--work",
+            str(folder),
+        ],
+        "finetune.paper.gallery": [str(folder / "run"), "--output", str(folder / "sheet")],
+        "finetune.ranker.hybrid_weights": [*raw, "--output", str(folder / "hybrid.json")],
+        "finetune.rewards.render_and_score": [
+            *candidates,
+            *store,
+            "--models",
+            str(folder / "models"),
+            *scored,
+        ],
+        "finetune.ranker.encoder": [*pairs, *catalogue, "--output", str(folder / "retriever")],
         "finetune.rrhf": training,
         "finetune.sft": training,
-        "finetune.starter": [*raw, "--output", str(folder / "starter")],
-        "finetune.table1": of_paper,
-        "finetune.table2": of_paper,
-        "finetune.unified": [*store, "--output", str(folder / "calibration.json")],
-        "finetune.unseen": [*raw, "--output", str(folder / "unseen"), "--share", "0.5"],
+        "finetune.dabench.starter": [*raw, "--output", str(folder / "starter")],
+        "finetune.paper.table1": of_paper,
+        "finetune.paper.table2": of_paper,
+        "finetune.rewards.unified": [*store, "--output", str(folder / "calibration.json")],
+        "finetune.dabench.unseen": [*raw, "--output", str(folder / "unseen"), "--share", "0.5"],
     }
 
 
@@ -137,7 +150,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         "fetch": ["Free Pixels", "--models", str(folder / "models"), "--dry-run", *catalogue],
         "render": [API.to_json(), "--models", str(folder / "models"), "--output", str(folder / "out")],
         "evaluate": scripts["finetune.evaluate"],
-        "gallery": scripts["finetune.gallery"],
+        "gallery": scripts["finetune.paper.gallery"],
         "index build": [*catalogue, "--path", str(folder / "index")],
         "index info": [*catalogue, "--path", str(folder / "index")],
         "index search": ["pixel art", *catalogue, "--path", str(folder / "index")],
@@ -155,8 +168,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     more = {
         "chat --model": ["chat", "pixel art", *small, "--model", "openai:any"],
         "dabench build --chat-model": ["dabench", "build", *given["dabench build"], "--chat-model", "a:b"],
-        "evaluate --table 1": ["evaluate", "--table", "1", *scripts["finetune.table1"]],
-        "evaluate --table 2": ["evaluate", "--table", "2", *scripts["finetune.table2"]],
+        "evaluate --table 1": ["evaluate", "--table", "1", *scripts["finetune.paper.table1"]],
+        "evaluate --table 2": ["evaluate", "--table", "2", *scripts["finetune.paper.table2"]],
     }
     assert set(given) == set(commands(typer.main.get_command(cli.app)))
     cases = [(name, ["diffagent_tools", *name.split(), *options]) for name, options in given.items()]

@@ -23,10 +23,11 @@ from test_describe_llm import chat
 from typer.testing import CliRunner
 
 from diffagent_tools.cli.command import app
-from finetune import cases, dialogues
-from finetune.dabench import build, read_set_report
-from finetune.dabench_config import read_config
-from finetune.dabench_stats import stats_text
+from finetune.dabench.build import build, read_set_report
+from finetune.dabench.config import read_config
+from finetune.dabench.stats import stats_text
+from finetune.data import cases
+from finetune.sft import dialogues
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
 from retrieval.records.api import read_api
@@ -175,7 +176,7 @@ def test_the_same_input_gives_the_same_bytes_and_a_stopped_build_goes_on(
 ) -> None:
     raw, output = store_of(tmp_path / "raw", world()), tmp_path / "set"
     config = read_config(packaged_checkpoints=False)
-    from finetune import dabench
+    from finetune.dabench import build as dabench
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from dabench_world import file_of, image_of, meta_of, model_of, version_of
 
-from finetune.api_objects import images_of, read_model
-from finetune.dabench_config import read_config
-from finetune.dabench_filters import MODEL_RULES, VERSION_RULES, Dropped, Limits, first_drop
-from finetune.dabench_image_filters import IMAGE_RULES, Sample
-from finetune.generation import read_generation
+from finetune.civitai.generation import read_generation
+from finetune.civitai.objects import images_of, read_model
+from finetune.dabench.config import read_config
+from finetune.dabench.image_rules import IMAGE_RULES, Sample
+from finetune.dabench.model_rules import MODEL_RULES, VERSION_RULES, Dropped, Limits, first_drop
 from retrieval.errors import InvalidInput
 from retrieval.tables.families import family_of
 

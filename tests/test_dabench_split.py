@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.dabench_split import split_models, split_pairs
+from finetune.dabench.split import split_models, split_pairs
 
 PARTS = {"train": 0.8, "align": 0.1, "val": 0.1}
 

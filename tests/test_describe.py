@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune.describe import MAX_WORDS, RecordFacts, describe, runs
-from finetune.profiles import TermStats, is_telling, keywords, term_profile
+from finetune.describe.extract import MAX_WORDS, RecordFacts, describe, runs
+from finetune.describe.profiles import TermStats, is_telling, keywords, term_profile
 from retrieval.tables.screen import is_advertised, is_blocked
 
 PROMPTS = {

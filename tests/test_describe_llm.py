@@ -14,12 +14,12 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
-from finetune.answer_cache import AnswerCache
-from finetune.describe import RecordFacts
-from finetune.describe_llm import NO_ANSWER, ChatDescriber, Prices, checked, is_transient, name_of, tokens_of
-from finetune.describe_prompt import PROMPTS_SHOWN, Subject, request
-from finetune.description_checks import Source, fault_of, said_triggers
-from finetune.descriptions import Description, Quoted, describe_all, reasons
+from finetune.describe.answer_cache import AnswerCache
+from finetune.describe.catalogue import Description, Quoted, describe_all, reasons
+from finetune.describe.chat import NO_ANSWER, ChatDescriber, Prices, checked, is_transient, name_of, tokens_of
+from finetune.describe.chat_prompt import PROMPTS_SHOWN, Subject, request
+from finetune.describe.checks import Source, fault_of, said_triggers
+from finetune.describe.extract import RecordFacts
 from retrieval.errors import ServiceError, StorageError
 from retrieval.records.model import ModelRecord
 

@@ -12,8 +12,8 @@ from small_world import small_catalogue
 from tiny import tiny_tokenizer
 
 from diffagent_tools.llm.prompt import encode_name
-from finetune.dialogues import Dialogues, Mix, Pair, build_dialogues, read_pairs
-from finetune.stripping import strip_prompt
+from finetune.data.stripping import strip_prompt
+from finetune.sft.dialogues import Dialogues, Mix, Pair, build_dialogues, read_pairs
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
 from retrieval.records.api import read_api

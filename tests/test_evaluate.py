@@ -12,11 +12,11 @@ import pytest
 from small_world import WordSelector, small_catalogue, small_records
 
 from diffagent_tools.select.selection import BatchItem, Request
-from finetune.cases import Case, cases_of, read_pairs, read_prompts
-from finetune.evaluate import main
-from finetune.predictions import predict
-from finetune.stripping import strip_prompt
-from finetune.summary import examples_slice
+from finetune.data.cases import Case, cases_of, read_pairs, read_prompts
+from finetune.data.stripping import strip_prompt
+from finetune.evaluate.predictions import predict
+from finetune.evaluate.run import main
+from finetune.evaluate.summary import examples_slice
 from retrieval.errors import DataError
 
 DATA = Path(os.environ.get("DIFFAGENT_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -1,6 +1,6 @@
 """Folds: near-duplicates stay together, and a profile never holds what it is to be tested on."""
 
-from finetune.folds import clusters, fold_of, with_profiles
+from finetune.data.folds import clusters, fold_of, with_profiles
 from retrieval.records.model import ModelRecord
 
 PAIRS = [

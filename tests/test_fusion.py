@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from process_numbers import numbers_stay
 
-from finetune.evidence import Example
-from finetune.fusion import accuracy, fit, fit_weights, with_temperature
+from finetune.ranker.evidence import Example
+from finetune.ranker.fusion import accuracy, fit, fit_weights, with_temperature
 from retrieval.errors import AdapterError, DataError
 from retrieval.search.fusion import Fusion, design, softmax
 

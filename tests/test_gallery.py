@@ -9,7 +9,7 @@ from plain_renderer import API, PlainRenderer
 
 from diffagent_tools.formats.infotext import read_infotext
 from diffagent_tools.render.run import baseline_of, jobs_of, run
-from finetune.gallery import read_pairs, sheet_html, sheet_png, write_gallery
+from finetune.paper.gallery import read_pairs, sheet_html, sheet_png, write_gallery
 from retrieval.errors import InvalidApi, InvalidInput
 
 

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from tiny_scorers import PROMPTS, save_tiny_hps, tiny_images, tiny_open_clip_config
 
-from finetune.hps import HpsScore, hps_score
-from finetune.image_input import centre_pixels, letterbox_pixels
+from finetune.rewards.hps import HpsScore, hps_score
+from finetune.rewards.pixels import centre_pixels, letterbox_pixels
 from retrieval.errors import BrokenModelFile, InvalidInput, MissingExtra, MissingModelFile
 
 WHY = "open_clip and its torchvision live in an environment of their own: .ci/scorers"

@@ -5,7 +5,7 @@ import json
 import numpy as np
 from index_world import records
 
-from finetune.hybrid_weights import Asked, accuracies, ask, fit, report, strip_prompt, without_negative
+from finetune.ranker.hybrid_weights import Asked, accuracies, ask, fit, report, strip_prompt, without_negative
 from retrieval.search.encoders import HashEmbedder
 from retrieval.search.hybrid import DENSE, WEIGHTS
 
@@ -73,5 +73,5 @@ def test_held_out_pairs_are_asked_in_three_ways() -> None:
 
 def test_the_packaged_file_says_how_it_was_made() -> None:
     content = json.loads(WEIGHTS.read_text(encoding="utf-8"))
-    assert "python -m finetune.hybrid_weights" in content["comment"]
+    assert "python -m finetune.ranker.hybrid_weights" in content["comment"]
     assert set(content) == {"comment", "weights"}

@@ -13,9 +13,9 @@ from tiny_scorers import (
     tiny_images,
 )
 
-from finetune.image_input import centre_pixels
-from finetune.image_reward import ImageReward, ImageRewardModel, Sizes, renamed_keys
-from finetune.scorer_weights import HubFile
+from finetune.rewards.image_reward import ImageReward, ImageRewardModel, Sizes, renamed_keys
+from finetune.rewards.pixels import centre_pixels
+from finetune.rewards.weights import HubFile
 from retrieval.errors import BrokenModelFile, InvalidInput, MissingModelFile
 
 

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from finetune.metrics import (
+from finetune.data.stripping import strip_prompt
+from finetune.evaluate.metrics import (
     agreement,
     bootstrap,
     calibration,
@@ -21,7 +22,6 @@ from finetune.metrics import (
     risk_coverage,
     worst_ranks,
 )
-from finetune.stripping import strip_prompt
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import T2IApi
 from retrieval.records.model import ModelRecord, VersionRecord

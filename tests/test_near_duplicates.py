@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-import finetune.near_duplicates as near
-from finetune.folds import clusters as compared
-from finetune.near_duplicates import clusters
+import finetune.data.near_duplicates as near
+from finetune.data.folds import clusters as compared
+from finetune.data.near_duplicates import clusters
 
 
 def test_prompts_join_within_a_model_and_equal_ones_across() -> None:

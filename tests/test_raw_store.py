@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from finetune.raw_parts import part_path
-from finetune.raw_store import RawStore, read_images, read_models, read_report
-from finetune.saved_objects import collect_saved, describe_source
+from finetune.civitai.saved import collect_saved, describe_source
+from finetune.civitai.store import RawStore, read_images, read_models, read_report
+from finetune.civitai.store_parts import part_path
 from retrieval.errors import DataError, InvalidInput, StorageError
 
 QUERY = {"types": ["LORA"]}
@@ -211,7 +211,7 @@ def test_saved_objects_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.Monk
     source = saved(tmp_path)
     with RawStore.open(tmp_path / "whole", describe_source(source)) as store:
         collect_saved(source, store)
-    monkeypatch.setattr("finetune.saved_objects.COMMIT_EVERY", 1)
+    monkeypatch.setattr("finetune.civitai.saved.COMMIT_EVERY", 1)
     attempt = 0
     while attempt < 40:
         attempt += 1

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from finetune.candidate_file import Candidate, CandidateLine
-from finetune.render_and_score import (
+from finetune.candidates.file import Candidate, CandidateLine
+from finetune.rewards.render_and_score import (
     Scorer,
     Work,
     collect,
@@ -20,8 +20,8 @@ from finetune.render_and_score import (
     unified_lines,
     work_list,
 )
-from finetune.reward_store import RewardStore, Row
-from finetune.unified import Range, save_calibration
+from finetune.rewards.store import RewardStore, Row
+from finetune.rewards.unified import Range, save_calibration
 from retrieval.errors import DataError, InvalidInput, MissingModelFile
 from retrieval.records.api import Instruction, T2IApi
 
@@ -196,7 +196,7 @@ def ray_cluster() -> Iterator[None]:
 @pytest.mark.usefixtures("ray_cluster")
 def test_ray_loses_nothing_and_does_nothing_twice(store: RewardStore, tmp_path: Path) -> None:
     """Two workers on a local cluster; one is killed in the middle of its second piece."""
-    from finetune.ray_work import spread
+    from finetune.rewards.ray import spread
 
     log, killed = tmp_path / "log", tmp_path / "killed"
 
@@ -243,7 +243,7 @@ def test_ray_loses_nothing_and_does_nothing_twice(store: RewardStore, tmp_path: 
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_piece_that_kills_every_worker_is_named() -> None:
-    from finetune.ray_work import spread
+    from finetune.rewards.ray import spread
     from retrieval.errors import RenderError
 
     def make_worker() -> Any:
@@ -266,7 +266,7 @@ def test_a_piece_that_kills_every_worker_is_named() -> None:
 def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    from finetune.ray_work import spread
+    from finetune.rewards.ray import spread
     from retrieval.errors import MissingExtra
 
     monkeypatch.setitem(sys.modules, "ray", None)

@@ -9,8 +9,8 @@ import pytest
 from process_numbers import numbers_stay
 from small_world import small_catalogue
 
-from finetune.callbacks import StopOnSignal
-from finetune.retriever import Writer, prompt_vectors, rows, train, write_vectors
+from finetune.ranker.encoder import Writer, prompt_vectors, rows, train, write_vectors
+from finetune.training.callbacks import StopOnSignal
 from retrieval.catalogue import Catalogue
 from retrieval.errors import AdapterError, DataError
 from retrieval.records.api import Instruction

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from finetune.reward_store import RewardStore, Row
+from finetune.rewards.store import RewardStore, Row
 from retrieval.errors import DataError, InvalidInput, StorageError
 
 REWARDS = ("clip", "imagereward")

@@ -9,10 +9,10 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
-from finetune.prompt_sets import RAW, read_sets
-from finetune.rewrite_prompts import EXAMPLES, PromptRewriter, usable
-from finetune.table1 import make_parser
-from finetune.table_inputs import read_prompts
+from finetune.paper.inputs import read_prompts
+from finetune.paper.prompt_sets import RAW, read_sets
+from finetune.paper.rewrite_prompts import EXAMPLES, PromptRewriter, usable
+from finetune.paper.table1 import make_parser
 from retrieval.errors import InvalidInput, ServiceError
 
 

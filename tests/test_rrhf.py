@@ -12,8 +12,8 @@ from small_world import small_catalogue
 from tiny import tiny_tokenizer
 
 from diffagent_tools.llm.prompt import encode_dialogue, encode_name, encode_prompt
-from finetune.ranked import Ranked, Scored, build_ranked, read_scored
-from finetune.rrhf import (
+from finetune.rrhf.data import Ranked, Scored, build_ranked, read_scored
+from finetune.rrhf.run import (
     IGNORED,
     best_response_loss,
     log_probability,

@@ -19,8 +19,8 @@ from small_adapter import fusion_only, with_lora
 from small_world import small_catalogue, small_records
 from tiny import save_tiny_base, tiny_llama
 
-from finetune.ranked import RankedPrompt
-from finetune.rrhf import (
+from finetune.rrhf.data import RankedPrompt
+from finetune.rrhf.run import (
     IGNORED,
     RRHFScriptConfig,
     best_response_loss,
@@ -42,7 +42,7 @@ PROMPTS = (
 
 
 def collate(**options: bool) -> dict[str, torch.Tensor]:
-    from finetune.rrhf_trainer import RankedCollator
+    from finetune.rrhf.trainer import RankedCollator
 
     return RankedCollator(**options)(PROMPTS)
 
@@ -76,7 +76,7 @@ def test_a_prompt_and_its_responses_are_one_row() -> None:
 
 
 def test_a_response_sees_the_prompt_and_itself() -> None:
-    from finetune.rrhf_trainer import shared_prompt_mask
+    from finetune.rrhf.trainer import shared_prompt_mask
 
     mask = shared_prompt_mask(torch.tensor([[0, 0, 1, 1, 2, -1]]))
     assert mask.shape == (1, 1, 6, 6)
@@ -127,7 +127,7 @@ def gradients(model: Any, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 def test_one_sequence_a_prompt_gives_the_losses_and_gradients_of_separate_ones(
     attention: str, checkpointing: bool
 ) -> None:
-    from finetune.rrhf_trainer import add_candidate_head
+    from finetune.rrhf.trainer import add_candidate_head
 
     plain, ours = tiny_llama(60, seed=1), tiny_llama(60, seed=1)
     add_candidate_head(ours)
@@ -149,7 +149,7 @@ def test_one_sequence_a_prompt_gives_the_losses_and_gradients_of_separate_ones(
 
 
 def test_the_output_layer_sees_each_predicting_position_once() -> None:
-    from finetune.rrhf_trainer import add_candidate_head
+    from finetune.rrhf.trainer import add_candidate_head
 
     model = tiny_llama(60)
     add_candidate_head(model)
@@ -464,7 +464,7 @@ def test_what_cannot_be_trained_is_refused_before_it_begins(world: Path) -> None
 
 
 def test_an_attention_without_masks_of_ones_own_is_refused(tmp_path: Path) -> None:
-    from finetune.rrhf_trainer import RRHFConfig, RRHFTrainer
+    from finetune.rrhf.trainer import RRHFConfig, RRHFTrainer
 
     model = tiny_llama(60)
     model.config._attn_implementation = "flash_attention_2"

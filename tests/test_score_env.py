@@ -12,8 +12,8 @@ from tiny_scorers import PROMPTS, WORDS, image_reward_state, tiny_images
 from typer.testing import CliRunner
 
 from diffagent_tools.cli.score_env import app
-from finetune.image_reward import ImageReward, Sizes
-from finetune.score_env import ScoreEnv
+from finetune.rewards.authors import ScoreEnv
+from finetune.rewards.image_reward import ImageReward, Sizes
 from retrieval.errors import InvalidInput, RenderError, StorageError
 
 # the outermost edge: packages of the authors' names that give what a test can foresee

@@ -17,7 +17,7 @@ from process_numbers import numbers_stay
 from small_world import small_records
 from tiny import save_tiny_base, tiny_llama
 
-from finetune.sft import SFTScriptConfig, main, make_parser
+from finetune.sft.run import SFTScriptConfig, main, make_parser
 from retrieval.errors import BaseModelMismatch, DataError, StorageError, TrainingError
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +79,7 @@ def batch() -> dict[str, Any]:
 def test_the_loss_is_that_of_all_logits() -> None:
     import torch
 
-    from finetune.sft_trainer import add_response_head
+    from finetune.sft.trainer import add_response_head
 
     plain, ours = tiny_llama(400, seed=1), tiny_llama(400, seed=1)
     add_response_head(ours)
@@ -99,7 +99,7 @@ def test_the_loss_is_that_of_all_logits() -> None:
 
 
 def test_only_the_responses_positions_go_through_the_head() -> None:
-    from finetune.sft_trainer import add_response_head
+    from finetune.sft.trainer import add_response_head
 
     model = tiny_llama(400)
     add_response_head(model)
@@ -110,7 +110,7 @@ def test_only_the_responses_positions_go_through_the_head() -> None:
 
 
 def test_batches_have_similar_lengths_in_an_order_that_seed_and_epoch_settle() -> None:
-    from finetune.batches import LengthGroupedBatches
+    from finetune.training.batches import LengthGroupedBatches
 
     lengths = [(7 * i) % 101 for i in range(1003)]
     epoch = 0
@@ -301,7 +301,7 @@ def test_lora_on_upper_layers_needs_no_gradient_below(world: Path) -> None:
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from finetune.sft_trainer import add_response_head
+    from finetune.sft.trainer import add_response_head
 
     model = tiny_llama(400)
     lora = get_peft_model(model, LoraConfig(target_modules=["q_proj"], layers_to_transform=[1]))

@@ -13,8 +13,7 @@ from typer.testing import CliRunner
 
 import retrieval
 from diffagent_tools.cli.command import app
-from finetune.describe import runs
-from finetune.starter import (
+from finetune.dabench.starter import (
     Decisions,
     Dropped,
     build,
@@ -25,6 +24,7 @@ from finetune.starter import (
     settings_of,
     sources_for,
 )
+from finetune.describe.extract import runs
 from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError

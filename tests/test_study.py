@@ -23,10 +23,10 @@ from study_world import BLUE, SETS, table
 from typer.testing import CliRunner
 
 from diffagent_tools.cli import command as cli
-from finetune.study import COLUMNS, Row, create_study, draw_pairs, read_table
-from finetune.study_report import agreement, outcomes, win_rate, write_report
-from finetune.study_server import StudyServer, is_loopback
-from finetune.study_store import QUESTIONS, Rating, Study
+from finetune.study.create import COLUMNS, Row, create_study, draw_pairs, read_table
+from finetune.study.report import agreement, outcomes, win_rate, write_report
+from finetune.study.server import StudyServer, is_loopback
+from finetune.study.store import QUESTIONS, Rating, Study
 from retrieval.errors import InvalidInput
 
 
@@ -164,7 +164,7 @@ def test_what_is_rated_is_counted_for_the_picture_not_for_the_side(study: Study)
 WRITER = """
 import sys
 from pathlib import Path
-from finetune.study_store import QUESTIONS, Study
+from finetune.study.store import QUESTIONS, Study
 study = Study.open(Path(sys.argv[1]))
 for name in sys.argv[2:]:
     rater = study.join(name)

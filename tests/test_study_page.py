@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from study_world import SCRIPT, table
 
-from finetune.study import create_study
-from finetune.study_server import StudyServer
-from finetune.study_store import Study
+from finetune.study.create import create_study
+from finetune.study.server import StudyServer
+from finetune.study.store import Study
 
 api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

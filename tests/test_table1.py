@@ -14,12 +14,12 @@ from diffagent_tools.llm.base import load_base
 from diffagent_tools.llm.free_decoding import MODEL_INFO, NAME
 from diffagent_tools.llm.llama import Llama
 from diffagent_tools.llm.trie import TrieLogitsProcessor
-from finetune.cases import Case
-from finetune.evaluate import main
-from finetune.free_answers import INFO_TOKENS, Answer, free_answers
-from finetune.prompt_sets import read_sets
-from finetune.table1 import figures_of
-from finetune.table_inputs import stage_of
+from finetune.data.cases import Case
+from finetune.evaluate.run import main
+from finetune.paper.free_answers import INFO_TOKENS, Answer, free_answers
+from finetune.paper.inputs import stage_of
+from finetune.paper.prompt_sets import read_sets
+from finetune.paper.table1 import figures_of
 from retrieval.errors import DataError, InvalidInput
 from retrieval.records.api import Instruction
 

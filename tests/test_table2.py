@@ -10,16 +10,16 @@ import pytest
 import torch
 from small_world import small_catalogue
 
-from finetune.candidate_file import read_candidates
-from finetune.cases import Case
-from finetune.free_answers import Answer
-from finetune.paper_figures import METHODS, TABLE_2
-from finetune.prompt_sets import PromptSet
-from finetune.reward_store import RewardStore, Row
-from finetune.table2 import Scores, measure_set
-from finetune.table2_calls import Plan, callable_model, make_calls, write_calls
-from finetune.table2_report import markdown, write_table2
-from finetune.table_inputs import Adapter
+from finetune.candidates.file import read_candidates
+from finetune.data.cases import Case
+from finetune.paper.figures import METHODS, TABLE_2
+from finetune.paper.free_answers import Answer
+from finetune.paper.inputs import Adapter
+from finetune.paper.prompt_sets import PromptSet
+from finetune.paper.table2 import Scores, measure_set
+from finetune.paper.table2_calls import Plan, callable_model, make_calls, write_calls
+from finetune.paper.table2_report import markdown, write_table2
+from finetune.rewards.store import RewardStore, Row
 from retrieval.errors import DataError, InvalidInput
 
 CATALOGUE = small_catalogue()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from process_numbers import numbers
 
-from finetune.training import numbers_kept, set_precision
+from finetune.training.run import numbers_kept, set_precision
 
 
 def changing_everything() -> None:

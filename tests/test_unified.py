@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from finetune.reward_store import RewardStore, Row
-from finetune.unified import (
+from finetune.rewards.store import RewardStore, Row
+from finetune.rewards.unified import (
     Range,
     load_calibration,
     main,

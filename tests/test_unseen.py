@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from test_starter import model, pair, write
 
-from finetune.cases import read_rows
-from finetune.unseen import hold_out, is_held_out, main
+from finetune.dabench.unseen import hold_out, is_held_out, main
+from finetune.data.cases import read_rows
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
 

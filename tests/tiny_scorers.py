@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from finetune.image_reward import MEAN, STD, Sizes
+from finetune.rewards.image_reward import MEAN, STD, Sizes
 
 TINY = Sizes(
     image=32,

@@ -263,7 +263,7 @@ def info(as_json: JsonOption = False) -> None:
 def evaluate(context: typer.Context) -> None:
     """Measure selection accuracy; `diffagent evaluate --help` lists its own options."""
     with plain_exit():
-        from finetune.evaluate import main as run
+        from finetune.evaluate.run import main as run
 
         raise typer.Exit(run(context.args) or Exit.FOUND)
 
@@ -275,7 +275,7 @@ def evaluate(context: typer.Context) -> None:
 def gallery(context: typer.Context) -> None:
     """Lay the pictures of a rendering run side by side; `diffagent gallery --help` lists its own options."""
     with plain_exit():
-        from finetune.gallery import main as run
+        from finetune.paper.gallery import main as run
 
         run(context.args)
 

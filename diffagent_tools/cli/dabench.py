@@ -22,9 +22,9 @@ from diffagent_tools.cli.progress import show_progress
 from diffagent_tools.exits import plain_exit, tell
 
 if TYPE_CHECKING:
-    from finetune.collect import Query
-    from finetune.describe_llm import Estimate
-    from finetune.raw_store import StoreReport
+    from finetune.civitai.collect import Query
+    from finetune.civitai.store import StoreReport
+    from finetune.describe.chat import Estimate
 
 app = typer.Typer(help="Build the dataset and a catalogue from Civitai's models.", no_args_is_help=True)
 
@@ -82,15 +82,15 @@ def collect(
     """
     stopped = f"stopped; what {output} holds is kept, and the same command goes on after it"
     with plain_exit(stopped), _ended_like_ctrl_c():
-        from finetune.raw_store import read_report
+        from finetune.civitai.store import read_report
 
         if source is not None:
             if types or base_models or limit_models or url:
                 raise typer.BadParameter("--from copies all that it finds; it takes no part of a query")
             _from_files(output, source)
         else:
-            from finetune.civitai import URL
-            from finetune.collect import BASE_MODELS, TYPES, Query
+            from finetune.civitai.client import URL
+            from finetune.civitai.collect import BASE_MODELS, TYPES, Query
 
             query = Query(
                 types=_types(types) or TYPES,
@@ -107,17 +107,17 @@ def collect(
 
 
 def _from_files(output: Path, source: Path) -> None:
-    from finetune.raw_store import RawStore
-    from finetune.saved_objects import collect_saved, describe_source
+    from finetune.civitai.saved import collect_saved, describe_source
+    from finetune.civitai.store import RawStore
 
     with RawStore.open(output, describe_source(source)) as store, show_progress() as show:
         collect_saved(source, store, show)
 
 
 def _from_api(output: Path, query: "Query", rate: float) -> None:
-    from finetune.civitai import Civitai
-    from finetune.collect import Collector
-    from finetune.raw_store import RawStore
+    from finetune.civitai.client import Civitai
+    from finetune.civitai.collect import Collector
+    from finetune.civitai.store import RawStore
 
     key = os.environ.get("CIVITAI_API_KEY")
     with Civitai(query.url, key=key, rate=rate) as civitai, RawStore.open(output, query.to_wire()) as store:
@@ -151,7 +151,7 @@ def _split(values: Sequence[str] | None) -> list[str]:
 
 def _types(values: Sequence[str] | None) -> tuple[str, ...]:
     """The types as Civitai spells them, each once."""
-    from finetune.collect import TYPES
+    from finetune.civitai.collect import TYPES
 
     known = {name.casefold(): name for name in TYPES}
     given = _split(values)
@@ -199,7 +199,7 @@ def starter(
 ) -> None:
     """Build the packaged catalogue: facts, and descriptions of this project's own. Same input, same bytes."""
     with plain_exit("stopped; run the same command again"):
-        from finetune.starter import build, sources_for
+        from finetune.dabench.starter import build, sources_for
 
         tell(f"reading {models} and {pairs}; the embedding of the descriptions takes most of the time")
         built = build(models, pairs, sources or sources_for(output), output)
@@ -240,8 +240,8 @@ def build(
         plain_exit(f"stopped; {output} is unfinished, and the same command builds it anew"),
         _ended_like_ctrl_c(),
     ):
-        from finetune.dabench import build as build_set
-        from finetune.dabench_config import read_config
+        from finetune.dabench.build import build as build_set
+        from finetune.dabench.config import read_config
 
         chosen = read_config(config, families=families or None, seed=seed)
         describing = _describing(chat_model, output, yes) if chat_model else {}
@@ -249,7 +249,7 @@ def build(
         if as_json:
             print_json(report)
         else:
-            from finetune.dabench_stats import stats_text
+            from finetune.dabench.stats import stats_text
 
             typer.echo(stats_text(report))
 
@@ -264,8 +264,8 @@ def stats(
 ) -> None:
     """Print the funnel of a set, rule by rule; draw it and what its source was like as one PNG."""
     with plain_exit():
-        from finetune.dabench import read_set_report
-        from finetune.dabench_stats import draw, stats_text
+        from finetune.dabench.build import read_set_report
+        from finetune.dabench.stats import draw, stats_text
 
         report = read_set_report(folder)
         drawn = picture or folder / "funnel.png"

@@ -30,7 +30,7 @@ def create(
 ) -> None:
     """Make the environment and install the packages; about 8 GB, because of their torch."""
     with plain_exit("stopped; the same command begins anew"):
-        from finetune.score_env import ScoreEnv
+        from finetune.rewards.authors import ScoreEnv
 
         env = ScoreEnv.create(path, python=python, tell=tell)
         tell(f"ready: {env.folder}")
@@ -40,7 +40,7 @@ def create(
 def info(path: FolderOption = None, as_json: JsonOption = False) -> None:
     """Say where the environment is and which versions it has."""
     with plain_exit():
-        from finetune.score_env import ScoreEnv
+        from finetune.rewards.authors import ScoreEnv
 
         facts = ScoreEnv.find(path).info()
         if as_json:

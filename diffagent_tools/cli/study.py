@@ -39,7 +39,7 @@ def create(
 ) -> None:
     """Draw pairs from a table of pictures and put them into one file."""
     with plain_exit():
-        from finetune.study import create_study
+        from finetune.study.create import create_study
 
         count = create_study(table, output, pairs=pairs, seed=seed, progress=tell)
         tell(f"{count} pairs in {output}; go on with `diffagent study serve {output}`")
@@ -55,8 +55,8 @@ def serve(
 ) -> None:
     """Serve the page on which raters compare; every answer is saved at once."""
     with plain_exit("stopped; all ratings are kept"):
-        from finetune.study_server import serve as run
-        from finetune.study_store import Study
+        from finetune.study.server import serve as run
+        from finetune.study.store import Study
 
         run(Study.open(study), host, port, tell)
 
@@ -69,8 +69,8 @@ def report(
 ) -> None:
     """Write win rates, their intervals, the raters' agreement, and the plot of Fig. 5."""
     with plain_exit():
-        from finetune.study_report import write_report
-        from finetune.study_store import Study
+        from finetune.study.report import write_report
+        from finetune.study.store import Study
 
         write_report(Study.open(study), output)
         if as_json:

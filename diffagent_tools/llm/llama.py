@@ -185,10 +185,10 @@ def read_card(adapter: Path) -> Mapping[str, Any]:
     except (OSError, ValueError) as error:
         raise AdapterError(
             f"the adapter {adapter} has no readable {CARD_FILE} ({error}), so nobody can say which base "
-            "model it fits; train it with finetune/sft.py, which writes one"
+            "model it fits; train it with finetune/sft/run.py, which writes one"
         ) from error
     if not isinstance(card, dict):
-        raise AdapterError(f"{adapter / CARD_FILE} is not a JSON object; finetune/sft.py writes one")
+        raise AdapterError(f"{adapter / CARD_FILE} is not a JSON object; finetune/sft/run.py writes one")
     return card
 
 

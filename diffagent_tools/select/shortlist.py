@@ -4,7 +4,7 @@
     weigh(candidates, weights, llama.scores(instruction, names))    # the best first
     weigh(candidates, weights)           # the same, where `needs_llm(weights)` is false
 
-The weights are fitted on held-out folds (finetune/fusion.py, stage shortlist), none below nought. A weight of
+The weights are fitted on held-out folds (finetune/ranker/fusion.py, stage shortlist), none below nought. A weight of
 nought says that the language model does not change the answer: then it need not be loaded.
 """
 

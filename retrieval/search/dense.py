@@ -4,7 +4,7 @@
     retriever.scores(Instruction(prompt="corgi, pixel art"))["retriever.prompts"]   # [N] cosines
 
 all-MiniLM-L6-v2, trained further on (request, other request of the model) and (request, facts of the model)
-by finetune/retriever.py. Weights are stored as int8 with one scale a row, 23 MB. For each model of the
+by finetune/ranker/encoder.py. Weights are stored as int8 with one scale a row, 23 MB. For each model of the
 starter catalogue the mean vector of its training prompts and the vector of its facts come along. For another
 catalogue the facts are read once and kept below `DIFFAGENT_HOME`, and so are the terms of its sample prompts,
 which stand in for the prompts themselves: a model added later is found without training.
@@ -214,7 +214,7 @@ class Retriever:
             prompts = PromptVectors.load(folder / VECTORS_FILE)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise AdapterError(
-                f"cannot read the retriever in {folder} ({error}); finetune/retriever.py writes one"
+                f"cannot read the retriever in {folder} ({error}); finetune/ranker/encoder.py writes one"
             ) from error
         records = tuple(catalogue)
         tell = progress or (lambda line: None)

@@ -2,7 +2,7 @@
 
 A fusion is a small network over standardised scores, a linear part and one hidden layer, the same for every
 model and every request, so that a model that was added yesterday is weighed like the others. It is trained
-by finetune/fusion.py as a softmax over the models of the catalogue (a conditional logit), and stored as
+by finetune/ranker/fusion.py as a softmax over the models of the catalogue (a conditional logit), and stored as
 safetensors. It knows nothing of where the scores come from.
 
     fusion = Fusion.load(folder / "fusion.safetensors")
@@ -117,7 +117,7 @@ class Fusion:
                 )
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise AdapterError(
-                f"cannot read the fusion weights {path} ({error}); finetune/fusion.py writes them"
+                f"cannot read the fusion weights {path} ({error}); finetune/ranker/fusion.py writes them"
             ) from error
 
 

@@ -4,7 +4,7 @@
     ranker.rank(Instruction(prompt="corgi, pixel art"), ranker.filter(type="LORA")).best(5)
 
 Word scores (retrieval/search/lexical.py) and, where the adapter brings a retriever, its cosines are weighed by
-fusions that were fitted on held-out training folds (finetune/fusion.py).
+fusions that were fitted on held-out training folds (finetune/ranker/fusion.py).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

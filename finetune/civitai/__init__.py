@@ -1,0 +1,1 @@
+"""Civitai's objects: client, pages, collection, the raw store, generation metadata."""

@@ -1,0 +1,431 @@
+"""Builds the catalogue that is packaged with this project: facts, and descriptions of our own.
+
+    diffagent dabench starter --models models.jsonl.gz --pairs pairs.jsonl.gz --output retrieval/starter
+    python -m finetune.dabench.starter ...                                                        # the same
+
+Reads models and Instruction-API pairs (finetune/dabench/build.py makes both), drops what is not fit for everyone,
+and writes `models.jsonl.gz`, `embeddings.safetensors` and `card.md`. The same input gives the same bytes.
+Prompts and creators' descriptions are read for their single words and two-word terms alone; no sentence of
+them is written.
+"""
+
+import argparse
+import gzip
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import retrieval
+from diffagent_tools.exits import run_script
+from finetune.dabench.starter_card import card_text
+from finetune.describe.complete import complete
+from finetune.describe.extract import RecordFacts, describe
+from finetune.describe.profiles import TermStats
+from retrieval.catalogue import Catalogue
+from retrieval.errors import DataError
+from retrieval.records.air import make_air
+from retrieval.records.api import CheckpointRef
+from retrieval.records.model import (
+    DOCUMENT_SCHEMA,
+    CommercialUse,
+    ModelRecord,
+    Settings,
+    Stats,
+    VersionRecord,
+    document_text,
+)
+from retrieval.search.encoders import PackagedEmbedder
+from retrieval.search.vectors import Embeddings
+from retrieval.storage import atomic_write
+from retrieval.tables.families import family_of
+from retrieval.tables.samplers import find_sampler
+from retrieval.tables.screen import is_advertised, is_blocked, is_likeness, is_of_minors
+
+FAMILY = "SD 1.5"
+_TRIGGERS_KEPT = 20
+_TAGS_KEPT = 16
+# of July 2023: one word, each allowing what stands behind it
+_COMMERCIAL: dict[str, tuple[CommercialUse, ...]] = {
+    "None": (),
+    "Image": ("Image",),
+    "Rent": ("Image", "Rent"),
+    "Sell": ("Image", "Rent", "Sell"),
+}
+_BASE_MODELS: dict[int, tuple[str, ...]] = {
+    62437: ("SD 1.5", "Stable Diffusion 1.5", "Stable Diffusion v1.5"),
+    101055: ("SDXL 1.0", "SDXL", "Stable Diffusion XL 1.0", "sd_xl_base_1.0"),
+    257749: ("Pony Diffusion", "Pony V6", "PonyXL"),
+    795765: ("Illustrious XL", "Illustrious-XL-v0.1"),
+}
+SOURCES = "public_sources.json"
+SCREENED = "screened.json"
+_MODEL_FIELDS = (
+    "source",
+    "model_id",
+    "model",
+    "type",
+    "description",
+    "tags",
+    "trigger_words",
+    "stats",
+    "nsfw",
+    "poi",
+    "available",
+    "creator",
+    "versions",
+    "allow_commercial_use",
+)
+_PAIR_FIELDS = (
+    "prompt",
+    "negative_prompt",
+    "model_id",
+    "base_checkpoint",
+    "sampling_method",
+    "sampling_steps",
+    "cfg_scale",
+    "width",
+    "height",
+    "clip_skip",
+)
+Row = Mapping[str, Any]
+T = TypeVar("T", bound=Hashable)
+_PACKAGED = Path(retrieval.__file__).parent / "catalogue" / "starter"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A model that is left out: one of a few reasons, and what of it says so."""
+
+    model_id: int
+    reason: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Screened:
+    """The models that stay, and those that do not."""
+
+    kept: list[Row]
+    dropped: list[Dropped] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What reading decided, over the rules: models to leave out, and ids that stay in spite of a rule."""
+
+    removed: Mapping[int, Dropped] = field(default_factory=dict)
+    kept: frozenset[int] = frozenset()
+
+    @classmethod
+    def packaged(cls) -> "Decisions":
+        """Those of retrieval/starter/screened.json."""
+        read = json.loads((_PACKAGED / SCREENED).read_text(encoding="utf-8"))
+        removed = {row["model_id"]: Dropped(**row) for row in read["removed"]}
+        return cls(removed, frozenset(row["model_id"] for row in read["kept"]))
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Raises DataError if the file cannot be read."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines if line.strip()]
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(
+            f"cannot read {path} ({error}); needed is a .jsonl.gz file, one object a line"
+        ) from error
+
+
+def need(rows: Sequence[Row], fields: Sequence[str], path: Path) -> None:
+    """Raises DataError if a row is no object or lacks one of the fields."""
+    for place, row in enumerate(rows, 1):
+        missing = list(fields) if not isinstance(row, dict) else [name for name in fields if name not in row]
+        if missing:
+            raise DataError(
+                f"row {place} of {path} has no {', '.join(missing)}; needed is the form that the data's card "
+                "describes, one object a line"
+            )
+
+
+def screen(models: Iterable[Row], decisions: Decisions | None = None) -> Screened:
+    """Leaves out models that are flagged, found by a rule, or that reading decided against."""
+    decided = decisions or Decisions()
+    result = Screened([])
+    for model in models:
+        dropped = decided.removed.get(model["model_id"]) or _dropped(model, model["model_id"] in decided.kept)
+        if dropped is None:
+            result.kept.append(model)
+        else:
+            result.dropped.append(dropped)
+    return result
+
+
+def _dropped(model: Row, looked_at: bool) -> Dropped | None:
+    number = model["model_id"]
+    if model["nsfw"]:
+        return Dropped(number, "sexual", "flagged NSFW")
+    if model["poi"]:
+        return Dropped(number, "real person", "flagged so")
+    if looked_at:
+        return None
+    named = {"its name": [model["model"]], "a tag": model["tags"]}
+    named["a version's name"] = [version["name"] for version in model["versions"]]
+    if model["type"] == "LORA":
+        # a checkpoint's trigger words are what its samples said, a LoRA's are what it was trained for
+        named["a trigger word"] = model["trigger_words"]
+    if is_blocked(model["model"]):
+        return Dropped(number, "sexual", "its name offers it")
+    for reason, says in (("minors", is_of_minors), ("sexual", is_advertised)):
+        for where, words in named.items():
+            if any(map(says, words)):
+                return Dropped(number, reason, f"{where} offers it")
+    if any(map(is_likeness, (model["model"], *model["tags"]))):
+        return Dropped(number, "real person", "its name or a tag says so")
+    return None
+
+
+def build_records(models: Sequence[Row], pairs: Sequence[Row], texts: Iterable[str]) -> list[ModelRecord]:
+    """The records of screened models, by falling number of downloads.
+
+    Args:
+        texts: no run of three words of which may stand in a description, nor of a pair's prompt.
+    """
+    samples: dict[int, list[Row]] = defaultdict(list)
+    for pair in pairs:
+        samples[pair["model_id"]].append(pair)
+    known = {model["model_id"]: model for model in models}
+    prompts = {model_id: [row["prompt"] for row in samples[model_id]] for model_id in known}
+    negative_prompts = {model_id: [row["negative_prompt"] for row in samples[model_id]] for model_id in known}
+    records = complete(
+        [_record(model, samples[model_id], known) for model_id, model in known.items()],
+        prompts,
+        negative_prompts,
+        texts={model_id: model["description"] for model_id, model in known.items()},
+        quotable=[*(row["prompt"] for row in pairs), *texts],
+    )
+    return sorted(records, key=lambda record: (-(record.stats.downloads or 0), record.model_id))
+
+
+def _record(model: Row, rows: Sequence[Row], known: Mapping[int, Row]) -> ModelRecord:
+    counts = model["stats"]
+    is_base = model["model_id"] in _BASE_MODELS
+    return ModelRecord(
+        model_id=model["model_id"],
+        model=model["model"],
+        type=model["type"],
+        base_model=FAMILY,
+        trigger_words=() if is_base else clean_words(model["trigger_words"], _TRIGGERS_KEPT),
+        tags=clean_words(model["tags"], _TAGS_KEPT),
+        versions=_versions(model),
+        available=model["available"],
+        status=None if model["available"] else "not published on 2023-07-04",
+        nsfw=model["nsfw"],
+        poi=model["poi"],
+        creator=model["creator"],
+        commercial_use=_COMMERCIAL.get(model["allow_commercial_use"]),
+        stats=Stats(
+            downloads=counts.get("downloadCount"),
+            favorites=counts.get("favoriteCount"),
+            comments=counts.get("commentCount"),
+            rating_count=counts.get("ratingCount"),
+            rating=counts.get("rating"),
+        ),
+        settings=settings_of(rows, known) if rows else None,
+        samples=len(rows),
+        aliases=_BASE_MODELS.get(model["model_id"], ()),
+        source=f"{model['source']} (2023-07-04)",
+    )
+
+
+def _versions(model: Row) -> tuple[VersionRecord, ...]:
+    versions = [
+        VersionRecord(
+            version_id=version["id"],
+            version=version["name"],
+            base_model=version["base_model"],
+            sha256=version["sha256"],
+            stats=Stats(
+                downloads=version["stats"].get("downloadCount"),
+                rating_count=version["stats"].get("ratingCount"),
+                rating=version["stats"].get("rating"),
+            ),
+        )
+        for version in model["versions"]
+    ]
+    # the sort is stable: newest first within the family, other families behind
+    return tuple(sorted(versions, key=lambda version: version.base_model != FAMILY))
+
+
+def settings_of(rows: Sequence[Row], known: Mapping[int, Row]) -> Settings:
+    """The mode of every setting over a model's sample images, of the values that can be used again.
+
+    A base checkpoint can be used again if it is in the catalogue and can still be had.
+    """
+    family = family_of(FAMILY)
+    samplers = [sampler.name for row in rows if (sampler := find_sampler(row["sampling_method"]))]
+    sizes = [
+        (row["width"], row["height"])
+        for row in rows
+        if row["width"] * row["height"] <= family.max_pixels
+        and row["width"] % family.multiple == 0 == row["height"] % family.multiple
+        and min(row["width"], row["height"]) >= family.min_side
+    ]
+    size = mode(sizes)
+    bases = [row["base_checkpoint"] for row in rows if row["base_checkpoint"]]
+    usable = [base for base in bases if base["model_id"] in known and known[base["model_id"]]["available"]]
+    base = mode([(base["model_id"], base["version_id"]) for base in usable])
+    return Settings(
+        sampling_method=mode(samplers),
+        sampling_steps=mode([row["sampling_steps"] for row in rows]),
+        cfg_scale=mode([row["cfg_scale"] for row in rows]),
+        width=size[0] if size else None,
+        height=size[1] if size else None,
+        clip_skip=mode([row["clip_skip"] for row in rows if row["clip_skip"] is not None]),
+        base_checkpoint=CheckpointRef(
+            model=known[base[0]]["model"],
+            model_id=base[0],
+            version_id=base[1],
+            air=make_air(FAMILY, "Checkpoint", *base),
+        )
+        if base
+        else None,
+        samples=len(rows),
+    )
+
+
+def mode(values: Sequence[T]) -> T | None:
+    """The most frequent value; of equally frequent ones the one that sorts first."""
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], _sortable(value)), default=None)
+
+
+def _sortable(value: Hashable) -> Any:
+    return value if isinstance(value, int | float | tuple) else str(value)
+
+
+def clean_words(words: Iterable[str], count: int) -> tuple[str, ...]:
+    """Trigger words or tags without blocked ones, links and whole sentences, each once."""
+    kept: dict[str, str] = {}
+    for entry in words:
+        parts = [" ".join(part.split()) for part in entry.split(",")]
+        safe = ", ".join(part for part in parts if part and not is_blocked(part) and not is_advertised(part))
+        short = len(safe) <= 60 and len(safe.split()) <= 6
+        if safe and short and "http" not in safe and "<" not in safe:
+            kept.setdefault(safe.casefold(), safe)
+    return tuple(kept.values())[:count]
+
+
+def public_records(path: Path) -> list[ModelRecord]:
+    """The models of public files, as far as those name them; what a file does not say is unknown."""
+    records = []
+    for row in json.loads(path.read_text(encoding="utf-8")):
+        family = row["base_model"]
+        facts = RecordFacts(row["model_id"], row["model"], row["type"], family, tuple(row["tags"]))
+        version = (
+            VersionRecord(
+                version_id=row["version_id"],
+                version=row["version"] or "",
+                base_model=family,
+                sha256=(row["sha256"],) if row["sha256"] else (),
+                file_names=(row["file_name"],) if row["file_name"] else (),
+            )
+            if row["version_id"]
+            else None
+        )
+        records.append(
+            ModelRecord(
+                model_id=facts.model_id,
+                model=facts.model,
+                type=row["type"],
+                base_model=family,
+                trigger_words=tuple(row["trigger_words"]),
+                description=describe(facts, TermStats.of({})),
+                tags=facts.tags,
+                versions=(version,) if version else (),
+                nsfw=row["nsfw"],
+                nsfw_level=row.get("nsfw_level"),
+                aliases=_BASE_MODELS.get(facts.model_id, ()),
+                source=row["source"],
+            )
+        )
+    return records
+
+
+def embed(texts: Sequence[str]) -> Any:
+    """[N, D] float16, rows of length one: what an index would compute itself."""
+    import numpy as np
+
+    return PackagedEmbedder().embed(texts).astype(np.float16)
+
+
+def sources_for(output: Path) -> Path:
+    """The file of models of public files: the output folder's own, else the packaged one."""
+    own = output / SOURCES
+    return own if own.exists() else _PACKAGED / SOURCES
+
+
+def build(
+    models: Path,
+    pairs: Path,
+    sources: Path,
+    output: Path,
+    embedder: Callable[[Sequence[str]], Any] | None = embed,
+) -> Catalogue:
+    """Writes the three files below `output` and returns the catalogue.
+
+    Args:
+        embedder: makes [N, D] out of N texts; None writes no `embeddings.safetensors`.
+
+    Raises:
+        DataError: a file cannot be read, or one of its rows lacks a field.
+        StorageError: `output` cannot be written.
+    """
+    known, rows = read_rows(models), read_rows(pairs)
+    need(known, _MODEL_FIELDS, models)
+    need(rows, _PAIR_FIELDS, pairs)
+    screened = screen(known, Decisions.packaged())
+    texts = [model["description"] for model in known]
+    records = [*build_records(screened.kept, rows, texts), *public_records(sources)]
+    catalogue = Catalogue(records, name="the starter catalogue")
+    catalogue.save(output / "models.jsonl.gz")
+    if embedder is not None:
+        Embeddings(
+            model_ids=catalogue.model_ids,
+            matrix=embedder([document_text(record) for record in records]),
+            embedder=PackagedEmbedder.name,
+            catalogue=catalogue.digest,
+            document_schema=DOCUMENT_SCHEMA,
+        ).save(output / "embeddings.safetensors")
+    atomic_write(output / "card.md", card_text(records, screened.dropped, catalogue.digest).encode())
+    for path in output.iterdir():
+        path.chmod(0o644)  # packaged files are for every user to read
+    return catalogue
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="build the packaged catalogue")
+    parser.add_argument("--models", type=Path, required=True, help="models, .jsonl.gz")
+    parser.add_argument("--pairs", type=Path, required=True, help="training pairs, .jsonl.gz")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument(
+        "--sources",
+        type=Path,
+        help="models of public files (default: the output folder's, else the packaged one)",
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = make_parser().parse_args(arguments)
+    sources = options.sources or sources_for(options.output)
+    catalogue = build(options.models, options.pairs, sources, options.output)
+    size = sum(path.stat().st_size for path in options.output.iterdir())
+    print(
+        f"{len(catalogue):,} models, {size / 1e6:.2f} MB in {options.output}, digest {catalogue.digest[:12]}"
+    )
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,1 @@
+"""What every stage reads: pairs, cases, folds, near-duplicates, stripping, files that grow."""

@@ -1,0 +1,1 @@
+"""Descriptions of models, by rules or by a chat model, and their checks."""

@@ -1,0 +1,177 @@
+"""The descriptions of a whole catalogue, by the extractive describer or by a chat model.
+
+    describe_all(records, {7371: ["a castle in fog", "a castle at dawn"]})
+    describe_all(records, samples, texts=texts, chat=chat_model, cache=Path("said.sqlite"))
+
+The extractive describer (finetune/describe/extract.py) reads every record. A chat model (finetune/describe/chat.py)
+then writes over what it can say better; where its answer fails the checks, the extractive text stays, and
+`Description.reason` says why.
+"""
+
+import itertools
+from array import array
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finetune.describe.extract import RecordFacts, describe, runs
+from finetune.describe.profiles import TermStats, description_profiles, keywords, prompt_profiles
+from retrieval.records.model import ModelRecord
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from finetune.describe.chat import Estimate, Prices
+
+ORDINARY = 8  # a word that so many models' prompts hold is ordinary language
+_KEYWORDS = 24
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is said of a model.
+
+    Args:
+        source: who wrote it.
+        reason: why the chat model's answer was not taken; None if it was, or if none was asked.
+    """
+
+    text: str
+    source: str = "extractive"
+    reason: str | None = None
+
+
+def describe_all(
+    records: Iterable[ModelRecord],
+    samples: Mapping[int, Sequence[str]],
+    *,
+    texts: Mapping[int, str] | None = None,
+    quotable: Iterable[str] = (),
+    profiles: Mapping[int, Mapping[str, float]] | None = None,
+    described: Mapping[int, Mapping[str, float]] | None = None,
+    chat: "BaseChatModel | None" = None,
+    cache: Path | None = None,
+    workers: int = 4,
+    prices: "Prices | None" = None,
+    on_estimate: "Callable[[Estimate], None] | None" = None,
+    progress: Callable[[str], None] | None = None,
+) -> dict[int, Description]:
+    """The description of every record, by model id.
+
+    Args:
+        records: what is used of them: name, type, base model, tags, trigger words.
+        samples: sample prompts by model id; a model may have none.
+        texts: creators' descriptions by model id, as they are (HTML and all); never quoted.
+        quotable: further texts of which no run of three words may stand in a description.
+        profiles: `prompt_profiles` of the samples, where they are known already.
+        described: `description_profiles` of the texts, likewise.
+        chat: a chat model; None asks none.
+        cache: a file for the chat model's answers, so that a stopped run goes on; None keeps none.
+        workers: how many records are asked about at a time.
+        prices: of the chat model, for the estimate.
+        on_estimate: told what the calls will cost, before the first; what it raises stops the run.
+        progress: told, in one line each, what takes long.
+
+    Raises:
+        ServiceError: the chat model refuses to work, or many records in a row got no answer.
+        StorageError: the cache cannot be written.
+    """
+    records = list(records)
+    prompts = {record.model_id: list(samples.get(record.model_id, ())) for record in records}
+    written = {record.model_id: (texts or {}).get(record.model_id, "") for record in records}
+    if profiles is None:
+        profiles = prompt_profiles(prompts)
+    if described is None:
+        described = description_profiles(written)
+    stats = TermStats.of(profiles)
+    forbidden = Quoted.of(itertools.chain(*samples.values(), written.values(), quotable))
+    facts = {
+        record.model_id: facts_of(record, profiles[record.model_id], described[record.model_id])
+        for record in records
+    }
+    found = {
+        model_id: Description(describe(known, stats, forbidden=forbidden))
+        for model_id, known in facts.items()
+    }
+    if chat is None:
+        return found
+    from finetune.describe.chat import ChatDescriber
+    from finetune.describe.chat_prompt import Subject
+
+    ordinary = frozenset(term for term, models in stats.models.items() if models >= ORDINARY)
+    subjects = [
+        Subject(
+            facts=known,
+            prompts=prompts[model_id],
+            creators_text=written[model_id],
+            draft=found[model_id].text,
+            keywords=keywords(known.terms, stats, _KEYWORDS),
+            ordinary=ordinary,
+        )
+        for model_id, known in facts.items()
+    ]
+    describer = ChatDescriber(chat, cache=cache, workers=workers, progress=progress)
+    if on_estimate is not None:
+        on_estimate(describer.estimate(subjects, prices))
+    for model_id, answer in describer.describe(subjects).items():
+        if answer.fault is None:
+            found[model_id] = Description(answer.text, describer.name)
+        else:
+            found[model_id] = Description(found[model_id].text, reason=answer.fault)
+    for reason, count in reasons(found).most_common():
+        (progress or _silent)(f"chat model's answers not taken ({reason}): {count:,}")
+    return found
+
+
+def _silent(line: str) -> None:
+    """Tells nobody."""
+
+
+def facts_of(
+    record: ModelRecord, terms: Mapping[str, float], description_terms: Mapping[str, float]
+) -> RecordFacts:
+    """What the describer may know of a record, with the profiles of its prompts and of its creator's text."""
+    return RecordFacts(
+        model_id=record.model_id,
+        model=record.model,
+        type=record.type,
+        base_model=record.base_model,
+        tags=record.tags,
+        trigger_words=record.trigger_words,
+        terms=terms,
+        description_terms=description_terms,
+    )
+
+
+def reasons(descriptions: Mapping[int, Description]) -> Counter[str]:
+    """How often which reason left the extractive text in place."""
+    return Counter(found.reason for found in descriptions.values() if found.reason is not None)
+
+
+class Quoted(Container[tuple[str, str, str]]):
+    """The runs of three words of many texts, eight bytes each: 100,000 prompts hold millions.
+
+    Kept are 64-bit hashes: a run that was never said is taken for one in 10^12 times, and a wording is
+    passed over for nothing.
+    """
+
+    def __init__(self, hashes: Any) -> None:
+        self._hashes = hashes
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Quoted":
+        import numpy as np
+
+        hashes = array("q")
+        for text in texts:
+            hashes.extend(map(hash, runs(text)))
+        return cls(np.unique(np.array(hashes, dtype=np.int64)))
+
+    def __contains__(self, run: object) -> bool:
+        place = int(self._hashes.searchsorted(hash(run)))
+        return place < len(self._hashes) and int(self._hashes[place]) == hash(run)
+
+    def __len__(self) -> int:
+        return len(self._hashes)

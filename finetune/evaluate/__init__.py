@@ -1,0 +1,1 @@
+"""Accuracy of any selector, as numbers and files."""

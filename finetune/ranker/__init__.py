@@ -1,0 +1,1 @@
+"""The fitted parts of retrieval/search: evidence, fusion, encoder."""

@@ -1,0 +1,1 @@
+"""Scores of pictures, a file a scorer, and rendering for them."""

@@ -1,0 +1,157 @@
+"""CLIP Score (Eq. 2; Hessel et al. 2021): how near the image is to the prompt in CLIP's joint space.
+
+    ClipScore.load().score(["a corgi"], [image])      # [1], in [0, 2.5]
+
+    s(t, x) = w max(cos(Enc_txt(t), Enc_img(x)), 0),   w = 2.5
+
+The paper says ViT-B; CLIPScore's own model is ViT-B/32. Its code puts "A photo depicts " before a caption,
+which Eq. 2 does not have: `prefix` does. A prompt is cut after CLIP's 77 tokens. Table 2 prints it times 100.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from finetune.rewards.load import score_in_batches
+from finetune.rewards.pixels import centre_pixels
+from finetune.rewards.weights import (
+    Download,
+    HubFile,
+    find_beside,
+    find_weights,
+    hub_download,
+    load_state,
+    refuse_strangers,
+    version_of,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+    from transformers import CLIPModel, PreTrainedTokenizerFast
+
+WEIGHT = 2.5
+REPO = "openai/clip-vit-base-patch32"
+REVISION = "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"
+WEIGHTS = HubFile(
+    REPO, "pytorch_model.bin", REVISION, "a63082132ba4f97a80bea76823f544493bffa8082296d62d71581a4feff1576f"
+)
+CONFIG = HubFile(REPO, "config.json", REVISION)
+END = "<|endoftext|>"
+TOKENIZER = HubFile(REPO, "tokenizer.json", REVISION)
+
+
+def clip_score(text: "Tensor", image: "Tensor", weight: float = WEIGHT) -> "Tensor":
+    """Eq. 2.
+
+    Args:
+        text: [N, D], the prompts' embeddings, of any length.
+        image: [N, D], the images'.
+
+    Returns:
+        [N], in [0, weight].
+    """
+    # Eq. 2: s = w * max(cos(Enc_txt(t), Enc_img(x)), 0)
+    return weight * torch.nn.functional.cosine_similarity(text, image, dim=-1).clamp(min=0)
+
+
+class ClipScore:
+    """Scores with a CLIP of transformers.
+
+    Args:
+        tokenizer: that of the model.
+        weight: w of Eq. 2.
+        prefix: put before every prompt; CLIPScore's own code has "A photo depicts ".
+    """
+
+    name = "clip"
+
+    def __init__(
+        self,
+        model: "CLIPModel",
+        tokenizer: "PreTrainedTokenizerFast",
+        *,
+        weight: float = WEIGHT,
+        prefix: str = "",
+        device: str = "cpu",
+        dtype: str = "float32",
+        batch_size: int = 16,
+        version: str = "",
+    ) -> None:
+        self.version = version
+        self.weight = weight
+        self.prefix = prefix
+        self.batch_size = batch_size
+        self._tokenizer = tokenizer
+        self._device = device
+        # transformers types neither its wrapped `to` nor its nested configs
+        network: Any = model
+        self._model = network.to(device=device, dtype=getattr(torch, dtype)).train(False)
+        self._side = int(network.config.vision_config.image_size)
+
+    @classmethod
+    def load(
+        cls,
+        weights: Path | None = None,
+        *,
+        prefix: str = "",
+        device: str = "cpu",
+        dtype: str = "float32",
+        batch_size: int = 16,
+        download: Download = hub_download,
+    ) -> "ClipScore":
+        """The model of CLIPScore, openai/clip-vit-base-patch32.
+
+        Args:
+            weights: another checkpoint of transformers' CLIP: a file, with `config.json` and `tokenizer.json`
+                beside it.
+
+        Raises:
+            MissingModelFile, ChecksumError, BrokenModelFile: see `find_weights`.
+        """
+        from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
+
+        config_file = weights.parent / CONFIG.filename if weights else download(CONFIG)
+        tokenizer_file = weights.parent / TOKENIZER.filename if weights else download(TOKENIZER)
+        # another checkpoint than the published one has another SHA256
+        published = HubFile(REPO, WEIGHTS.filename, REVISION) if weights else WEIGHTS
+        path = find_weights(published, path=weights, download=download)
+        for needed, file in ((config_file, CONFIG), (tokenizer_file, TOKENIZER)):
+            find_beside(needed, file)
+        model = CLIPModel(CLIPConfig.from_json_file(str(config_file)))
+        tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+            tokenizer_file=str(tokenizer_file), pad_token=END
+        )
+        # older checkpoints hold the positions 0, 1, 2 ... as weights
+        state = {name: value for name, value in load_state(path).items() if "position_ids" not in name}
+        loaded = model.load_state_dict(state, strict=False)
+        refuse_strangers(path, loaded.missing_keys, loaded.unexpected_keys, "CLIP")
+        return cls(
+            model,
+            tokenizer,
+            prefix=prefix,
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            version=version_of(path),
+        )
+
+    def score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
+        """[N] float32 in [0, 2.5], Eq. 2. Raises InvalidInput as `score_in_batches`."""
+        return score_in_batches(self.name, self._score, prompts, images, self.batch_size)
+
+    def _score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
+        config = self._model.config.text_config
+        tokens = self._tokenizer(
+            [self.prefix + prompt for prompt in prompts],
+            padding=True,
+            truncation=True,
+            max_length=config.max_position_embeddings,
+            return_tensors="pt",
+        ).to(self._device)
+        pixels = centre_pixels(images, self._side).to(self._device, self._model.dtype)
+        text = self._model.get_text_features(**tokens).pooler_output
+        image = self._model.get_image_features(pixel_values=pixels).pooler_output
+        return clip_score(text.float(), image.float(), self.weight)

@@ -1,0 +1,162 @@
+"""HPS v2 (Eq. 4; Wu et al. 2023): a CLIP ViT-H/14 that was fine-tuned on people's choices.
+
+    HpsScore.load("v2.1").score(["a corgi"], [image])     # [1], about 20 to 35
+
+    s(t, x) = Enc_txt(t) . Enc_img(x) / tau
+
+Table 2 prints the cosine times 100, and so does `score`; with `logit=True` it is divided by the learned
+temperature instead, as Eq. 4 has it. Needs open_clip: `pip install 'diffagent-tools[scorers]'`.
+
+The image is not cut: its longer side is resized and bars are put round it, as the authors' package does.
+open_clip's own preprocessing cuts out the middle and gives other scores.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from diffagent_tools.extras import require
+from finetune.rewards.load import score_in_batches
+from finetune.rewards.pixels import letterbox_pixels
+from finetune.rewards.weights import (
+    Download,
+    HubFile,
+    find_weights,
+    hub_download,
+    load_state,
+    refuse_strangers,
+    version_of,
+)
+from retrieval.errors import InvalidInput, RenderError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+Version = Literal["v2.0", "v2.1"]
+MODEL = "ViT-H-14"
+WEIGHTS = {
+    "v2.0": HubFile("xswu/HPSv2", "HPS_v2_compressed.pt"),
+    "v2.1": HubFile("xswu/HPSv2", "HPS_v2.1_compressed.pt"),
+}
+TABLE_SCALE = 100.0
+
+
+def hps_score(text: "Tensor", image: "Tensor", scale: "float | Tensor" = TABLE_SCALE) -> "Tensor":
+    """Eq. 4 with 1 / tau = `scale`.
+
+    Args:
+        text: [N, D], the prompts' embeddings, of any length.
+        image: [N, D], the images'.
+
+    Returns:
+        [N], in [-scale, scale].
+    """
+    # Eq. 4: s = Enc_txt(t) . Enc_img(x) / tau, of unit vectors
+    return scale * torch.nn.functional.cosine_similarity(text, image, dim=-1)
+
+
+class HpsScore:
+    """Scores with a CLIP of open_clip.
+
+    Args:
+        model: an `open_clip.CLIP`.
+        tokenize: prompts to tokens [N, L].
+        version: v2.0 or v2.1, and what tells its weights from others.
+        logit: divide by the learned temperature (Eq. 4) instead of giving the cosine times 100 (Table 2).
+        antialias: see `letterbox_pixels`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenize: "Callable[[list[str]], Tensor]",
+        *,
+        name: str = "hps-v2.1",
+        logit: bool = False,
+        antialias: bool = True,
+        device: str = "cpu",
+        dtype: str = "float32",
+        batch_size: int = 16,
+        version: str = "",
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.logit = logit
+        self.antialias = antialias
+        self.batch_size = batch_size
+        self._tokenize = tokenize
+        self._device = device
+        self._dtype = getattr(torch, dtype)
+        self._model = model.to(device=device, dtype=self._dtype).train(False)
+        side = model.visual.image_size
+        self._side = int(side[0] if isinstance(side, tuple) else side)
+
+    @classmethod
+    def load(
+        cls,
+        version: str = "v2.1",
+        weights: Path | None = None,
+        *,
+        model: str = MODEL,
+        logit: bool = False,
+        antialias: bool = True,
+        device: str = "cpu",
+        dtype: str = "float32",
+        batch_size: int = 16,
+        download: Download = hub_download,
+    ) -> "HpsScore":
+        """HPS v2.0 or v2.1.
+
+        Args:
+            weights: the checkpoint on this machine, HPS_v2_compressed.pt or HPS_v2.1_compressed.pt.
+            model: open_clip's name of the architecture.
+
+        Raises:
+            InvalidInput: there is no such version.
+            MissingExtra: open_clip is not installed.
+            RenderError: its torchvision does not fit torch.
+            MissingModelFile, ChecksumError, BrokenModelFile: see `find_weights`.
+        """
+        if version not in WEIGHTS:
+            raise InvalidInput(f"there is no HPS {version!r}; there are {' and '.join(WEIGHTS)}")
+        open_clip = _open_clip()
+        path = find_weights(WEIGHTS[version], path=weights, download=download)
+        network = open_clip.create_model(model, pretrained=None)
+        loaded = network.load_state_dict(load_state(path), strict=False)
+        refuse_strangers(path, loaded.missing_keys, loaded.unexpected_keys, f"HPS {version} ({model})")
+        return cls(
+            network,
+            open_clip.get_tokenizer(model),
+            name=f"hps-{version}",
+            logit=logit,
+            antialias=antialias,
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            version=version_of(path),
+        )
+
+    def score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
+        """[N] float32: the cosine times 100, or the logit. Raises InvalidInput as `score_in_batches`."""
+        return score_in_batches(self.name, self._score, prompts, images, self.batch_size)
+
+    def _score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
+        pixels = letterbox_pixels(images, self._side, antialias=self.antialias).to(self._device, self._dtype)
+        image = self._model.encode_image(pixels)
+        text = self._model.encode_text(self._tokenize(list(prompts)).to(self._device))
+        scale = self._model.logit_scale.exp().float() if self.logit else TABLE_SCALE
+        return hps_score(text.float(), image.float(), scale)
+
+
+def _open_clip() -> Any:
+    try:
+        return require("open_clip")
+    except RuntimeError as error:
+        # of a torchvision that does not fit torch
+        raise RenderError(
+            f"open_clip cannot be imported ({error}); it needs a torchvision that fits torch: "
+            "`pip install 'diffagent-tools[scorers]'` in an environment of its own"
+        ) from error

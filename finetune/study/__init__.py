@@ -1,0 +1,1 @@
+"""The user study: pages, answers, server, report."""

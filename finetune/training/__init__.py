@@ -1,0 +1,1 @@
+"""What the two stages of training share: run, callbacks, batches, card."""
