@@ -2,8 +2,8 @@
 
     python examples/build_index.py examples/my_models.jsonl "a linocut of boats" --path my_index
 
-A line of the file is one model (retrieval/records/model.py): `model_id`, `model`, `type`, `base_model` are needed,
-`description`, `trigger_words` and `tags` are what it is found by. The command does the same:
+A line of the file is one model (retrieval/records/model.py): `model_id`, `model`, `type`, `base_model` are
+needed, `description`, `trigger_words` and `tags` are what it is found by. The command does the same:
 `diffagent index build --catalogue FILE`, `diffagent select ... --catalogue FILE`.
 """
 

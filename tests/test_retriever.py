@@ -27,7 +27,7 @@ from retrieval.search.dense import (
     load_tokenizer,
     save_model,
 )
-from retrieval.search.ranker import STARTER_ADAPTER
+from retrieval.search.ranker import STARTER_WEIGHTS
 
 PAIRS = [
     {"model_id": 201, "prompt": "pixel art of a castle", "negative_prompt": "blurry"},
@@ -137,18 +137,18 @@ def test_terms_of_sample_prompts_stand_in_for_the_prompts_of_a_model_added_later
     lines: list[str] = []
 
     def prompts(request: str) -> "np.ndarray":
-        retriever = Retriever.load(STARTER_ADAPTER, grown, progress=lines.append)
+        retriever = Retriever.load(STARTER_WEIGHTS, grown, progress=lines.append)
         return retriever.scores(Instruction(prompt=request))["retriever.prompts"]
 
     near, far = prompts("a stained glass window of a saint"), prompts("a spaceship over a desert")
     assert near.argmax() == len(old)
     assert near[-1] > far[-1] + 0.1
     assert sum("the terms of 1 of 1" in line for line in lines) == 1  # and kept from then on
-    before = Retriever.load(STARTER_ADAPTER, old).scores(
+    before = Retriever.load(STARTER_WEIGHTS, old).scores(
         Instruction(prompt="a stained glass window of a saint")
     )
     assert near[:-1] == pytest.approx(before["retriever.prompts"], abs=1e-6)
-    without = Retriever.load(STARTER_ADAPTER, grown, stand_ins=False).scores(Instruction(prompt="glass"))
+    without = Retriever.load(STARTER_WEIGHTS, grown, stand_ins=False).scores(Instruction(prompt="glass"))
     assert without["retriever.prompts"][-1] == 0
 
 
@@ -233,10 +233,10 @@ def test_pairs_of_one_model_cannot_be_told_apart(tmp_path) -> None:
 def test_the_packaged_retriever_fits_the_packaged_catalogue() -> None:
     catalogue = Catalogue.starter()
     lines: list[str] = []
-    retriever = Retriever.load(STARTER_ADAPTER, catalogue, progress=lines.append)
+    retriever = Retriever.load(STARTER_WEIGHTS, catalogue, progress=lines.append)
     assert lines == []  # nothing is embedded at the first start
     scores = retriever.scores(Instruction(prompt="A cute happy corgi, pixel art"))
     for kind in ("retriever.facts", "retriever.prompts"):
         best = [catalogue.get(catalogue.model_ids[int(place)]) for place in (-scores[kind]).argsort()[:5]]
         assert any("pixel" in facts_text(record).lower() for record in best), kind
-    assert isinstance(PromptVectors.load(STARTER_ADAPTER / FOLDER / "vectors.safetensors"), PromptVectors)
+    assert isinstance(PromptVectors.load(STARTER_WEIGHTS / FOLDER / "vectors.safetensors"), PromptVectors)

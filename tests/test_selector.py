@@ -9,8 +9,8 @@ from small_adapter import fusion_only, plain_fusion, with_lora
 from small_world import small_catalogue
 from tiny import save_tiny_base
 
+from diffagent_tools.llm.adapter import merge_lora
 from diffagent_tools.llm.base import load_base
-from diffagent_tools.llm.llama import merge_lora
 from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
 from diffagent_tools.select.shortlist import SHORTLIST_FILE
 from retrieval.catalogue import Catalogue

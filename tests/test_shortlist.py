@@ -9,12 +9,13 @@ from small_adapter import fusion_only, plain_fusion, with_lora
 from small_world import small_catalogue
 from tiny import save_tiny_base
 
+from diffagent_tools.llm.adapter import STARTER_ADAPTER
 from diffagent_tools.llm.base import load_base
 from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
 from diffagent_tools.select.shortlist import LLM_SCORES, SHORTLIST_FILE, load_weights, needs_llm, weigh
 from retrieval.catalogue import Catalogue
 from retrieval.search.fusion import Fusion
-from retrieval.search.ranker import STARTER_ADAPTER, Candidate
+from retrieval.search.ranker import Candidate
 
 SUBJECTS = (
     *("a red fox in the snow", "a lighthouse in a storm", "a happy corgi", "an old sailor", "a dragon"),

@@ -13,11 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from diffagent_tools.extras import EXTRAS
+from diffagent_tools.llm.adapter import STARTER_ADAPTER
 from diffagent_tools.llm.default_base import DEFAULT_NAME, default_folder
 from diffagent_tools.llm.wheel import WHEEL_BYTES
 from retrieval.catalogue import Catalogue
 from retrieval.errors import CatalogueError
-from retrieval.search.ranker import STARTER_ADAPTER
 from retrieval.storage import home
 
 _CORE = (

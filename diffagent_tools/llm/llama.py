@@ -7,14 +7,13 @@ llama.write(instruction)                         # free mode
 llama.write_all(instructions)                    # many at once, as `write` would each
 """
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent_tools.llm.adapter import check_base, check_catalogue, merge_lora, read_card
 from diffagent_tools.llm.prompt import MAX_PROMPT_TOKENS, encode_name, encode_prompt
 from retrieval.catalogue import Catalogue
-from retrieval.errors import AdapterError, AdapterMismatch
 from retrieval.records.api import Instruction
 from retrieval.records.model import ModelRecord
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from diffagent_tools.llm.free_decoding import FreeAnswer
     from diffagent_tools.llm.trie import PrefixTrie
 
-ADAPTER_FILE = "adapter_model.safetensors"
-ADAPTER_CONFIG = "adapter_config.json"
-CARD_FILE = "card.json"
 _FEWEST_BEAMS = 4
 
 
@@ -160,7 +156,8 @@ class Llama:
         """The answers to many instructions, in their order, decoded together.
 
         Args:
-            options: of `diffagent_tools.llm.free_decoding.decode_answers`: fewer fields, samples, a constraint.
+            options: of `diffagent_tools.llm.free_decoding.decode_answers`: fewer fields, samples, a
+            constraint.
         """
         from diffagent_tools.llm.free_decoding import decode_answers
 
@@ -170,95 +167,3 @@ class Llama:
     def prompt_ids(self, instruction: Instruction) -> list[int]:
         """Token ids that an answer goes on from, cut as the adapter was trained."""
         return encode_prompt(instruction, self.base.tokenizer, max_prompt_tokens=self._max_prompt_tokens)
-
-
-def read_card(adapter: Path) -> Mapping[str, Any]:
-    """The card of a trained adapter; empty where the folder holds none.
-
-    Raises:
-        AdapterError: adapter weights without a readable card.
-    """
-    if not (adapter / ADAPTER_FILE).is_file():
-        return {}
-    try:
-        card: Any = json.loads((adapter / CARD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AdapterError(
-            f"the adapter {adapter} has no readable {CARD_FILE} ({error}), so nobody can say which base "
-            "model it fits; train it with finetune/sft/run.py, which writes one"
-        ) from error
-    if not isinstance(card, dict):
-        raise AdapterError(f"{adapter / CARD_FILE} is not a JSON object; finetune/sft/run.py writes one")
-    return card
-
-
-def check_base(card: Mapping[str, Any], name: str, digest: str, adapter: Path) -> None:
-    """Raises AdapterMismatch, naming both, where the adapter was trained on another base model."""
-    if card.get("base_digest") != digest:
-        raise AdapterMismatch(
-            f"the adapter {adapter.name} was trained on {card.get('base')!r} ({card.get('base_digest')}), "
-            f"and the base model is {name!r} ({digest}); pass the base it was trained on, or train one for "
-            "this base"
-        )
-
-
-def check_catalogue(card: Mapping[str, Any], catalogue: Catalogue, adapter: Path) -> None:
-    """Raises AdapterMismatch where most of the models that the adapter was trained to name are not there.
-
-    Models that were added since training are welcome: they are found by retrieval and scored like the others.
-    """
-    learnt = card.get("model_ids") or ()
-    if learnt and sum(model_id in catalogue for model_id in learnt) < len(learnt) / 2:
-        raise AdapterMismatch(
-            f"the adapter {adapter.name} was trained for the catalogue {card.get('catalogue')!r}, and most "
-            f"of its models are not in {catalogue.name!r}; train an adapter for this catalogue (python -m "
-            "finetune.sft), or choose without a language model (--mode retrieval)"
-        )
-
-
-def merge_lora(model: Any, adapter: Path) -> int:
-    """Adds a LoRA adapter to the weights in place, W + (alpha / r) B A; returns how many layers it changed.
-
-    The files are peft's. Merging here saves importing peft, which takes longer than an answer; that both give
-    the same weights is tested.
-
-    Raises:
-        AdapterError: the files cannot be read, or hold something else than plain LoRA.
-    """
-    import torch
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        config = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-        with safe_open(adapter / ADAPTER_FILE, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise AdapterError(
-            f"cannot read the adapter {adapter} ({error}); it is peft's save_pretrained that writes one"
-        ) from error
-    if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("bias", "none") != "none":
-        raise AdapterError(
-            f"the adapter {adapter} is not a plain LoRA; only plain LoRA adapters can be merged"
-        )
-    scale = config["lora_alpha"] / (config["r"] ** (0.5 if config.get("use_rslora") else 1.0))
-    modules = dict(model.named_modules())
-    merged = 0
-    with torch.no_grad():
-        for name, down in tensors.items():
-            if not name.endswith(".lora_A.weight"):
-                continue
-            path = name.removesuffix(".lora_A.weight")
-            up = tensors.get(f"{path}.lora_B.weight")
-            target = modules.get(path.removeprefix("base_model.model."))
-            if up is None or target is None:
-                raise AdapterError(
-                    f"the adapter {adapter} has weights for {path}, which the base model lacks"
-                )
-            weight = target.weight
-            weight += (scale * (up.float() @ down.float())).to(weight)
-            merged += 1
-    if 2 * merged != len(tensors):
-        raise AdapterError(
-            f"the adapter {adapter} holds {len(tensors) - 2 * merged} tensors that are not LoRA's"
-        )
-    return merged

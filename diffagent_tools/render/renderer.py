@@ -5,7 +5,8 @@
 
 A checkpoint is one safetensors file, as on Civitai, or a folder in diffusers' layout; SD 1.x or SDXL, and
 what has their layout (Pony, Illustrious, NoobAI; SD 2.x as a folder). Nothing is downloaded: the configs that
-a single file lacks are in diffagent_tools/render/pipeline_configs.py or, for a checkpoint of other sizes, in a
+a single file lacks are in diffagent_tools/render/pipeline_configs.py or, for a checkpoint of other sizes,
+in a
 folder `NAME.config` beside it. The noise is drawn on the CPU, so that a seed gives the same picture on every
 device, but for rounding.
 """

@@ -9,7 +9,8 @@ as in the packaged adapter, it is not loaded. "constrained": the language model 
 catalogue by a prefix trie. "free": the language model writes the paper's whole JSON, which is then read,
 checked and repaired. `RetrievalSelector` asks no language model at all.
 
-Only the name is decoded; every field that the catalogue knows is filled in from it (retrieval/calls/compose.py).
+Only the name is decoded; every field that the catalogue knows is filled in from it
+(retrieval/calls/compose.py).
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Unpack, get_args
 
+from diffagent_tools.llm.adapter import STARTER_ADAPTER, ranker_folder
 from diffagent_tools.llm.llama import Llama
 from diffagent_tools.select.selection import (
     BatchItem,
@@ -43,7 +45,7 @@ from retrieval.requests.consent import refuse
 from retrieval.search.filters import Filter
 from retrieval.search.fusion import Fusion
 from retrieval.search.lexical import matched_triggers
-from retrieval.search.ranker import STARTER_ADAPTER, Candidate, Ranker
+from retrieval.search.ranker import Candidate, Ranker
 
 SHORTLIST = 8
 DEFAULT_FAMILY = "SD 1.5"
@@ -80,11 +82,12 @@ class _Selector(ABC):
         """The retrieval part; made on first use.
 
         Raises:
-            AdapterError: the adapter's folder has no fusion weights.
+            AdapterError: there is no such folder, or its files cannot be read.
         """
         with self._lock:
             if self._ranker is None:
-                self._ranker = Ranker.packaged(self.catalogue, self.adapter, progress=self._progress)
+                folder = ranker_folder(self.adapter)
+                self._ranker = Ranker.packaged(self.catalogue, folder, progress=self._progress)
             return self._ranker
 
     def select(

@@ -4,8 +4,8 @@
     weigh(candidates, weights, llama.scores(instruction, names))    # the best first
     weigh(candidates, weights)           # the same, where `needs_llm(weights)` is false
 
-The weights are fitted on held-out folds (finetune/ranker/fusion.py, stage shortlist), none below nought. A weight of
-nought says that the language model does not change the answer: then it need not be loaded.
+The weights are fitted on held-out folds (finetune/ranker/fusion.py, stage shortlist), none below nought. A
+weight of nought says that the language model does not change the answer: then it need not be loaded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffagent_tools.llm.llama import read_card
+from diffagent_tools.llm.adapter import read_card
 from retrieval.search.fusion import Fusion, softmax
 
 if TYPE_CHECKING:

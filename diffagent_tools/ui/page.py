@@ -3,7 +3,8 @@
     page = build_page(Conversation(selector, catalogue))
     serve(page, host="127.0.0.1", port=7860)
 
-Each visitor has a state of their own (diffagent_tools/chat/conversation.py); the models are shared. Nothing is
+Each visitor has a state of their own (diffagent_tools/chat/conversation.py); the models are shared.
+Nothing is
 loaded from elsewhere: system fonts, no analytics, and a Content-Security-Policy that lets the browser ask
 nobody but this server.
 """

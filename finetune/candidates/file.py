@@ -1,4 +1,5 @@
-"""The file of candidates (finetune/candidates/make.py writes it) and that of scored responses (finetune/rrhf/run.py
+"""The file of candidates (finetune/candidates/make.py writes it) and that of scored responses
+(finetune/rrhf/run.py
 reads it): one JSON object a line and a prompt.
 
     lines = read_candidates(Path("candidates.jsonl"))

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from diffagent_tools.exits import tell
+from diffagent_tools.llm.adapter import STARTER_ADAPTER
 from finetune.data.answer_files import appending
 from finetune.data.cases import WHERE, Case, Row, read_pairs
 from retrieval.calls.check import check
@@ -34,7 +35,6 @@ from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidApi, InvalidInstruction, StorageError
 from retrieval.records.api import DEFAULT_PARAMETERS, Instruction, T2IApi, read_api, read_instruction
 from retrieval.records.model import ModelRecord
-from retrieval.search.ranker import STARTER_ADAPTER
 
 if TYPE_CHECKING:
     from finetune.candidates.decode import Said

@@ -43,10 +43,11 @@ Facts: names, ids, types, base models, versions with SHA256, trigger words, tags
 counts, licence flags. Recommended settings: the mode of sampler, steps, cfg scale, size, clip skip and, for a
 LoRA, of its base checkpoint over the model's sample images ({with_settings:,} models have some). Profiles:
 single words and two-word terms of sample prompts, of sample negative prompts and of the creator's text, with
-weights. Descriptions: written by this project's describer (finetune/describe/extract.py) from those terms, the tags
-and its own word lists. No prompt and no sentence of a creator is in here.
+weights. Descriptions: written by this project's describer (finetune/describe/extract.py) from those terms,
+the tags and its own word lists. No prompt and no sentence of a creator is in here.
 
-`embeddings.safetensors` holds a vector a model: all-MiniLM-L6-v2 of `document_text` (retrieval/records/model.py).
+`embeddings.safetensors` holds a vector a model: all-MiniLM-L6-v2 of `document_text`
+(retrieval/records/model.py).
 
 ## Where the facts are from
 {origins}
@@ -72,8 +73,8 @@ it was read in; where that file has no rating, the row says who rated it.
 ## Left out
 A word screen leaks, and so does a flag: every model was read once more (name, tags, trigger words, versions,
 the creator's text). These {len(dropped)} of the snapshot are not here; what reading decided stands in
-`screened.json`, the rest is found by rules (retrieval/tables/screen.py). A general checkpoint that can make such
-pictures, too, is not left out for it; its words of that kind are.
+`screened.json`, the rest is found by rules (retrieval/tables/screen.py). A general checkpoint that can
+make such pictures, too, is not left out for it; its words of that kind are.
 
 | Civitai id | reason | what says so |
 |---|---|---|

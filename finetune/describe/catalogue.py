@@ -3,7 +3,8 @@
     describe_all(records, {7371: ["a castle in fog", "a castle at dawn"]})
     describe_all(records, samples, texts=texts, chat=chat_model, cache=Path("said.sqlite"))
 
-The extractive describer (finetune/describe/extract.py) reads every record. A chat model (finetune/describe/chat.py)
+The extractive describer (finetune/describe/extract.py) reads every record. A chat model
+(finetune/describe/chat.py)
 then writes over what it can say better; where its answer fails the checks, the extractive text stays, and
 `Description.reason` says why.
 """

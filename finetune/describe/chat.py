@@ -5,7 +5,8 @@
     answers = describer.describe(subjects)        # {model id: Answer(text, fault)}
 
 Answers are kept as they came, by chat model, record and template: a stopped run goes on where it was, and
-stricter checks need no new calls. `describe_all` (finetune/describe/catalogue.py) is the way in for catalogues.
+stricter checks need no new calls. `describe_all` (finetune/describe/catalogue.py) is the way in for
+catalogues.
 """
 
 import hashlib

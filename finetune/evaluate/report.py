@@ -2,7 +2,8 @@
 
     write_report(report, Path("evaluation"))    # report.md, report.json, report.png
 
-`report` is what finetune/evaluate/run.py gathers: "run" (how it was made) and "variants" (finetune/evaluate/summary.py).
+`report` is what finetune/evaluate/run.py gathers: "run" (how it was made) and "variants"
+(finetune/evaluate/summary.py).
 """
 
 import json

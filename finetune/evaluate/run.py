@@ -3,7 +3,8 @@
     diffagent evaluate --pairs pairs_val.jsonl.gz --train pairs_train.jsonl.gz --models models.jsonl.gz
     diffagent evaluate --pairs pairs_val.jsonl.gz --mode free --limit 100 --output evaluation/free
     diffagent evaluate --prompts-file PartiPrompts.tsv --mode constrained
-    diffagent evaluate --table 1 --help    # the paper's tables: finetune/paper/table1.py, finetune/paper/table2.py
+    diffagent evaluate --table 1 --help    # the paper's tables: finetune/paper/table1.py,
+    finetune/paper/table2.py
 
 Writes report.md, report.json and report.png to the output folder, and the answers themselves, one line a
 prompt: a stopped run goes on where it was. With --train and --models the baselines stand beside the selector.
@@ -250,13 +251,15 @@ def evaluate(
 
 def _adapter(folder: Path | None) -> str:
     """Its name and a digest of its files, so that answers of an older training are not taken for its own."""
-    from retrieval.search.ranker import STARTER_ADAPTER
+    from diffagent_tools.llm.adapter import STARTER_ADAPTER, ranker_folder
 
     named = "the packaged one" if folder is None else folder.name
     content = hashlib.sha256()
-    for path in sorted((folder or STARTER_ADAPTER).rglob("*")):
-        if path.is_file():
-            content.update(path.name.encode() + b"\0" + path.read_bytes())
+    adapter = folder or STARTER_ADAPTER
+    weights = ranker_folder(adapter)
+    held = {*adapter.rglob("*"), *weights.rglob("*")}
+    for path in sorted(path for path in held if path.is_file()):
+        content.update(path.name.encode() + b"\0" + path.read_bytes())
     return f"{named}, digest {content.hexdigest()[:12]}"
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.exits import tell
+from diffagent_tools.llm.adapter import STARTER_ADAPTER
 from diffagent_tools.llm.free_decoding import ROWS
 from finetune.paper.free_answers import Answer, free_answers
 from finetune.paper.prompt_sets import SAMPLE, PromptSet, Rewrite, read_sets
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
-from retrieval.search.ranker import STARTER_ADAPTER
 
 if TYPE_CHECKING:
     from diffagent_tools.llm.llama import Llama
@@ -106,7 +106,7 @@ def read_adapters(given: Sequence[str]) -> list[Adapter]:
     Raises:
         InvalidInput: not of that form, a name twice, or a folder that holds no adapter.
     """
-    from diffagent_tools.llm.llama import read_card
+    from diffagent_tools.llm.adapter import read_card
 
     found: dict[str, Adapter] = {}
     for text in given:

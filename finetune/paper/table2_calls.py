@@ -1,7 +1,8 @@
 """The calls that Table 2 compares: for each prompt one of every method, written as a candidates file.
 
     plan = make_calls(sets, answers, adapters, catalogue, architecture="SD 1.5")
-    write_calls(Path("calls.jsonl"), plan)      # then finetune/rewards/render_and_score.py --candidates calls.jsonl
+    write_calls(Path("calls.jsonl"), plan)      # then finetune/rewards/render_and_score.py --candidates
+    calls.jsonl
 
 | method         | model                      | parameters                 |
 |----------------|----------------------------|----------------------------|

@@ -10,8 +10,8 @@ lose their negative prompt, so that neither is leant on.
 A run that was stopped (SIGTERM, Ctrl-C) or killed goes on from its last checkpoint when the same command is
 given again.
 
-With `--hold-out FOLD` the fold is left out of training and of the mean vectors; finetune/ranker/fusion.py then fits
-the weights of the cosines on it.
+With `--hold-out FOLD` the fold is left out of training and of the mean vectors; finetune/ranker/fusion.py
+then fits the weights of the cosines on it.
 """
 
 import argparse
@@ -48,7 +48,7 @@ from retrieval.search.dense import (
     save_model,
     save_vectors,
 )
-from retrieval.search.ranker import STARTER_ADAPTER
+from retrieval.search.ranker import STARTER_WEIGHTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -291,7 +291,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="train the retriever")
     parser.add_argument("--pairs", type=Path, required=True, help="training pairs, .jsonl or .jsonl.gz")
     parser.add_argument("--catalogue", type=Path, help="catalogue (default: the packaged one)")
-    parser.add_argument("--output", type=Path, default=STARTER_ADAPTER, help="the adapter's folder")
+    parser.add_argument("--output", type=Path, default=STARTER_WEIGHTS, help="folder to write to")
     parser.add_argument("--hold-out", type=int, help=f"a fold, 0 to {FOLDS - 1}, to leave out")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch", type=int, default=64)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.exits import run_script
+from diffagent_tools.llm.adapter import STARTER_ADAPTER, ranker_folder
 from diffagent_tools.llm.llama import Llama
 from diffagent_tools.select.shortlist import SHORTLIST_FILE
 from finetune.data.folds import fold_of
@@ -41,7 +42,7 @@ from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
 from retrieval.search.dense import Retriever
 from retrieval.search.fusion import Fusion
-from retrieval.search.ranker import LEXICAL_FILE, RETRIEVAL_FILE, STARTER_ADAPTER
+from retrieval.search.ranker import LEXICAL_FILE, RETRIEVAL_FILE, STARTER_WEIGHTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -248,7 +249,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="fit the weights of the evidence")
     parser.add_argument("--pairs", type=Path, required=True, help="training pairs, .jsonl or .jsonl.gz")
     parser.add_argument("--catalogue", type=Path, help="catalogue (default: the packaged one)")
-    parser.add_argument("--output", type=Path, default=STARTER_ADAPTER, help="the adapter's folder")
+    parser.add_argument("--output", type=Path, help="folder of the weights, of the shortlist stage an
+    adapter's (default: packaged)")
     parser.add_argument("--stage", choices=("lexical", "retrieval", "shortlist"), default="lexical")
     parser.add_argument(
         "--work", type=Path, default=Path("runs/fusion"), help="folder for the trial's weights"
@@ -276,6 +278,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     if min(settings["hidden"], settings["epochs"]) < 1 or settings["learning_rate"] <= 0:
         raise InvalidInput("--hidden and --epochs must be 1 or more, --learning-rate above 0")
+    shortlist = options.stage == "shortlist"
+    folder: Path = options.output or (STARTER_ADAPTER if shortlist else STARTER_WEIGHTS)
+    weights = ranker_folder(folder) if shortlist else folder
     folds = fold_of(pairs, FOLDS)
     card: dict[str, object] = {
         "pairs": len(pairs),
@@ -300,10 +305,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fusion, file = replace(final, temperature=trial.temperature), LEXICAL_FILE
     else:
         # the catalogue's terms are of all folds
-        retriever = Retriever.load(options.output, catalogue, stand_ins=False)
+        retriever = Retriever.load(weights, catalogue, stand_ins=False)
         if retriever is None:
             raise DataError(
-                f"{options.output} has no retriever; train one: python -m finetune.ranker.encoder"
+                f"{weights} has no retriever; train one: python -m finetune.ranker.encoder"
             )
         lexical = Fusion.load(trial_file)
         if options.stage == "retrieval":
@@ -313,7 +318,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             fusion = fit_halves(examples, RETRIEVAL_SCORES, card, fit, **settings)
             file = RETRIEVAL_FILE
         else:
-            llama = Llama.load(catalogue, base=options.base, adapter=options.output)
+            llama = Llama.load(catalogue, base=options.base, adapter=folder)
             examples = list(
                 retrieval_examples(
                     catalogue,
@@ -321,15 +326,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     folds,
                     lexical,
                     retriever,
-                    retrieval=Fusion.load(options.output / RETRIEVAL_FILE),
+                    retrieval=Fusion.load(weights / RETRIEVAL_FILE),
                     llama=llama,
                     limit=options.limit,
                     seed=options.seed,
                 )
             )
             fusion, file = fit_halves(examples, SHORTLIST_SCORES, card, fit_weights), SHORTLIST_FILE
-    fusion.save(options.output / file)
-    print(f"wrote {options.output / file} from {len(examples)} examples")
+    fusion.save(folder / file)
+    print(f"wrote {folder / file} from {len(examples)} examples")
 
 
 if __name__ == "__main__":

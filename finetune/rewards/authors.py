@@ -4,8 +4,8 @@
     env = ScoreEnv.find(); env.score("imagereward", ["a corgi"], [image])     # [0.53]
 
 They pin versions that cannot live beside this project's, so they are called in a subprocess: requests and
-answers are one JSON object a line, images are files. The scorers of this project (finetune/rewards/image_reward.py,
-finetune/rewards/hps.py) give the same numbers and need none of this.
+answers are one JSON object a line, images are files. The scorers of this project
+(finetune/rewards/image_reward.py, finetune/rewards/hps.py) give the same numbers and need none of this.
 """
 
 import json

@@ -1,13 +1,14 @@
 """Renders every candidate k times, scores the images, and keeps the raw scores (Eq. 5's S(t, r) needs them).
 
-    python -m finetune.rewards.render_and_score --candidates candidates.jsonl --models models/ --store scores/ \\
+    python -m finetune.rewards.render_and_score --candidates candidates.jsonl --models models/ --store
+    scores/ \\
         --rewards clip imagereward hps-v2.1 --images 10 --output scored.jsonl
     python -m finetune.rewards.render_and_score ... --ray auto --gpus 1        # on every GPU of a Ray cluster
 
 A run that was stopped or killed goes on when the same command is given again: the store knows which images
 are scored. Images are not kept. With `--output` the Unified Metric of every response is written for
-finetune/rrhf/run.py, once all are scored. On a cluster every machine needs this package, the models folder and
-the scorers' weights under the same paths; the store lies with the process that is started here.
+finetune/rrhf/run.py, once all are scored. On a cluster every machine needs this package, the models folder
+and the scorers' weights under the same paths; the store lies with the process that is started here.
 """
 
 import argparse

@@ -9,10 +9,11 @@ Every field of `RRHFConfig` (transformers' TrainingArguments and the losses' own
 stand in the YAML or on the command line, and those of `RRHFScriptConfig`. A stopped or killed run goes on
 from its last checkpoint with `--resume_from_checkpoint auto`, and gives the losses it would have given.
 
-Written into the output folder: `metrics.csv`, `checkpoint-*/`, and at the end `adapter/` as finetune/sft/run.py
+Written into the output folder: `metrics.csv`, `checkpoint-*/`, and at the end `adapter/` as
+finetune/sft/run.py
 writes it. What the SFT adapter brought for retrieval is copied beside it; `shortlist.safetensors` is not,
-since it weighs the scores of the language model as it was: `python -m finetune.ranker.fusion --stage shortlist`
-fits it anew.
+since it weighs the scores of the language model as it was: `python -m finetune.ranker.fusion --stage
+shortlist` fits it anew.
 """
 
 import hashlib
@@ -235,7 +236,7 @@ def main(
 
 
 def _adapter_folder(config: RRHFScriptConfig) -> Path | None:
-    from retrieval.search.ranker import STARTER_ADAPTER
+    from diffagent_tools.llm.adapter import STARTER_ADAPTER
 
     if config.adapter is None:
         return None
@@ -246,8 +247,8 @@ def prepare(
     config: RRHFScriptConfig, model_config: "ModelConfig", start: Path | None, tell: Callable[[str], None]
 ) -> "tuple[Catalogue, Base, Ranked, Ranked | None, Mapping[str, Any]]":
     """The catalogue, the base, what to train on and to measure the losses on, and the adapter's card."""
+    from diffagent_tools.llm.adapter import ADAPTER_FILE, check_base, check_catalogue, read_card
     from diffagent_tools.llm.base import load_base
-    from diffagent_tools.llm.llama import ADAPTER_FILE, check_base, check_catalogue, read_card
     from finetune.rrhf.data import build_ranked, read_scored
     from retrieval.catalogue import Catalogue
     from retrieval.errors import AdapterError
@@ -308,7 +309,7 @@ def run_facts(
     card: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What makes a run what it is, as in finetune/sft/run.py: the same facts give the same losses."""
-    from diffagent_tools.llm.llama import ADAPTER_FILE
+    from diffagent_tools.llm.adapter import ADAPTER_FILE
 
     given = asdict(config)
     for name in ("train_data", "eval_data", "catalogue", "adapter"):

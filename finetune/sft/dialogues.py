@@ -11,7 +11,8 @@ and the parameters. One pair can be said in several ways, each with a rate of it
     pair         the instruction as it is
     stripped     without the trigger words and name words of its model, so that the picture must decide
     no_negative  without the negative prompt
-    choice       with a list of models to choose from, the right one among them (finetune/sft/choices.py), as it
+    choice       with a list of models to choose from, the right one among them (finetune/sft/choices.py),
+    as it
                  is or stripped by lot
     description  not from a pair: what the catalogue says of a model -> that model, so that models with few
                  pairs or none are learnt; in turns the description and a draw of the model's terms

@@ -86,7 +86,8 @@ class DiffAgentSFTTrainer(SFTTrainer):
         """Nothing about a run is sent anywhere."""
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """TRL's README for the hub, one at each checkpoint; finetune/training/card.py writes this project's own."""
+        """TRL's README for the hub, one at each checkpoint; finetune/training/card.py writes this
+        project's own."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset

@@ -4,8 +4,8 @@
     trained = run_training(trainer, stop, resume, base, rounded=True, tell=print)   # None after a signal
     save_model(trainer, folder, base, "float16")
 
-For finetune/sft/run.py and finetune/rrhf/run.py; finetune/ranker/encoder.py shares `train_to_end`, finetune/ranker/fusion.py
-`numbers_kept`.
+For finetune/sft/run.py and finetune/rrhf/run.py; finetune/ranker/encoder.py shares `train_to_end`,
+finetune/ranker/fusion.py `numbers_kept`.
 """
 
 import json

@@ -1,8 +1,8 @@
 """The catalogue: which models exist, and how one is found by any of the names people give it.
 
     catalogue = Catalogue.starter()                      # the packaged one
-    catalogue = Catalogue.load(Path("models.jsonl.gz"))  # one JSON object a line, see retrieval/records/model.py
-    catalogue.find("rev-animated v1.2.2.safetensors")[0].record.model_id
+    catalogue = Catalogue.load(Path("models.jsonl.gz"))  # one JSON object a line, see
+    retrieval/records/model.py catalogue.find("rev-animated v1.2.2.safetensors")[0].record.model_id
 
 A file is checked line by line when it is read (JSON, the keys every record needs, ids that are not repeated),
 but a record is built only when it is asked for, so that 100,000 of them load in under two seconds

@@ -115,8 +115,8 @@ class CheckpointRef(BaseModel):
 class T2IApi(BaseModel):
     """A text-to-image model with the settings to call it with.
 
-    A record with a width of 513 or a sampler nobody knows can be made: `retrieval.calls.repair.check` names such
-    faults. Only writing (`to_wire`) refuses what no program could run.
+    A record with a width of 513 or a sampler nobody knows can be made: `retrieval.calls.repair.check`
+    names such faults. Only writing (`to_wire`) refuses what no program could run.
     """
 
     model_config = _WIRE

@@ -2,8 +2,8 @@
 
 A fusion is a small network over standardised scores, a linear part and one hidden layer, the same for every
 model and every request, so that a model that was added yesterday is weighed like the others. It is trained
-by finetune/ranker/fusion.py as a softmax over the models of the catalogue (a conditional logit), and stored as
-safetensors. It knows nothing of where the scores come from.
+by finetune/ranker/fusion.py as a softmax over the models of the catalogue (a conditional logit), and
+stored as safetensors. It knows nothing of where the scores come from.
 
     fusion = Fusion.load(folder / "fusion.safetensors")
     logits = fusion.logits(scores)            # scores: name -> [N]; logits: [N]

@@ -3,7 +3,8 @@
     hybrid = HybridScorer(records)
     scores = hybrid.lexical(instruction) + hybrid.dense_weight(instruction) * cosines  # [N]
 
-The features are those of retrieval/search/lexical.py, BM25 over all words of a model (bm25s), and the cosine of
+The features are those of retrieval/search/lexical.py, BM25 over all words of a model (bm25s), and the
+cosine of
 the embeddings. Of scores whose height hangs on the request, the share of the best model's score is a feature
 too: it tells a model that leads from one of many. The weights lie in hybrid_weights.json;
 `python -m finetune.ranker.hybrid_weights` fits them.

@@ -7,7 +7,8 @@
         print(f"{hit.score:.2f} {hit.record.model} {hit.matched}")
 
 The only file that imports chromadb. Vectors are passed to Chroma explicitly, because its own embedder
-downloads its weights at run time. retrieval/search/searching.py ranks, retrieval/search/index_build.py fills an index.
+downloads its weights at run time. retrieval/search/searching.py ranks, retrieval/search/index_build.py
+fills an index.
 """
 
 import hashlib

@@ -1,6 +1,7 @@
 """Filling a collection of vectors with a catalogue: resumable, and only what changed is embedded.
 
-The store is a Chroma collection (retrieval/search/index.py makes it); this file knows no more than what it calls.
+The store is a Chroma collection (retrieval/search/index.py makes it); this file knows no more than what it
+calls.
 Beside each vector lie the record's facets for filters and a hash of the text that was embedded, so that the
 store itself says what is done: a build that was killed goes on after its last batch.
 """

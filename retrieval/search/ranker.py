@@ -3,8 +3,8 @@
     ranker = Ranker.packaged(Catalogue.starter())
     ranker.rank(Instruction(prompt="corgi, pixel art"), ranker.filter(type="LORA")).best(5)
 
-Word scores (retrieval/search/lexical.py) and, where the adapter brings a retriever, its cosines are weighed by
-fusions that were fitted on held-out training folds (finetune/ranker/fusion.py).
+Word scores (retrieval/search/lexical.py) and, where the adapter brings a retriever, its cosines are
+weighed by fusions that were fitted on held-out training folds (finetune/ranker/fusion.py).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Scores = NDArray[np.float32]
 
-STARTER_ADAPTER = Path(__file__).parent / "adapters" / "starter"
+STARTER_WEIGHTS = Path(__file__).parent / "starter"
 LEXICAL_FILE = "lexical.safetensors"
 RETRIEVAL_FILE = "retrieval.safetensors"
 
@@ -115,11 +115,11 @@ class Ranker:
     def packaged(
         cls,
         catalogue: Catalogue,
-        folder: Path = STARTER_ADAPTER,
+        folder: Path = STARTER_WEIGHTS,
         *,
         progress: Callable[[str], None] | None = None,
     ) -> "Ranker":
-        """With the weights in an adapter's folder.
+        """With the weights in a folder.
 
         Raises:
             AdapterError: the folder has no fusion weights.
@@ -187,7 +187,8 @@ class Ranker:
         exclude: Iterable[int | str] = (),
         max_nsfw: int | None = None,
     ) -> Filter:
-        """The filter that a caller's words mean (retrieval/search/filters.py); only models that can still be had.
+        """The filter that a caller's words mean (retrieval/search/filters.py); only models that can still
+        be had.
 
         Raises:
             UnknownBaseModel: the base model is of no known family.

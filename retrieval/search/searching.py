@@ -1,6 +1,7 @@
 """Searching by meaning and by words together, over any store of vectors.
 
-`Searching` ranks; where the vectors lie is its subclass's matter (retrieval/search/index.py keeps them in Chroma).
+`Searching` ranks; where the vectors lie is its subclass's matter (retrieval/search/index.py keeps them in
+Chroma).
 """
 
 from abc import ABC, abstractmethod

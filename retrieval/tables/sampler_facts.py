@@ -1,4 +1,5 @@
-"""The facts behind `retrieval.tables.samplers`: algorithms, noise schedules, variants and the names of them all.
+"""The facts behind `retrieval.tables.samplers`: algorithms, noise schedules, variants and the names of
+them all.
 
     >>> [algorithm.name for algorithm in ALGORITHMS if algorithm.comfy_note]
     ['Restart', 'DDIM CFG++', 'PLMS']

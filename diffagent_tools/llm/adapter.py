@@ -1,0 +1,130 @@
+"""A trained adapter's folder: its card, whether it fits a base model and a catalogue, and its weights merged.
+
+card = read_card(STARTER_ADAPTER)
+check_base(card, base.name, base.digest, STARTER_ADAPTER)
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrieval.catalogue import Catalogue
+from retrieval.errors import AdapterError, AdapterMismatch
+from retrieval.search.ranker import LEXICAL_FILE, STARTER_WEIGHTS
+
+if TYPE_CHECKING:
+    pass
+
+
+STARTER_ADAPTER = Path(__file__).parents[1] / "adapters" / "starter"
+ADAPTER_FILE = "adapter_model.safetensors"
+
+
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+CARD_FILE = "card.json"
+
+
+def ranker_folder(adapter: Path) -> Path:
+    """Where retrieval's weights are: the adapter's own if its folder brings some, else the packaged ones.
+
+    Raises:
+        AdapterError: there is no such folder.
+    """
+    if not adapter.is_dir():
+        raise AdapterError(f"there is no folder {adapter}; needed is that of a trained adapter")
+    return adapter if (adapter / LEXICAL_FILE).is_file() else STARTER_WEIGHTS
+
+
+def read_card(adapter: Path) -> Mapping[str, Any]:
+    """The card of a trained adapter; empty where the folder holds none.
+
+    Raises:
+        AdapterError: adapter weights without a readable card.
+    """
+    if not (adapter / ADAPTER_FILE).is_file():
+        return {}
+    try:
+        card: Any = json.loads((adapter / CARD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AdapterError(
+            f"the adapter {adapter} has no readable {CARD_FILE} ({error}), so nobody can say which base "
+            "model it fits; train it with finetune/sft/run.py, which writes one"
+        ) from error
+    if not isinstance(card, dict):
+        raise AdapterError(f"{adapter / CARD_FILE} is not a JSON object; finetune/sft/run.py writes one")
+    return card
+
+
+def check_base(card: Mapping[str, Any], name: str, digest: str, adapter: Path) -> None:
+    """Raises AdapterMismatch, naming both, where the adapter was trained on another base model."""
+    if card.get("base_digest") != digest:
+        raise AdapterMismatch(
+            f"the adapter {adapter.name} was trained on {card.get('base')!r} ({card.get('base_digest')}), "
+            f"and the base model is {name!r} ({digest}); pass the base it was trained on, or train one for "
+            "this base"
+        )
+
+
+def check_catalogue(card: Mapping[str, Any], catalogue: Catalogue, adapter: Path) -> None:
+    """Raises AdapterMismatch where most of the models that the adapter was trained to name are not there.
+
+    Models that were added since training are welcome: they are found by retrieval and scored like the others.
+    """
+    learnt = card.get("model_ids") or ()
+    if learnt and sum(model_id in catalogue for model_id in learnt) < len(learnt) / 2:
+        raise AdapterMismatch(
+            f"the adapter {adapter.name} was trained for the catalogue {card.get('catalogue')!r}, and most "
+            f"of its models are not in {catalogue.name!r}; train an adapter for this catalogue (python -m "
+            "finetune.sft), or choose without a language model (--mode retrieval)"
+        )
+
+
+def merge_lora(model: Any, adapter: Path) -> int:
+    """Adds a LoRA adapter to the weights in place, W + (alpha / r) B A; returns how many layers it changed.
+
+    The files are peft's. Merging here saves importing peft, which takes longer than an answer; that both give
+    the same weights is tested.
+
+    Raises:
+        AdapterError: the files cannot be read, or hold something else than plain LoRA.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        config = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        with safe_open(adapter / ADAPTER_FILE, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise AdapterError(
+            f"cannot read the adapter {adapter} ({error}); it is peft's save_pretrained that writes one"
+        ) from error
+    if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("bias", "none") != "none":
+        raise AdapterError(
+            f"the adapter {adapter} is not a plain LoRA; only plain LoRA adapters can be merged"
+        )
+    scale = config["lora_alpha"] / (config["r"] ** (0.5 if config.get("use_rslora") else 1.0))
+    modules = dict(model.named_modules())
+    merged = 0
+    with torch.no_grad():
+        for name, down in tensors.items():
+            if not name.endswith(".lora_A.weight"):
+                continue
+            path = name.removesuffix(".lora_A.weight")
+            up = tensors.get(f"{path}.lora_B.weight")
+            target = modules.get(path.removeprefix("base_model.model."))
+            if up is None or target is None:
+                raise AdapterError(
+                    f"the adapter {adapter} has weights for {path}, which the base model lacks"
+                )
+            weight = target.weight
+            weight += (scale * (up.float() @ down.float())).to(weight)
+            merged += 1
+    if 2 * merged != len(tensors):
+        raise AdapterError(
+            f"the adapter {adapter} holds {len(tensors) - 2 * merged} tensors that are not LoRA's"
+        )
+    return merged
