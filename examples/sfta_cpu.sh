@@ -45,7 +45,7 @@ python -m finetune.candidates "${common[@]}" --pairs "$data/pairs_align.jsonl" -
     --output "$work/candidates.jsonl" --groups 2 --constrained
 
 step "stage 2: render, score with three rewards, Unified Metric"
-# as python -m finetune.rewards.render_and_score, which knows the sizes of the published scorers
+# as python -m finetune.rewards, which knows the sizes of the published scorers
 if [ -f "$work/rewards/hps/HPS_v2.1_compressed.pt" ]; then
     rewards=(--rewards clip imagereward hps-v2.1 "${weights[@]}"
         "hps-v2.1=$work/rewards/hps/HPS_v2.1_compressed.pt")

@@ -99,7 +99,7 @@ def tiny_reward(name: str, *, weights: Path, device: str = "cpu") -> Any:
 
 
 def score(arguments: Sequence[str]) -> None:
-    """`python -m finetune.rewards.render_and_score`, with the tiny scorers."""
+    """`python -m finetune.rewards`, with the tiny scorers."""
     import finetune.rewards.render_and_score as command
 
     vars(command)["make_reward"] = tiny_reward

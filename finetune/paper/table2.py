@@ -2,7 +2,7 @@
 
     diffagent evaluate --table 2 --pairs pairs_val.jsonl.gz --coco captions.txt --parti PartiPrompts.tsv \\
         --adapters sft=adapters/sft rrhf=adapters/rrhf --output evaluation/table2
-    python -m finetune.rewards.render_and_score --candidates evaluation/table2/calls.jsonl --models models/ \\
+    python -m finetune.rewards --candidates evaluation/table2/calls.jsonl --models models/ \\
         --store evaluation/table2/scores --width 512 --height 512 --images 3
     diffagent evaluate --table 2 ... --store evaluation/table2/scores
 
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tell(f"written to {options.output}")
     if scores is None:
         tell(
-            f"{count:,} different calls are in {calls}; to measure them: python -m finetune.rewards.render_and_score "
+            f"{count:,} different calls are in {calls}; to measure them: python -m finetune.rewards "
             f"--candidates {calls} --models MODELS --store {options.output / 'scores'} --width {side} "
             f"--height {side} --images 3, then this command with --store {options.output / 'scores'}"
         )

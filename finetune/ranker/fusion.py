@@ -249,8 +249,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="fit the weights of the evidence")
     parser.add_argument("--pairs", type=Path, required=True, help="training pairs, .jsonl or .jsonl.gz")
     parser.add_argument("--catalogue", type=Path, help="catalogue (default: the packaged one)")
-    parser.add_argument("--output", type=Path, help="folder of the weights, of the shortlist stage an
-    adapter's (default: packaged)")
+    parser.add_argument(
+        "--output", type=Path, help="folder of the weights; of the shortlist stage an adapter's"
+    )
     parser.add_argument("--stage", choices=("lexical", "retrieval", "shortlist"), default="lexical")
     parser.add_argument(
         "--work", type=Path, default=Path("runs/fusion"), help="folder for the trial's weights"
@@ -307,9 +308,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # the catalogue's terms are of all folds
         retriever = Retriever.load(weights, catalogue, stand_ins=False)
         if retriever is None:
-            raise DataError(
-                f"{weights} has no retriever; train one: python -m finetune.ranker.encoder"
-            )
+            raise DataError(f"{weights} has no retriever; train one: python -m finetune.ranker.encoder")
         lexical = Fusion.load(trial_file)
         if options.stage == "retrieval":
             examples = list(

@@ -1,9 +1,9 @@
 """Renders every candidate k times, scores the images, and keeps the raw scores (Eq. 5's S(t, r) needs them).
 
-    python -m finetune.rewards.render_and_score --candidates candidates.jsonl --models models/ --store
+    python -m finetune.rewards --candidates candidates.jsonl --models models/ --store
     scores/ \\
         --rewards clip imagereward hps-v2.1 --images 10 --output scored.jsonl
-    python -m finetune.rewards.render_and_score ... --ray auto --gpus 1        # on every GPU of a Ray cluster
+    python -m finetune.rewards ... --ray auto --gpus 1        # on every GPU of a Ray cluster
 
 A run that was stopped or killed goes on when the same command is given again: the store knows which images
 are scored. Images are not kept. With `--output` the Unified Metric of every response is written for
@@ -179,7 +179,7 @@ def unified_lines(
 def make_parser() -> argparse.ArgumentParser:
     """The options of the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m finetune.rewards.render_and_score",
+        prog="python -m finetune.rewards",
         description="Render candidates, score the images, keep the raw scores.",
     )
     add = parser.add_argument

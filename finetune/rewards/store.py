@@ -234,6 +234,6 @@ def _read_header(folder: Path) -> dict[str, Any]:
             raise ValueError(f"format {header['format']}, needed is {_FORMAT}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{folder} is no store of scores ({error}); `python -m finetune.rewards.render_and_score` makes one"
+            f"{folder} is no store of scores ({error}); `python -m finetune.rewards` makes one"
         ) from error
     return header
