@@ -4,8 +4,8 @@
         StableDiffusionXLPipeline.from_single_file(file, config=folder, tokenizer=..., local_files_only=True)
 
 diffusers would read them from a hub on every load. `CONFIGS` states them as diffusers writes them (only what
-differs from its defaults), and tests/test_prompt_weights.py counts the parameters they give. The merges of
-CLIP's tokenizer are OpenAI's (MIT licence, diffagent_tools/clip/LICENSE).
+differs from its defaults), and tests/diffagent_tools/render/test_prompt_weights.py counts the parameters
+they give. The merges of CLIP's tokenizer are OpenAI's (MIT licence, diffagent_tools/clip/LICENSE).
 """
 
 import functools

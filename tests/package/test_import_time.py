@@ -1,0 +1,50 @@
+"""Importing the package stays light: the heavy libraries are loaded where they are used. No clock is read."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAZY = {"diffagent_tools.llm.trie"}
+HEAVY = {
+    *("torch", "transformers", "chromadb", "sentence_transformers", "peft", "trl", "datasets", "sklearn"),
+    *("diffusers", "scipy", "bm25s", "gguf", "langchain", "langchain_community"),
+}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top packages in `sys.modules` of a fresh process after a statement."""
+    code = (
+        f"{statement}\nimport json, sys\nprint(json.dumps(sorted({{n.split('.')[0] for n in sys.modules}})))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def modules(package: str) -> list[str]:
+    """Every module of a package of the project but those that are only ever imported inside functions."""
+    paths = sorted((ROOT / package).rglob("*.py"))
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
+    found = [name for name in names if not name.endswith(("__init__", "__main__")) and name not in LAZY]
+    assert len(found) > 30, f"{package} has only {len(found)} modules here"
+    return found
+
+
+def test_the_package_that_users_import_is_light() -> None:
+    assert not loaded_by("import diffagent_tools") & {*HEAVY, "langchain_core"}
+
+
+@pytest.mark.parametrize("package", ["retrieval", "diffagent_tools"])
+def test_no_module_loads_a_heavy_library(package: str) -> None:
+    assert not loaded_by(f"import {', '.join(modules(package))}") & HEAVY
+
+
+def test_the_records_need_no_langchain() -> None:
+    assert "langchain_core" not in loaded_by("import retrieval.records.api, retrieval.tables.samplers")
