@@ -34,7 +34,8 @@ from diffagent_tools.agents.arguments import (
     bad_arguments,
     resized,
 )
-from diffagent_tools.quoting import DOCUMENT_CHARS, examination_text, plain, selection_text
+from diffagent_tools.agents.text import examination_text, selection_text
+from diffagent_tools.quoting import DOCUMENT_CHARS, plain
 from diffagent_tools.select.selection import Selection, Selector
 from retrieval.calls.examine import examine
 from retrieval.catalogue import Catalogue

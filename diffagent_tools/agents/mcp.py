@@ -27,8 +27,9 @@ from diffagent_tools.agents.arguments import (
     bad_arguments,
     resized,
 )
+from diffagent_tools.agents.text import examination_text, hit_text, selection_text
 from diffagent_tools.extras import require
-from diffagent_tools.quoting import DOCUMENT_CHARS, examination_text, hit_text, plain, selection_text
+from diffagent_tools.quoting import DOCUMENT_CHARS, plain
 from retrieval.calls.examine import examine
 from retrieval.errors import DiffAgentError, InvalidInput
 from retrieval.records.api import read_instruction

@@ -16,7 +16,6 @@ from diffagent_tools.cli.options import (
     AdapterOption,
     BaseOption,
     CatalogueOption,
-    ExportFormat,
     ModeName,
     ModeOption,
     NsfwOption,
@@ -24,6 +23,7 @@ from diffagent_tools.cli.options import (
     make_selector,
 )
 from diffagent_tools.exits import Exit, plain_exit, tell
+from diffagent_tools.formats.write import ExportFormat
 
 if TYPE_CHECKING:
     from diffagent_tools.chat.conversation import State, Talker

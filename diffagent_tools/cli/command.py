@@ -34,7 +34,6 @@ from diffagent_tools.cli.options import (
     BaseOption,
     CatalogueOption,
     CommercialOption,
-    ExportFormat,
     FamilyOption,
     JsonOption,
     ModeName,
@@ -47,6 +46,7 @@ from diffagent_tools.cli.options import (
 )
 from diffagent_tools.cli.progress import now_and_then
 from diffagent_tools.exits import Exit, plain_exit, tell
+from diffagent_tools.formats.write import ExportFormat
 from diffagent_tools.quiet import quiet_libraries
 
 if TYPE_CHECKING:

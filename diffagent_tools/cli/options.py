@@ -30,18 +30,6 @@ class ModeName(StrEnum):
     retrieval = "retrieval"
 
 
-class ExportFormat(StrEnum):
-    """`infotext-old` is for A1111 before 1.9, `comfyui-ui` the form that ComfyUI's editor saves."""
-
-    infotext = "infotext"
-    infotext_old = "infotext-old"
-    comfyui = "comfyui"
-    comfyui_ui = "comfyui-ui"
-    diffusers = "diffusers"
-    json = "json"
-    air = "air"
-
-
 CatalogueOption = Annotated[
     Path | None,
     typer.Option("--catalogue", help="A .jsonl or .jsonl.gz of models instead of the packaged starter."),

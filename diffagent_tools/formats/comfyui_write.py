@@ -12,8 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffagent_tools.formats.comfyui_nodes import AFTER_SEED, NODES
-from diffagent_tools.formats.plan import ExportFile, ExportPlan, file_air, has_weights, require_seed
-from diffagent_tools.render.plan import require_multiples
+from diffagent_tools.formats.plan import (
+    ExportFile,
+    ExportPlan,
+    file_air,
+    has_weights,
+    require_multiples,
+    require_seed,
+)
 from retrieval.errors import InvalidApi
 
 KEPT = "diffagent"

@@ -11,8 +11,14 @@ Prompts and names stand in it as Python literals and nowhere else: what they say
 import json
 from typing import Any
 
-from diffagent_tools.formats.plan import ExportFile, ExportPlan, has_weights, may_be_long, require_seed
-from diffagent_tools.render.plan import require_multiples
+from diffagent_tools.formats.plan import (
+    ExportFile,
+    ExportPlan,
+    has_weights,
+    may_be_long,
+    require_multiples,
+    require_seed,
+)
 
 _HEAD = '''"""Makes one picture, as chosen by DiffAgent.
 

@@ -181,3 +181,20 @@ def _file(wanted: WantedFile) -> ExportFile:
     if not name.endswith(SUFFIX):
         name = f"{name[:_MAX_NAME] or 'model'}{SUFFIX}"
     return ExportFile(wanted, name, False)
+
+
+MULTIPLE = 8
+
+
+def require_multiples(api: T2IApi) -> None:
+    """Refuses a size that no latent image has.
+
+    Raises:
+        InvalidApi: the width or height is no multiple of 8.
+    """
+    for name in ("width", "height"):
+        if getattr(api, name) % MULTIPLE:
+            raise InvalidApi(
+                f"the {name} is {getattr(api, name)}, needed is a multiple of {MULTIPLE}; "
+                "`diffagent check` repairs it"
+            )

@@ -9,8 +9,8 @@ comment in the script, the title of a node, a setting named Note behind the othe
 """
 
 import json
+from enum import StrEnum
 
-from diffagent_tools.cli.options import ExportFormat
 from diffagent_tools.formats.comfyui_write import comfyui_prompt, comfyui_workflow
 from diffagent_tools.formats.diffusers_script import diffusers_script
 from diffagent_tools.formats.infotext import infotext_of
@@ -18,6 +18,19 @@ from diffagent_tools.formats.plan import ExportPlan, export_plan, file_air
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
 from retrieval.records.api import T2IApi
+
+
+class ExportFormat(StrEnum):
+    """`infotext-old` is for A1111 before 1.9, `comfyui-ui` the form that ComfyUI's editor saves."""
+
+    infotext = "infotext"
+    infotext_old = "infotext-old"
+    comfyui = "comfyui"
+    comfyui_ui = "comfyui-ui"
+    diffusers = "diffusers"
+    json = "json"
+    air = "air"
+
 
 __all__ = ["ExportFormat", "export", "infotext_export", "picture_texts"]
 

@@ -5,7 +5,7 @@
 
 diffusers would read them from a hub on every load. `CONFIGS` states them as diffusers writes them (only what
 differs from its defaults), and tests/diffagent_tools/render/test_prompt_weights.py counts the parameters
-they give. The merges of CLIP's tokenizer are OpenAI's (MIT licence, diffagent_tools/clip/LICENSE).
+they give. The merges of CLIP's tokenizer are OpenAI's (MIT licence, clip/LICENSE beside this file).
 """
 
 import functools

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from diffagent_tools.files.folder import ModelsFolder
 from diffagent_tools.files.wanted import wanted_files
+from diffagent_tools.formats.plan import require_multiples
 from retrieval.calls.compose import DEFAULT_LORA_WEIGHT, with_trigger
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
@@ -18,7 +19,6 @@ from retrieval.records.api import T2IApi
 from retrieval.tables.families import family_of
 from retrieval.tables.samplers import Sampler, require_sampler
 
-MULTIPLE = 8
 # the noise of every known model has as many steps
 MAX_STEPS = 1000
 # times the native area; what fits is a question of memory, and no machine has it for this
@@ -86,17 +86,3 @@ def make_plan(api: T2IApi, models: ModelsFolder, catalogue: Catalogue | None = N
         clip_skip=api.clip_skip if family.has_clip_skip else None,
         notes=tuple(notes),
     )
-
-
-def require_multiples(api: T2IApi) -> None:
-    """Refuses a size that no latent image has.
-
-    Raises:
-        InvalidApi: the width or height is no multiple of 8.
-    """
-    for name in ("width", "height"):
-        if getattr(api, name) % MULTIPLE:
-            raise InvalidApi(
-                f"the {name} is {getattr(api, name)}, needed is a multiple of {MULTIPLE}; "
-                "`diffagent check` repairs it"
-            )

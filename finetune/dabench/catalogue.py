@@ -6,19 +6,20 @@ Settings, profiles and descriptions come from the pairs that are given and from 
 catalogue made of the training split knows nothing of the evaluation's prompts.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from finetune.civitai.objects import Votes
 from finetune.dabench.checkpoint_hashes import KnownCheckpoint
 from finetune.dabench.pairs import KeptVersion, Pair
-from finetune.dabench.starter import clean_words, mode
 from finetune.describe.complete import complete
 from retrieval.records.air import make_air
 from retrieval.records.api import CheckpointRef
 from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord
+from retrieval.tables.screen import is_advertised, is_blocked
 
+T = TypeVar("T", bound=Hashable)
 _TRIGGERS_KEPT = 20
 _TAGS_KEPT = 16
 
@@ -141,3 +142,25 @@ def _stats(votes: Votes) -> Stats:
         rating=votes.rating,
         thumbs_up=votes.thumbs_up,
     )
+
+
+def mode(values: Sequence[T]) -> T | None:
+    """The most frequent value; of equally frequent ones the one that sorts first."""
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], _sortable(value)), default=None)
+
+
+def _sortable(value: Hashable) -> Any:
+    return value if isinstance(value, int | float | tuple) else str(value)
+
+
+def clean_words(words: Iterable[str], count: int) -> tuple[str, ...]:
+    """Trigger words or tags without blocked ones, links and whole sentences, each once."""
+    kept: dict[str, str] = {}
+    for entry in words:
+        parts = [" ".join(part.split()) for part in entry.split(",")]
+        safe = ", ".join(part for part in parts if part and not is_blocked(part) and not is_advertised(part))
+        short = len(safe) <= 60 and len(safe.split()) <= 6
+        if safe and short and "http" not in safe and "<" not in safe:
+            kept.setdefault(safe.casefold(), safe)
+    return tuple(kept.values())[:count]

@@ -1,6 +1,6 @@
 """Builds the catalogue that is packaged with this project: facts, and descriptions of our own.
 
-    diffagent dabench starter --models models.jsonl.gz --pairs pairs.jsonl.gz --output retrieval/starter
+    diffagent dabench starter --models models.jsonl.gz --pairs pairs.jsonl.gz --output starter
     python -m finetune.dabench.starter ...                                                        # the same
 
 Reads models and Instruction-API pairs (finetune/dabench/build.py makes both), drops what is not fit for
@@ -13,15 +13,15 @@ them is written.
 import argparse
 import gzip
 import json
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import retrieval
 from diffagent_tools.exits import run_script
-from finetune.dabench.starter_card import card_text
+from finetune.dabench.card import starter_card_text
+from finetune.dabench.catalogue import clean_words, mode
+from finetune.dabench.starter_screen import PACKAGED, Decisions, Row, screen
 from finetune.describe.complete import complete
 from finetune.describe.extract import RecordFacts, describe
 from finetune.describe.profiles import TermStats
@@ -43,7 +43,6 @@ from retrieval.search.vectors import Embeddings
 from retrieval.storage import atomic_write
 from retrieval.tables.families import family_of
 from retrieval.tables.samplers import find_sampler
-from retrieval.tables.screen import is_advertised, is_blocked, is_likeness, is_of_minors
 
 FAMILY = "SD 1.5"
 _TRIGGERS_KEPT = 20
@@ -62,7 +61,6 @@ _BASE_MODELS: dict[int, tuple[str, ...]] = {
     795765: ("Illustrious XL", "Illustrious-XL-v0.1"),
 }
 SOURCES = "public_sources.json"
-SCREENED = "screened.json"
 _MODEL_FIELDS = (
     "source",
     "model_id",
@@ -91,41 +89,6 @@ _PAIR_FIELDS = (
     "height",
     "clip_skip",
 )
-Row = Mapping[str, Any]
-T = TypeVar("T", bound=Hashable)
-_PACKAGED = Path(retrieval.__file__).parent / "catalogue" / "starter"
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A model that is left out: one of a few reasons, and what of it says so."""
-
-    model_id: int
-    reason: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Screened:
-    """The models that stay, and those that do not."""
-
-    kept: list[Row]
-    dropped: list[Dropped] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """What reading decided, over the rules: models to leave out, and ids that stay in spite of a rule."""
-
-    removed: Mapping[int, Dropped] = field(default_factory=dict)
-    kept: frozenset[int] = frozenset()
-
-    @classmethod
-    def packaged(cls) -> "Decisions":
-        """Those of retrieval/starter/screened.json."""
-        read = json.loads((_PACKAGED / SCREENED).read_text(encoding="utf-8"))
-        removed = {row["model_id"]: Dropped(**row) for row in read["removed"]}
-        return cls(removed, frozenset(row["model_id"] for row in read["kept"]))
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -148,43 +111,6 @@ def need(rows: Sequence[Row], fields: Sequence[str], path: Path) -> None:
                 f"row {place} of {path} has no {', '.join(missing)}; needed is the form that the data's card "
                 "describes, one object a line"
             )
-
-
-def screen(models: Iterable[Row], decisions: Decisions | None = None) -> Screened:
-    """Leaves out models that are flagged, found by a rule, or that reading decided against."""
-    decided = decisions or Decisions()
-    result = Screened([])
-    for model in models:
-        dropped = decided.removed.get(model["model_id"]) or _dropped(model, model["model_id"] in decided.kept)
-        if dropped is None:
-            result.kept.append(model)
-        else:
-            result.dropped.append(dropped)
-    return result
-
-
-def _dropped(model: Row, looked_at: bool) -> Dropped | None:
-    number = model["model_id"]
-    if model["nsfw"]:
-        return Dropped(number, "sexual", "flagged NSFW")
-    if model["poi"]:
-        return Dropped(number, "real person", "flagged so")
-    if looked_at:
-        return None
-    named = {"its name": [model["model"]], "a tag": model["tags"]}
-    named["a version's name"] = [version["name"] for version in model["versions"]]
-    if model["type"] == "LORA":
-        # a checkpoint's trigger words are what its samples said, a LoRA's are what it was trained for
-        named["a trigger word"] = model["trigger_words"]
-    if is_blocked(model["model"]):
-        return Dropped(number, "sexual", "its name offers it")
-    for reason, says in (("minors", is_of_minors), ("sexual", is_advertised)):
-        for where, words in named.items():
-            if any(map(says, words)):
-                return Dropped(number, reason, f"{where} offers it")
-    if any(map(is_likeness, (model["model"], *model["tags"]))):
-        return Dropped(number, "real person", "its name or a tag says so")
-    return None
 
 
 def build_records(models: Sequence[Row], pairs: Sequence[Row], texts: Iterable[str]) -> list[ModelRecord]:
@@ -296,28 +222,6 @@ def settings_of(rows: Sequence[Row], known: Mapping[int, Row]) -> Settings:
     )
 
 
-def mode(values: Sequence[T]) -> T | None:
-    """The most frequent value; of equally frequent ones the one that sorts first."""
-    counts = Counter(values)
-    return min(counts, key=lambda value: (-counts[value], _sortable(value)), default=None)
-
-
-def _sortable(value: Hashable) -> Any:
-    return value if isinstance(value, int | float | tuple) else str(value)
-
-
-def clean_words(words: Iterable[str], count: int) -> tuple[str, ...]:
-    """Trigger words or tags without blocked ones, links and whole sentences, each once."""
-    kept: dict[str, str] = {}
-    for entry in words:
-        parts = [" ".join(part.split()) for part in entry.split(",")]
-        safe = ", ".join(part for part in parts if part and not is_blocked(part) and not is_advertised(part))
-        short = len(safe) <= 60 and len(safe.split()) <= 6
-        if safe and short and "http" not in safe and "<" not in safe:
-            kept.setdefault(safe.casefold(), safe)
-    return tuple(kept.values())[:count]
-
-
 def public_records(path: Path) -> list[ModelRecord]:
     """The models of public files, as far as those name them; what a file does not say is unknown."""
     records = []
@@ -364,7 +268,7 @@ def embed(texts: Sequence[str]) -> Any:
 def sources_for(output: Path) -> Path:
     """The file of models of public files: the output folder's own, else the packaged one."""
     own = output / SOURCES
-    return own if own.exists() else _PACKAGED / SOURCES
+    return own if own.exists() else PACKAGED / SOURCES
 
 
 def build(
@@ -399,7 +303,7 @@ def build(
             catalogue=catalogue.digest,
             document_schema=DOCUMENT_SCHEMA,
         ).save(output / "embeddings.safetensors")
-    atomic_write(output / "card.md", card_text(records, screened.dropped, catalogue.digest).encode())
+    atomic_write(output / "card.md", starter_card_text(records, screened.dropped, catalogue.digest).encode())
     for path in output.iterdir():
         path.chmod(0o644)  # packaged files are for every user to read
     return catalogue

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diffagent_tools.exits import run_script
-from finetune.dabench.starter import Row, build_records, public_records, read_rows, screen, sources_for
+from finetune.dabench.starter import build_records, public_records, read_rows, sources_for
+from finetune.dabench.starter_screen import Row, screen
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
 from retrieval.storage import atomic_write

@@ -1,6 +1,6 @@
 """Trains the retriever: all-MiniLM-L6-v2 learns to put a request near the model that answers it.
 
-    python -m finetune.ranker.encoder --pairs pairs_train.jsonl.gz --output diffagent_tools/adapters/starter
+    python -m finetune.ranker.encoder --pairs pairs_train.jsonl.gz --output retrieval/search/starter
 
 Contrastive, by sentence-transformers' own trainer: a request against another request of the same model (of
 another cluster of near-duplicates) or against the model's facts, with the rest of the batch, always of other

@@ -1,6 +1,6 @@
 """Fits the fusions: how retrieval's evidence is weighed, on training folds that the evidence never saw.
 
-    python -m finetune.ranker.fusion --pairs pairs_train.jsonl.gz --output diffagent_tools/adapters/starter
+    python -m finetune.ranker.fusion --pairs pairs_train.jsonl.gz --output retrieval/search/starter
 
 Three stages, each a fusion (retrieval/search/fusion.py) that weighs the one before it and what it adds:
 

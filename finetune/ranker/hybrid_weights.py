@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.exits import run_script
-from finetune.dabench.starter import build_records, read_rows, screen
+from finetune.dabench.starter import build_records, read_rows
+from finetune.dabench.starter_screen import screen
 from finetune.data.folds import fold_of
 from retrieval.records.api import Instruction
 from retrieval.records.model import ModelRecord, document_text

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from finetune.rewards.load import score_in_batches
+from finetune.rewards.base import score_in_batches
 from finetune.rewards.pixels import centre_pixels
 from finetune.rewards.weights import (
     Download,

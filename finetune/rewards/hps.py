@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from diffagent_tools.extras import require
-from finetune.rewards.load import score_in_batches
+from finetune.rewards.base import score_in_batches
 from finetune.rewards.pixels import letterbox_pixels
 from finetune.rewards.weights import (
     Download,

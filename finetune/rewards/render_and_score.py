@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from diffagent_tools.extras import require
 from finetune.candidates.file import CandidateLine, read_candidates, write_scored
-from finetune.rewards.load import NAMES, Reward, make_reward
+from finetune.rewards.base import Reward
+from finetune.rewards.load import NAMES, make_reward
 from finetune.rewards.store import RewardStore, Row
 from finetune.rewards.unified import POOL, load_calibration, unified
 from retrieval.errors import InvalidInput, MissingModelFile

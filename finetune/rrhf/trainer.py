@@ -25,7 +25,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.utils.generic import ModelOutput
 
 from finetune.rrhf.data import RankedPrompt
-from finetune.rrhf.run import (
+from finetune.rrhf.loss import (
     IGNORED,
     best_response_loss,
     log_probability,

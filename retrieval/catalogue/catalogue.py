@@ -27,7 +27,6 @@ from retrieval.catalogue.names import alias_keys, normalise_name, without_ending
 from retrieval.errors import CatalogueError, CatalogueFormatError, UnknownModel
 from retrieval.records.air import parse_air
 from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord, document_text, family_name
-from retrieval.search.vectors import Embeddings
 from retrieval.storage import atomic_write
 from retrieval.tables.families import Family, family_of
 
@@ -68,13 +67,15 @@ class Catalogue:
         records: no two with one id.
         name: what messages call this catalogue.
 
+    `path` is the file that it was loaded from, if any.
+
     Raises:
         CatalogueError: two records have one id.
     """
 
     def __init__(self, records: Iterable[ModelRecord], name: str = "catalogue") -> None:
         self.name = name
-        self._path: Path | None = None
+        self.path: Path | None = None
         self._lines: list[bytes] = []
         self._line_numbers: list[int] = []
         self._heads: list[Head] = []
@@ -115,7 +116,7 @@ class Catalogue:
                 f"cannot read the catalogue {path} ({error}); needed is a .jsonl or .jsonl.gz file of records"
             ) from error
         catalogue = cls((), name or path.name.removesuffix(".gz").removesuffix(".jsonl"))
-        catalogue._path = path
+        catalogue.path = path
         catalogue._read(content.split(b"\n"))
         return catalogue
 
@@ -279,17 +280,6 @@ class Catalogue:
             content.update(_wire_line(self._record(self._position[model_id])) + b"\n")
         return content.hexdigest()
 
-    @functools.cached_property
-    def embeddings(self) -> Embeddings | None:
-        """The vectors packaged beside the file; None where there are none, or they are of other content."""
-        if self._path is None:
-            return None
-        path = self._path.parent / "embeddings.safetensors"
-        if not path.is_file():
-            return None
-        embeddings = Embeddings.load(path)
-        return embeddings if embeddings.catalogue == self.digest else None
-
     def _read(self, lines: Sequence[bytes]) -> None:
         validate = HEAD.validate_json
         for number, line in enumerate(lines, start=1):
@@ -302,9 +292,9 @@ class Catalogue:
             first = self._position.setdefault(head["model_id"], len(self._heads))
             if first != len(self._heads):
                 raise CatalogueFormatError(
-                    f"{self._path}, line {number}: the id {head['model_id']} was already on line "
+                    f"{self.path}, line {number}: the id {head['model_id']} was already on line "
                     f"{self._line_numbers[first]}; keep one of the two",
-                    path=str(self._path),
+                    path=str(self.path),
                     line=number,
                 )
             self._heads.append(head)
@@ -323,9 +313,9 @@ class Catalogue:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         return CatalogueFormatError(
-            f"{self._path}, line {number}: {where + ': ' if where else ''}{first['msg']}; a record needs at "
+            f"{self.path}, line {number}: {where + ': ' if where else ''}{first['msg']}; a record needs at "
             "least model_id, model, type (LORA or Checkpoint) and base_model as one JSON object on the line",
-            path=str(self._path),
+            path=str(self.path),
             line=number,
         )
 

@@ -15,6 +15,7 @@ from retrieval.catalogue import Catalogue
 from retrieval.records.model import DOCUMENT_SCHEMA, ModelRecord, document_text
 from retrieval.search.encoders import Embedder
 from retrieval.search.filters import Facet, facets
+from retrieval.search.vectors import Embeddings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 SCHEMA = 100 * DOCUMENT_SCHEMA + 1
 """Raised with the text that is embedded, or with what is stored beside a vector (the last two digits)."""
 BATCH = 256
+VECTORS_FILE = "embeddings.safetensors"
 _PAGE = 2000
 
 
@@ -130,13 +132,22 @@ def _beside(record: ModelRecord, text: str) -> dict[str, Facet]:
     return {**facets(record), "text": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
+def packaged_vectors(catalogue: Catalogue) -> Embeddings | None:
+    """The vectors beside a catalogue's file; None where there are none, or they are of other content."""
+    path = catalogue.path.parent / VECTORS_FILE if catalogue.path is not None else None
+    if path is None or not path.is_file():
+        return None
+    embeddings = Embeddings.load(path)
+    return embeddings if embeddings.catalogue == catalogue.digest else None
+
+
 def _vectors(
     catalogue: Catalogue, embedder: Embedder, names: Sequence[str], texts: Mapping[str, str]
 ) -> "Vectors":
     """[n, D], rows of length one: the packaged ones, the others embedded."""
     import numpy as np
 
-    packaged = catalogue.embeddings
+    packaged = packaged_vectors(catalogue)
     usable = (
         packaged is not None
         and packaged.embedder == embedder.name

@@ -1,4 +1,4 @@
-"""The whole training framework, run by examples/sfta_cpu.sh: every stage leaves what the next one reads."""
+"""The whole training framework, by examples/sfta/sfta_cpu.sh: each stage leaves what the next one reads."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     settings = {**os.environ, "PATH": path, "DIFFAGENT_HOME": str(folder / "home")}
     run = subprocess.run(
-        ["bash", str(ROOT / "examples" / "sfta_cpu.sh"), str(folder / "work")],
+        ["bash", str(ROOT / "examples" / "sfta" / "sfta_cpu.sh"), str(folder / "work")],
         env=settings,
         capture_output=True,
         text=True,

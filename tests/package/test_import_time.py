@@ -7,13 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from heavy import HEAVY, LAZY
 
 ROOT = Path(__file__).parents[2]
-LAZY = {"diffagent_tools.llm.trie"}
-HEAVY = {
-    *("torch", "transformers", "chromadb", "sentence_transformers", "peft", "trl", "datasets", "sklearn"),
-    *("diffusers", "scipy", "bm25s", "gguf", "langchain", "langchain_community"),
-}
 
 
 def loaded_by(statement: str) -> set[str]:

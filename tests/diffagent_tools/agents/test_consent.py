@@ -30,9 +30,9 @@ from typer.testing import CliRunner
 from diffagent_tools.agents.arguments import CheckArguments, SearchArguments, SelectArguments
 from diffagent_tools.agents.langchain import CheckT2IApiTool, DiffAgentTool, ModelRetriever
 from diffagent_tools.agents.mcp import Engines
+from diffagent_tools.agents.text import selection_text
 from diffagent_tools.chat.conversation import Conversation, State
 from diffagent_tools.cli import command as cli
-from diffagent_tools.quoting import selection_text
 from diffagent_tools.select.selector import RetrievalSelector
 from diffagent_tools.ui.html import chosen_html
 from retrieval.calls.repair import repair

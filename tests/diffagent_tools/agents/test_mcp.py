@@ -29,7 +29,7 @@ TESTS = Path(__file__).parents[2] / "support"
 SERVER = """
 import sys
 from small_world import WordSearch, WordSelector, small_catalogue
-from diffagent_tools import cli, mcp_command
+from diffagent_tools.cli import app, mcp as mcp_command
 from diffagent_tools.agents.mcp import Engines
 
 class Talking(WordSelector):
@@ -46,7 +46,7 @@ def engines(catalogue, mode, base, adapter, progress):
     return Engines(records, Talking(progress), WordSearch(records))
 
 mcp_command._engines = engines
-cli.app(["mcp", *sys.argv[1:]])
+app(["mcp", *sys.argv[1:]])
 """
 
 

@@ -9,7 +9,7 @@ from small_world import WordSelector, small_catalogue
 from typer.testing import CliRunner, Result
 
 from diffagent_tools.cli import command as cli
-from diffagent_tools.cli.options import ExportFormat
+from diffagent_tools.formats.write import ExportFormat
 
 CATALOGUE = small_catalogue()
 PROMPT = "a corgi, pixel art of games"

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffagent_tools.cli.options import ExportFormat
 from diffagent_tools.formats.comfyui_nodes import AFTER_SEED, NODES
 from diffagent_tools.formats.comfyui_read import read_workflow
-from diffagent_tools.formats.write import export
+from diffagent_tools.formats.write import ExportFormat, export
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
 from retrieval.records.api import CheckpointRef, T2IApi

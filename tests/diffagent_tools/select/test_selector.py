@@ -223,9 +223,15 @@ def test_adapter_weights_without_a_card_are_refused(base, adapter) -> None:
         llama(base, adapter).select(PIXELS)
 
 
-def test_a_folder_without_fusion_weights_is_refused(tmp_path) -> None:
-    with pytest.raises(AdapterError, match=r"lexical\.safetensors"):
-        RetrievalSelector(small_catalogue(), adapter=tmp_path).select(PIXELS)
+def test_a_folder_that_is_not_there_is_refused(tmp_path) -> None:
+    with pytest.raises(AdapterError, match="there is no folder"):
+        RetrievalSelector(small_catalogue(), adapter=tmp_path / "nowhere").select(PIXELS)
+
+
+def test_an_adapter_without_weights_for_retrieval_takes_the_packaged_ones(tmp_path) -> None:
+    (own,) = RetrievalSelector(small_catalogue(), adapter=tmp_path).select(PIXELS)
+    (packaged,) = RetrievalSelector(small_catalogue()).select(PIXELS)
+    assert own == packaged
 
 
 def test_an_unknown_mode_lists_the_known_ones(base, adapter) -> None:

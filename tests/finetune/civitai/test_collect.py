@@ -107,7 +107,12 @@ def test_killed_at_twenty_moments_it_ends_with_the_same_store(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
     killed = 0
     with ReplayServer(*served, faults=True) as server:
-        command = [sys.executable, str(ROOT / "tests" / "collect_world.py"), server.url, str(path)]
+        command = [
+            sys.executable,
+            str(ROOT / "tests" / "support" / "collect_world.py"),
+            server.url,
+            str(path),
+        ]
         while killed < KILLS:
             process = subprocess.Popen(command, env=environment)
             # counted in requests, so that the kills lie all over the work and not in the start-up

@@ -13,23 +13,16 @@ from typer.testing import CliRunner
 
 import retrieval
 from diffagent_tools.cli.command import app
-from finetune.dabench.starter import (
-    Decisions,
-    Dropped,
-    build,
-    clean_words,
-    mode,
-    read_rows,
-    screen,
-    settings_of,
-    sources_for,
-)
+from finetune.dabench.catalogue import clean_words, mode
+from finetune.dabench.starter import build, read_rows, settings_of, sources_for
+from finetune.dabench.starter_screen import Decisions, Dropped, screen
 from finetune.describe.extract import runs
 from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
 from retrieval.records.api import Instruction
 from retrieval.records.model import DOCUMENT_SCHEMA, document_text
+from retrieval.search.index_build import packaged_vectors
 from retrieval.tables.families import family_of
 from retrieval.tables.samplers import find_sampler
 from retrieval.tables.screen import is_advertised, is_blocked
@@ -155,7 +148,7 @@ def test_the_base_model_prompts_nothing_of_its_own(starter: Catalogue) -> None:
 
 
 def test_vectors_belong_to_the_records(starter: Catalogue) -> None:
-    embeddings = starter.embeddings
+    embeddings = packaged_vectors(starter)
     assert embeddings is not None
     assert embeddings.catalogue == starter.digest
     assert embeddings.model_ids == starter.model_ids

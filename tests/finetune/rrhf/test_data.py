@@ -13,7 +13,7 @@ from tiny import tiny_tokenizer
 
 from diffagent_tools.llm.prompt import encode_dialogue, encode_name, encode_prompt
 from finetune.rrhf.data import Ranked, Scored, build_ranked, read_scored
-from finetune.rrhf.run import (
+from finetune.rrhf.loss import (
     IGNORED,
     best_response_loss,
     log_probability,

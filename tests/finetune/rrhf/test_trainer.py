@@ -20,16 +20,8 @@ from small_world import small_catalogue, small_records
 from tiny import save_tiny_base, tiny_llama
 
 from finetune.rrhf.data import RankedPrompt
-from finetune.rrhf.run import (
-    IGNORED,
-    RRHFScriptConfig,
-    best_response_loss,
-    log_probability,
-    main,
-    make_parser,
-    ranking_loss,
-    rrhf_loss,
-)
+from finetune.rrhf.loss import IGNORED, best_response_loss, log_probability, ranking_loss, rrhf_loss
+from finetune.rrhf.run import RRHFScriptConfig, main, make_parser
 from retrieval.calls.compose import api_for
 from retrieval.errors import AdapterError, AdapterMismatch, DataError, TrainingError
 from retrieval.records.api import read_instruction

@@ -2,14 +2,14 @@
 # The whole training framework of the paper (SFTA, section 3.2) and its tables, on tiny random networks: every
 # stage and every file as in a real run, in under four minutes on two processor cores. Nothing is downloaded.
 #
-#     examples/sfta_cpu.sh              # works in a temporary folder
-#     examples/sfta_cpu.sh sfta-work    # keeps everything in this folder; run again, it goes on
+#     examples/sfta/sfta_cpu.sh              # works in a temporary folder
+#     examples/sfta/sfta_cpu.sh sfta-work    # keeps everything in this folder; run again, it goes on
 #
 # Needs a clone and the extras: pip install -e ".[train,images]". The scores and tables mean nothing, because
 # the networks are random; see README.md for the real data and networks.
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 if [ $# -gt 0 ]; then
     mkdir -p "$1"
     work=$(cd "$1" && pwd)
@@ -32,7 +32,7 @@ weights=(--weights "clip=$work/rewards/clip/pytorch_model.bin"
 rendering=(--models "$work/models" --catalogue "$data/models.jsonl" --width 64 --height 64 --device cpu)
 
 step "tiny networks, a catalogue, pairs and prompts"
-[ -f "$data/PartiPrompts.tsv" ] || python examples/tiny_models.py "$work"
+[ -f "$data/PartiPrompts.tsv" ] || python examples/sfta/tiny_models.py "$work"
 
 step "stage 1: supervised fine-tuning on instruction-API pairs"
 python -m finetune.sft "${training[@]}" --train_data "$data/pairs_train.jsonl" --output_dir "$work/sft" \
@@ -53,7 +53,7 @@ else
     echo "HPS v2 is left out: open_clip is not installed (pip install -e '.[scorers]')"
     rewards=(--rewards clip imagereward "${weights[@]}")
 fi
-python examples/tiny_models.py --score --candidates "$work/candidates.jsonl" --store "$work/scores" \
+python examples/sfta/tiny_models.py --score --candidates "$work/candidates.jsonl" --store "$work/scores" \
     --images 2 "${rendering[@]}" "${rewards[@]}" --output "$work/scored.jsonl"
 python -m finetune.rewards.unified --store "$work/scores" --output "$work/calibration.json"
 python -m finetune.rewards.catalogue --candidates "$work/candidates.jsonl" --catalogue "$data/models.jsonl" \
@@ -68,7 +68,7 @@ diffagent evaluate --table 1 "${tables[@]}" --output "$work/table1"
 
 step "Table 2: rewards of the images of five methods, three seeds"
 diffagent evaluate --table 2 "${tables[@]}" --output "$work/table2" --answers "$work/table1/answers" >/dev/null
-python examples/tiny_models.py --score --candidates "$work/table2/calls.jsonl" --store "$work/table2/scores" \
+python examples/sfta/tiny_models.py --score --candidates "$work/table2/calls.jsonl" --store "$work/table2/scores" \
     --images 3 "${rendering[@]}" "${rewards[@]}"
 diffagent evaluate --table 2 "${tables[@]}" --output "$work/table2" --answers "$work/table1/answers" \
     --store "$work/table2/scores" --catalogue-reward

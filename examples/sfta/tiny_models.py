@@ -1,7 +1,7 @@
-"""Everything that `examples/sfta_cpu.sh` needs, small enough to try the whole framework on a processor.
+"""Everything that `examples/sfta/sfta_cpu.sh` needs, small enough to try the whole framework on a processor.
 
-    python examples/tiny_models.py WORK
-    python examples/tiny_models.py --score ...      # finetune/rewards/render_and_score.py, with the tiny
+    python examples/sfta/tiny_models.py WORK
+    python examples/sfta/tiny_models.py --score ...      # finetune/rewards/render_and_score.py, with the tiny
     scorers
 
 Writes random networks with the layout of the real ones: a LLaMA (WORK/base), two checkpoints of Stable
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 
 BASE, CASTLES, FOXES = "v1-5-pruned-emaonly", "Toy Castles", "Toy Foxes"
 THINGS = {

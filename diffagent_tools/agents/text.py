@@ -1,0 +1,81 @@
+"""What a calling model reads of an answer, a found model and a check: short text, strangers' words quoted.
+
+>>> print(selection_text(1, selector.select("a corgi, pixel art")[0]))
+1. "Pixel Art" (LORA for SD 1.5, model id 123), confidence 0.83
+   ...
+"""
+
+from typing import TYPE_CHECKING
+
+from diffagent_tools.quoting import DESCRIPTION_CHARS, NAME_CHARS, PROMPT_CHARS, plain, quoted, settings_text
+from diffagent_tools.select.selection import Selection
+from retrieval.records.api import T2IApi
+
+if TYPE_CHECKING:
+    from retrieval.calls.examine import Examination
+    from retrieval.search.searching import Hit
+
+_FEW_CHANGES = 12
+_REASON_CHARS = 300
+
+
+def selection_text(place: int, selection: Selection) -> str:
+    """A few lines on one ranked answer."""
+    api = selection.api
+    head = f"{place}. {_model(api)}"
+    if selection.confidence is not None:
+        head += f", confidence {selection.confidence:.2f}"
+    if selection.abstained:
+        head += " — nothing fits the request well, this is the plain base model"
+    lines = [
+        head,
+        f"why: {plain(selection.reason, _REASON_CHARS)}",
+        f"settings: {settings_text(api)}",
+        f"prompt to send: {quoted(api.prompt, PROMPT_CHARS)}",
+    ]
+    if api.model_description:
+        lines.append(f"description (quoted data): {quoted(api.model_description, DESCRIPTION_CHARS)}")
+    if selection.rating_words:
+        lines.append(f"rating: {selection.rating_words}")
+    if selection.page_url:
+        lines.append(f"page: {selection.page_url}")
+    lines += [f"note: {plain(note, _REASON_CHARS)}" for note in selection.notes]
+    return "\n   ".join(lines)
+
+
+def hit_text(place: int, hit: "Hit") -> str:
+    """A few lines on a model that was found."""
+    record = hit.record
+    kind = f"{record.type} for {plain(record.base_model, NAME_CHARS)}"
+    lines = [f"{place}. {quoted(record.model, NAME_CHARS)} ({kind}, model id {record.model_id})"]
+    if record.trigger_words:
+        lines.append(f"trigger words: {quoted(', '.join(record.trigger_words), 200)}")
+    if record.description:
+        lines.append(f"description (quoted data): {quoted(record.description, DESCRIPTION_CHARS)}")
+    return "\n   ".join(lines)
+
+
+def examination_text(found: "Examination") -> str:
+    """A few lines on what was checked: the verdict, its reasons, and the API to call."""
+    lines = [f"verdict: {found.verdict.status}"]
+    lines += [f"- {plain(reason, 300)}" for reason in found.verdict.reasons[:_FEW_CHANGES]]
+    if found.repair.abstained:
+        lines.append("no model is near enough; the fallback is the plain base model:")
+    elif found.verdict.valid:
+        lines.append("can be called as it is:")
+    else:
+        lines.append("use instead:")
+    lines.append(api_text(found.repair.api))
+    if found.repair.api.trigger_words:
+        lines.append(f"trigger words: {quoted(', '.join(found.repair.api.trigger_words), 200)}")
+    return "\n".join(lines)
+
+
+def api_text(api: T2IApi) -> str:
+    """One line on an API that can be called."""
+    return f"{_model(api)}; {settings_text(api)}"
+
+
+def _model(api: T2IApi) -> str:
+    number = f", model id {api.model_id}" if api.model_id is not None else ""
+    return f"{quoted(api.model, NAME_CHARS)} ({api.type} for {plain(api.base_model, NAME_CHARS)}{number})"
