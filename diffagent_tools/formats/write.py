@@ -10,18 +10,21 @@ comment in the script, the title of a node, a setting named Note behind the othe
 
 import json
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from diffagent_tools.formats.comfyui_write import comfyui_prompt, comfyui_workflow
-from diffagent_tools.formats.diffusers_script import diffusers_script
-from diffagent_tools.formats.infotext import infotext_of
-from diffagent_tools.formats.plan import ExportPlan, export_plan, file_air
-from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
-from retrieval.records.api import T2IApi
+
+if TYPE_CHECKING:
+    from diffagent_tools.formats.plan import ExportPlan
+    from retrieval.catalogue import Catalogue
+    from retrieval.records.api import T2IApi
 
 
 class ExportFormat(StrEnum):
-    """`infotext-old` is for A1111 before 1.9, `comfyui-ui` the form that ComfyUI's editor saves."""
+    """`infotext-old` is for A1111 before 1.9, `comfyui-ui` the form that ComfyUI's editor saves.
+
+    The commands' options are made of it, so this file loads what writes the formats where it writes them.
+    """
 
     infotext = "infotext"
     infotext_old = "infotext-old"
@@ -40,7 +43,7 @@ _A1111 = {"sd1", "sd2", "sdxl"}
 
 
 def export(
-    api: T2IApi, format: ExportFormat | str, *, catalogue: Catalogue | None = None, seed: int = 0
+    api: "T2IApi", format: ExportFormat | str, *, catalogue: "Catalogue | None" = None, seed: int = 0
 ) -> str:
     """The text of an export, without a newline at its end.
 
@@ -60,6 +63,10 @@ def export(
         ) from error
     if wanted is ExportFormat.json:
         return api.to_json(indent=2)
+    from diffagent_tools.formats.comfyui_write import comfyui_prompt, comfyui_workflow
+    from diffagent_tools.formats.diffusers_script import diffusers_script
+    from diffagent_tools.formats.plan import export_plan
+
     plan = export_plan(api, catalogue)
     if wanted is ExportFormat.air:
         return _airs(plan)
@@ -72,8 +79,10 @@ def export(
     return json.dumps(written, ensure_ascii=False, indent=2)
 
 
-def infotext_export(plan: ExportPlan, *, schedule_type: bool = True, seed: int | None = None) -> str:
+def infotext_export(plan: "ExportPlan", *, schedule_type: bool = True, seed: int | None = None) -> str:
     """The infotext with the names of files, the hash by which A1111 finds a checkpoint, and notes."""
+    from diffagent_tools.formats.infotext import infotext_of
+
     notes = list(plan.notes)
     if plan.sampler.a1111_name in _NOT_IN_A1111:
         notes.append(f"A1111 does not offer the sampling method {plan.sampler.name}")
@@ -96,13 +105,16 @@ def infotext_export(plan: ExportPlan, *, schedule_type: bool = True, seed: int |
     ).replace("\x00", "")
 
 
-def picture_texts(api: T2IApi, *, catalogue: Catalogue | None = None, seed: int = 0) -> dict[str, str]:
+def picture_texts(api: "T2IApi", *, catalogue: "Catalogue | None" = None, seed: int = 0) -> dict[str, str]:
     """What to keep in a PNG that was made with an API: `parameters` as A1111 does, `prompt` and `workflow` as
     ComfyUI does, if its workflow can be written.
 
     Raises:
         InvalidApi: the API may not be written.
     """
+    from diffagent_tools.formats.comfyui_write import comfyui_prompt, comfyui_workflow
+    from diffagent_tools.formats.plan import export_plan
+
     plan = export_plan(api, catalogue)
     texts = {"parameters": infotext_export(plan, seed=seed)}
     try:
@@ -112,8 +124,10 @@ def picture_texts(api: T2IApi, *, catalogue: Catalogue | None = None, seed: int 
     return texts | {"prompt": json.dumps(graph), "workflow": json.dumps(comfyui_workflow(graph))}
 
 
-def _airs(plan: ExportPlan) -> str:
+def _airs(plan: "ExportPlan") -> str:
     """The model's AIR, and below that of a LoRA the checkpoint's, where they are known."""
+    from diffagent_tools.formats.plan import file_air
+
     own = plan.lora or plan.checkpoint
     found = [plan.api.air or file_air(own, plan.family)]
     if found[0] is None:
