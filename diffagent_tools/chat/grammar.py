@@ -214,8 +214,7 @@ _SELL = r"(?:sell|use .*commercially|make money (?:with|from)|earn money (?:with
 _RULES = (
     _rule(
         r"(?P<do>(?:make|turn|render|draw|get|do) (?:it |this |that |the (?:image|picture|photo) )?"
-        r"|it (?:should|"
-        r"must) be )?(?:to be |be |in(?:to)? |as |more |much )*(?P<article>an? )?"
+        r"|it (?:should|must) be )?(?:to be |be |in(?:to)? |as |more |much )*(?P<article>an? )?"
         rf"(?P<word>{'|'.join(_SHAPES.values())})"
         r"(?P<form> (?:format|orientation|image|picture|photo|shape|mode|layout|aspect(?: ratio)?))?",
         _shape,
@@ -228,22 +227,14 @@ _RULES = (
     ),
     _rule(
         r"(?P<before>--ar |make it |(?:an? |the )?(?:aspect )?(?:ratio|format)(?: of| to| is|:"
-        r"|=)? )?(?:in )?"
-        r"(?P<w>\d{1,2}) ?[:/] ?(?P<h>\d{1,2})(?P<after> (?:aspect )?(?:ratio|format))?",
+        r"|=)? )?(?:in )?(?P<w>\d{1,2}) ?[:/] ?(?P<h>\d{1,2})(?P<after> (?:aspect )?(?:ratio|format))?",
         _ratio,
     ),
     _rule(
         r"(?:set )?(?:the )?(?P<side>width|height)(?: to| of| is|:|=)? ?(?P<n>\d{2,5}) ?(?:px|pixels)?",
-        lambda match, follows: Step(
-            "width" if match["side"].lower() == "width" else "height", int(match["n"])
-        ),
+        _side,
     ),
-    _rule(
-        r"(?:make it )?(?P<n>\d{2,5}) ?(?:px|pixels)? (?P<side>wide|tall|high)",
-        lambda match, follows: Step(
-            "width" if match["side"].lower() == "wide" else "height", int(match["n"])
-        ),
-    ),
+    _rule(r"(?:make it )?(?P<n>\d{2,5}) ?(?:px|pixels)? (?P<side>wide|tall|high)", _side),
     _says(
         rf"(?:make {_IT} )?(?:(?:a bit|much|even) )?(?:bigger|larger|higher resolution)", Step("scale", 1.25)
     ),
