@@ -192,6 +192,7 @@ def test_the_core_is_told_from_the_rest() -> None:
 
 def test_every_command_and_script_is_tried(outcomes: dict[str, Outcome]) -> None:
     assert {*NEEDS, *FAILS} <= set(outcomes)
+    assert set(SCRIPTS) == set(scripts_of(Path()))
     assert {"select", "check", "chat", "info", *SCRIPTS} <= set(outcomes)
     assert not set(NEEDS) & set(FAILS)
 
