@@ -33,22 +33,17 @@ from finetune.training.run import numbers_kept, set_precision, train_to_end
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
 from retrieval.records.api import Instruction
-from retrieval.search.dense import (
-    FOLDER,
+from retrieval.search.dense import FOLDER, VECTORS_FILE, facts_text
+from retrieval.search.encoders import (
     NEGATIVE_TOKENS,
     PROMPT_TOKENS,
-    VECTORS_FILE,
     Encoder,
-    PromptVectors,
-    embed_texts,
-    facts_text,
     load_model,
     load_tokenizer,
-    packaged_facts,
     save_model,
-    save_vectors,
 )
 from retrieval.search.ranker import STARTER_WEIGHTS
+from retrieval.search.vectors import PromptVectors, embed_texts, packaged_facts, save_vectors
 
 if TYPE_CHECKING:
     import numpy as np

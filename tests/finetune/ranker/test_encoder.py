@@ -14,20 +14,18 @@ from finetune.training.callbacks import StopOnSignal
 from retrieval.catalogue import Catalogue
 from retrieval.errors import AdapterError, DataError
 from retrieval.records.api import Instruction
-from retrieval.search.dense import (
-    FOLDER,
+from retrieval.search.dense import FOLDER, Retriever, facts_text
+from retrieval.search.encoders import (
     MODEL_FILE,
     NEGATIVE_TOKENS,
     PROMPT_TOKENS,
     Encoder,
-    PromptVectors,
-    Retriever,
-    facts_text,
     load_model,
     load_tokenizer,
     save_model,
 )
 from retrieval.search.ranker import STARTER_WEIGHTS
+from retrieval.search.vectors import PromptVectors
 
 PAIRS = [
     {"model_id": 201, "prompt": "pixel art of a castle", "negative_prompt": "blurry"},
