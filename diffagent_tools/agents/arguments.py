@@ -1,17 +1,16 @@
 """What a calling model fills in, whichever protocol it calls by: one schema a tool, and faults as sentences.
 
     arguments = SelectArguments.model_validate({"prompt": "a corgi, pixel art", "width": 768})
+    operations.select(arguments)
 
-Knows neither LangChain nor MCP; tool.py and mcp_server.py are the shells.
+Knows neither LangChain nor MCP; langchain.py and mcp.py are the shells.
 """
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from diffagent_tools.select.selection import Selection
-from retrieval.calls.limits import corrections
-from retrieval.tables.families import family_of
+from retrieval.search.filters import FilterWords
 
 
 def _type_name(value: object) -> object:
@@ -20,23 +19,13 @@ def _type_name(value: object) -> object:
     return names.get(value.casefold().strip(), value) if isinstance(value, str) else value
 
 
-Level = Literal[1, 2, 4, 8, 16]
-NO_MODEL = (
-    "no model passes these filters; try fewer of base_model, type, commercial_use, exclude, "
-    "or a higher max_nsfw"
-)
-_LEVELS = (
-    "The most explicit model that may come: 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX. Omit it, for only safe ones, "
-    "unless the user asked for more."
-)
 ModelKind = Annotated[Literal["LORA", "Checkpoint"], BeforeValidator(_type_name)]
+Level = Literal[1, 2, 4, 8, 16]
 
 
-class SelectArguments(BaseModel):
-    """What the calling model fills in to choose a model."""
+class FilterArguments(BaseModel):
+    """Which models may come."""
 
-    prompt: str = Field(description="The whole image request in words: subject, style, medium, mood.")
-    negative_prompt: str = Field(default="", description="What must not be in the image.")
     base_model: str | None = Field(
         default=None,
         description="Only this family, such as 'SD 1.5' or 'SDXL 1.0'. Omit if none was said.",
@@ -48,7 +37,28 @@ class SelectArguments(BaseModel):
     exclude: list[int | str] = Field(
         default_factory=list, description="Model ids or names that were refused already."
     )
-    max_nsfw: Level | None = Field(default=None, description=_LEVELS)
+    max_nsfw: Level | None = Field(
+        default=None,
+        description="The most explicit model that may come: 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX. Omit it, for "
+        "only safe ones, unless the user asked for more.",
+    )
+
+    def words(self, max_nsfw: int | None = None) -> FilterWords:
+        """As selectors and indexes take it; `max_nsfw` stands where the caller said none."""
+        return FilterWords(
+            base_model=self.base_model,
+            type=self.type,
+            commercial_use=self.commercial_use,
+            exclude=self.exclude,
+            max_nsfw=max_nsfw if self.max_nsfw is None else self.max_nsfw,
+        )
+
+
+class SelectArguments(FilterArguments):
+    """What the calling model fills in to choose a model."""
+
+    prompt: str = Field(description="The whole image request in words: subject, style, medium, mood.")
+    negative_prompt: str = Field(default="", description="What must not be in the image.")
     k: int = Field(default=1, ge=1, le=20, description="How many ranked answers.")
     width: int | None = Field(default=None, description="Pixels, if the user wants a size or shape.")
     height: int | None = Field(default=None, description="Pixels; wide is 768x512 for SD 1.5.")
@@ -65,40 +75,11 @@ class CheckArguments(BaseModel):
     )
 
 
-class SearchArguments(BaseModel):
+class SearchArguments(FilterArguments):
     """What the calling model fills in to look for models."""
 
     query: str = Field(description="What the model shall be good at, in words.")
-    base_model: str | None = Field(
-        default=None, description="Only this family, such as 'SD 1.5' or 'SDXL 1.0'."
-    )
-    type: ModelKind | None = Field(default=None, description="Only checkpoints or only LoRAs.")
-    commercial_use: bool | None = Field(
-        default=None, description="true: only models whose licence lets the images be sold."
-    )
-    max_nsfw: Level | None = Field(default=None, description=_LEVELS)
     k: int = Field(default=5, ge=1, le=50, description="How many models.")
-
-
-def resized(selection: Selection, width: int | None, height: int | None) -> Selection:
-    """The answer at the size that was asked for, or the nearest that its family can do, which is noted."""
-    if width is None and height is None:
-        return selection
-    api = selection.api
-    asked = api.model_copy(
-        update={
-            "width": api.width if width is None else width,
-            "height": api.height if height is None else height,
-        }
-    )
-    faults = [
-        change
-        for change in corrections(asked, family_of(api.base_model), None)
-        if change.field in ("width", "height")
-    ]
-    made = asked.model_copy(update={change.attribute: change.after for change in faults})
-    notes = tuple(f"{change.field} {change.before} became {change.after}: {change.why}" for change in faults)
-    return selection.model_copy(update={"api": made, "notes": (*selection.notes, *notes)})
 
 
 def bad_arguments(error: ValidationError) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from diffagent_tools.quoting import DESCRIPTION_CHARS, NAME_CHARS, PROMPT_CHARS, plain, quoted, settings_text
 from diffagent_tools.select.selection import Selection
+from retrieval.calls.licence import SALE_WORDS
 from retrieval.records.api import T2IApi
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def selection_text(place: int, selection: Selection) -> str:
     ]
     if api.model_description:
         lines.append(f"description (quoted data): {quoted(api.model_description, DESCRIPTION_CHARS)}")
+    lines.append(f"selling the images: {SALE_WORDS[selection.may_sell]}")
     if selection.rating_words:
         lines.append(f"rating: {selection.rating_words}")
     if selection.page_url:

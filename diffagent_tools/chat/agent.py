@@ -16,7 +16,6 @@ from diffagent_tools.extras import require
 from diffagent_tools.select.selection import Selection, Selector
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DiffAgentError, InvalidInput
-from retrieval.records.api import read_api
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -126,10 +125,7 @@ def _latest(messages: list[Any]) -> tuple[Selection, ...]:
     for message in reversed(messages):
         artifact = message.artifact if isinstance(message, ToolMessage) else None
         if isinstance(artifact, dict) and "ranked" in artifact:
-            return tuple(
-                Selection.model_validate({**ranked, "api": read_api(ranked["api"]).api})
-                for ranked in artifact["ranked"]
-            )
+            return tuple(Selection.model_validate(ranked) for ranked in artifact["ranked"])
     return ()
 
 

@@ -13,19 +13,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from diffagent_tools.agents.operations import adjusted
 from diffagent_tools.chat.grammar import Step
 from diffagent_tools.chat.replies import HELP, licence_words, nothing, told, why
 from diffagent_tools.chat.request import Refined, StandingRequest, refine, sized
 from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
 from diffagent_tools.select.selection import NO_LIKENESS, Selection, Selector, consent_notes
+from retrieval.calls.base_checkpoint import on_offered_checkpoint
 from retrieval.calls.compose import api_for
-from retrieval.calls.limits import corrections
+from retrieval.calls.licence import may_sell
+from retrieval.calls.limits import adjust
 from retrieval.catalogue import Catalogue
 from retrieval.catalogue.names import normalise_name
 from retrieval.errors import DiffAgentError, InvalidInput
-from retrieval.records.api import T2IApi, read_instruction
+from retrieval.records.api import read_instruction
 from retrieval.records.model import RATINGS, SAFE
-from retrieval.tables.families import family_of
+from retrieval.search.filters import Filter, FilterWords
 
 ALTERNATIVES = 4
 _ANSWER_CHARS = 600
@@ -132,7 +135,7 @@ class Conversation:
         update = {name: value for name, value in update.items() if value != getattr(best.api, name)}
         if not update:
             return Turn("edit", "Nothing was changed.", state)
-        made, notes = _mended(best.api, update)
+        made, notes = adjust(best.api, **update)
         kept = {name: getattr(made, name) for name in update if name in _STANDING}
         if kept.keys() & {"width", "height"}:
             kept |= {"width": made.width, "height": made.height, "shape": None, "ratio": None, "scale": 1.0}
@@ -221,14 +224,19 @@ class Conversation:
         return tuple(
             self.selector.select(
                 {"prompt": request.prompt, "negative prompt": request.negative_prompt},
-                base_model=request.base_model,
-                type=request.type,
-                commercial_use=request.commercial_use,
-                exclude=(*request.refused, *request.seen),
-                max_nsfw=self.max_nsfw,
                 k=1 + self._alternatives,
+                **self._words(request),
             )
         )
+
+    def _words(self, request: StandingRequest) -> FilterWords:
+        return {
+            "base_model": request.base_model,
+            "type": request.type,
+            "commercial_use": request.commercial_use,
+            "exclude": (*request.refused, *request.seen),
+            "max_nsfw": self.max_nsfw,
+        }
 
     def _pinned(self, ranked: tuple[Selection, ...], request: StandingRequest) -> tuple[Selection, ...]:
         """The user's own choice first, filled in where the search did not give it."""
@@ -241,33 +249,23 @@ class Conversation:
             instruction = read_instruction(
                 {"prompt": request.prompt, "negative prompt": request.negative_prompt}
             )
+            wanted = Filter.offered(self.catalogue, **self._words(request))
+            api, notes = on_offered_checkpoint(api_for(record, instruction), self.catalogue, wanted)
             own = Selection(
-                api=api_for(record, instruction),
+                api=api,
                 score=others[0].score if others else 0.0,
                 reason="you chose it",
                 page_url=record.page_url,
                 rating=record.rating,
                 max_nsfw=self._level,
-                notes=consent_notes(instruction),
+                may_sell=may_sell(api, self.catalogue).allowed,
+                notes=(*notes, *consent_notes(instruction)),
             )
         return (own, *others)[: 1 + self._alternatives]
 
     def _fitted(self, state: State) -> State:
         """Every model at the size and with the settings of the request, what its family cannot do mended."""
-        found = tuple(_fit(selection, state.request) for selection in state.ranked)
-        if state.request.commercial_use:
-            found = tuple(self._with_licence_note(selection) for selection in found)
-        return replace(state, found=found)
-
-    def _with_licence_note(self, selection: Selection) -> Selection:
-        """The filter asks for a LoRA's own licence; that of the checkpoint below it is said."""
-        base = selection.api.base_checkpoint
-        if base is None or base.model_id is None or base.model_id not in self.catalogue:
-            return selection
-        if self.catalogue.get(base.model_id).allows_commercial_use():
-            return selection
-        note = f"the checkpoint {base.model} does not let you sell images; use another below this LoRA"
-        return selection.model_copy(update={"notes": (*selection.notes, plain(note, _ANSWER_CHARS))})
+        return replace(state, found=tuple(_fit(selection, state.request) for selection in state.ranked))
 
     @property
     def _level(self) -> int:
@@ -328,20 +326,7 @@ def _fit(selection: Selection, request: StandingRequest) -> Selection:
         "negative_prompt": request.negative_prompt or None,
     }
     update = {name: value for name, value in wanted.items() if value is not None}
-    api, notes = _mended(selection.api, update)
-    return selection.model_copy(update={"api": api, "notes": (*selection.notes, *notes)})
-
-
-def _mended(api: T2IApi, update: Mapping[str, Any]) -> tuple[T2IApi, tuple[str, ...]]:
-    """The API with new values, those that its family cannot do brought within its limits, and why."""
-    asked = api.model_copy(update=dict(update))
-    faults = [
-        change
-        for change in corrections(asked, family_of(api.base_model), None)
-        if change.attribute in update or {change.attribute, *update} >= {"width", "height"}
-    ]
-    made = asked.model_copy(update={change.attribute: change.after for change in faults})
-    return made, tuple(f"{each.field} {each.before} became {each.after}: {each.why}" for each in faults)
+    return adjusted(selection, **update)
 
 
 def _read(name: str, value: Any) -> Any:

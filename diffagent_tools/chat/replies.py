@@ -3,10 +3,12 @@
 from diffagent_tools.chat.request import StandingRequest
 from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
 from diffagent_tools.select.selection import Selection
+from retrieval.calls.licence import may_sell
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import T2IApi
 from retrieval.records.model import ModelRecord
 
+_LICENCE_CHARS = 300
 HELP = (
     "Say what the picture shall show, then refine it: make it wide (or tall, square, 768x512, 16:9) · "
     "only LoRAs (or checkpoints) · use SDXL · more like a watercolour · add a moon · remove the moon · "
@@ -26,24 +28,13 @@ def why(selection: Selection) -> str:
 
 def licence_words(api: T2IApi, record: ModelRecord | None, catalogue: Catalogue) -> str:
     """Whether images of a call may be sold, as far as the catalogue knows."""
-    parts = [_licence(plain(api.model, NAME_CHARS), record)]
-    base = api.base_checkpoint
-    if base is not None and base.model_id is not None and base.model_id in catalogue:
-        parts.append(f"It runs on {_licence(plain(base.model, NAME_CHARS), catalogue.get(base.model_id))}")
+    own, *below = may_sell(api, catalogue).sentences
+    parts = [plain(own, _LICENCE_CHARS), *(f"It runs on {plain(each, _LICENCE_CHARS)}" for each in below)]
     if record is not None:
         if record.allow_no_credit is False:
             parts.append("The creator wants to be named.")
         parts.append(f"The page decides: {record.page_url}")
     return " ".join(parts)
-
-
-def _licence(name: str, record: ModelRecord | None) -> str:
-    allowed = record.allows_commercial_use() if record else None
-    if allowed is None:
-        return f"{name}: the catalogue does not know whether its images may be sold."
-    if allowed:
-        return f"{name}: yes, its creator lets you sell the images."
-    return f"{name}: no, its creator does not let you sell the images."
 
 
 def nothing(request: StandingRequest) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
 from diffagent_tools.select.selection import Selection
+from retrieval.calls.licence import SALE_WORDS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -112,6 +113,7 @@ def selection_rows(selection: Selection) -> Rows:
         rows.append(("about", plain(api.model_description, DESCRIPTION_CHARS)))
     if selection.confidence is not None:
         rows.append(("confidence", f"{selection.confidence:.0%}"))
+    rows.append(("selling", SALE_WORDS[selection.may_sell]))
     if selection.rating_words:
         rows.append(("rating", selection.rating_words))
     if selection.page_url:

@@ -65,7 +65,7 @@ def chat(
     """
     with plain_exit():
         records = load_catalogue(catalogue)
-        selector = make_selector(catalogue, mode, base, adapter)
+        selector = make_selector(records, mode, base, adapter)
         talker = make_talker(selector, records, model, base_url, max_nsfw)
         state = talk(talker, records, messages or _typed())
         raise typer.Exit(Exit.FOUND if state.found else Exit.ABSTAINED)

@@ -17,6 +17,7 @@ from diffagent_tools.cli.options import (
     JsonOption,
     NsfwOption,
     TypeOption,
+    filter_words,
     load_catalogue,
     print_json,
 )
@@ -72,41 +73,13 @@ def search(
 ) -> None:
     """Find models by meaning and by words. Exit code 1: none passes the filters."""
     with plain_exit():
-        from retrieval.records.api import read_instruction
-        from retrieval.requests.consent import refuse
-        from retrieval.search.filters import Filter
+        from diffagent_tools.agents.operations import Operations, hit_wire
 
-        request = read_instruction(text)
-        refuse(request)
         index = _index(catalogue, path, url)
-        hits = index.search(
-            request,
-            k=k,
-            wanted=Filter.offered(
-                index.catalogue,
-                base_model,
-                type_.value if type_ else None,
-                True if commercial else None,
-                max_nsfw,
-            ),
-        )
+        operations = Operations(index.catalogue, index=index)
+        hits = operations.find(text, k, **filter_words(base_model, type_, commercial, max_nsfw))
         if as_json:
-            print_json(
-                [
-                    {
-                        "model id": hit.record.model_id,
-                        "model": hit.record.model,
-                        "type": hit.record.type,
-                        "base model": hit.record.base_model,
-                        "score": hit.score,
-                        "cosine": hit.dense,
-                        "rating": hit.record.rating,
-                        "matched": list(hit.matched),
-                        "page": hit.record.page_url,
-                    }
-                    for hit in hits
-                ]
-            )
+            print_json([hit_wire(hit) for hit in hits])
         else:
             from diffagent_tools.cli.cards import make_console, show_hits
 

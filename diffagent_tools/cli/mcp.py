@@ -25,7 +25,8 @@ from diffagent_tools.cli.options import (
 from diffagent_tools.exits import Exit, plain_exit, tell
 
 if TYPE_CHECKING:
-    from diffagent_tools.agents.mcp import Engines, ProgressHub
+    from diffagent_tools.agents.mcp import ProgressHub
+    from diffagent_tools.agents.operations import Operations
 
 
 def mcp(
@@ -66,11 +67,11 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _engines(
     catalogue: Path | None, mode: ModeName, base: str | None, adapter: Path | None, progress: "ProgressHub"
-) -> "Engines":
+) -> "Operations":
     """What the options ask for; the models load at the first call that needs them."""
-    from diffagent_tools.agents.mcp import Engines
+    from diffagent_tools.agents.operations import Operations
     from retrieval.search.index import DescriptionIndex
 
     records = load_catalogue(catalogue)
-    selector = make_selector(catalogue, mode, base, adapter, progress)
-    return Engines(records, selector, DescriptionIndex(records, progress=progress))
+    selector = make_selector(records, mode, base, adapter, progress)
+    return Operations(records, selector, DescriptionIndex(records, progress=progress))

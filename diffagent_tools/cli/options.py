@@ -12,6 +12,7 @@ from diffagent_tools.cli.progress import now_and_then
 if TYPE_CHECKING:
     from diffagent_tools.select.selection import Selector
     from retrieval.catalogue import Catalogue
+    from retrieval.search.filters import FilterWords
 
 
 class TypeName(StrEnum):
@@ -65,6 +66,18 @@ def load_catalogue(path: Path | None) -> "Catalogue":
     return Catalogue.starter() if path is None else Catalogue.load(path)
 
 
+def filter_words(
+    base_model: str | None, kind: TypeName | None, commercial: bool, max_nsfw: int | None
+) -> "FilterWords":
+    """The options that filter, as selectors and indexes take them."""
+    return {
+        "base_model": base_model,
+        "type": kind.value if kind else None,
+        "commercial_use": True if commercial else None,
+        "max_nsfw": max_nsfw,
+    }
+
+
 def print_json(value: Any) -> None:
     """JSON on standard output, other scripts than Latin as they are."""
     import json
@@ -73,7 +86,7 @@ def print_json(value: Any) -> None:
 
 
 def make_selector(
-    catalogue: Path | None,
+    records: "Catalogue",
     mode: ModeName,
     base: str | None,
     adapter: Path | None,
@@ -82,7 +95,6 @@ def make_selector(
     """The selector that the options ask for; its models load at the first request."""
     from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
 
-    records = load_catalogue(catalogue)
     progress = progress or now_and_then()
     if mode is ModeName.retrieval:
         return RetrievalSelector(records, adapter=adapter, progress=progress)

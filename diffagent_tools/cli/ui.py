@@ -54,7 +54,7 @@ def ui(
         from retrieval.errors import InvalidInput
 
         records = load_catalogue(catalogue)
-        selector = make_selector(catalogue, mode, base, adapter)
+        selector = make_selector(records, mode, base, adapter)
         talker: Any = None
         if model is not None:
             from diffagent_tools.chat.agent import AgentConversation, chat_model

@@ -1,17 +1,20 @@
 """What a selector answers: ranked APIs with their evidence, and the protocol every selector follows."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, Protocol, TypedDict, Unpack
+from typing import Any, Literal, Protocol, Unpack
 
 from pydantic import BaseModel, ConfigDict
 
+from retrieval.catalogue import Catalogue
 from retrieval.records.api import Instruction, T2IApi
 from retrieval.records.model import RATINGS, SAFE
 from retrieval.requests.consent import asks_for_a_likeness
+from retrieval.search.filters import FilterWords
 
 Mode = Literal["shortlist", "constrained", "free"]
 Request = Instruction | str | Mapping[str, Any]
 
+NO_MODEL = "no model passes these filters; leave some of them out, or let a higher rating pass (max_nsfw)"
 NO_LIKENESS = "models that are made to look like a real person are not offered"
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -44,7 +47,8 @@ class Selection(BaseModel):
     `score` orders the answers to one request; `confidence` is calibrated, in [0, 1], None where no
     calibration was fitted; `abstained`: nothing fitted the request, and `api` is the family's base model.
     `rating`: the model's browsing level in words, or "not rated"; `max_nsfw`: the highest level that was
-    let pass (1, 2, 4, 8 or 16).
+    let pass (1, 2, 4, 8 or 16). `may_sell`: whether the licences of the model and of the checkpoint below it
+    let images be sold, None where that is not known.
     """
 
     model_config = _FROZEN
@@ -58,6 +62,7 @@ class Selection(BaseModel):
     abstained: bool = False
     rating: str | None = None
     max_nsfw: int = SAFE
+    may_sell: bool | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -83,14 +88,16 @@ class BatchItem(BaseModel):
     error: str | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        """`{"id", "api", "rating", "max nsfw", "ranked": [{"model id", "version id", "model", "score"}]}`, or
+        """`{"id", "api", "rating", "max nsfw", "abstained", "ranked": [{"model id", "version id", "model",
+        "score"}]}`, or
         `{"id", "error", "ranked": []}`."""
         if self.error is not None or not self.ranked:
-            return {"id": self.id, "error": self.error or "no model fits the filters", "ranked": []}
+            return {"id": self.id, "error": self.error or NO_MODEL, "ranked": []}
         return {
             "id": self.id,
             "api": self.ranked[0].api.to_wire(),
             "rating": self.ranked[0].rating,
+            "abstained": self.ranked[0].abstained,
             "max nsfw": self.ranked[0].max_nsfw,
             "ranked": [
                 {
@@ -104,35 +111,18 @@ class BatchItem(BaseModel):
         }
 
 
-class FilterWords(TypedDict, total=False):
-    """Which models may be chosen.
-
-    `base_model`: a family's name or any spelling of it. `type`: "LORA" or "Checkpoint". `commercial_use`
-    True: only models whose licence is known to allow selling images. `exclude`: model ids, names or AIRs.
-    `max_nsfw`: the highest of Civitai's browsing levels (1 PG, 2 PG-13, 4 R, 8 X, 16 XXX); None: only what is
-    safe for everyone.
-    """
-
-    base_model: str | None
-    type: str | None
-    commercial_use: bool | None
-    exclude: Iterable[int | str]
-    max_nsfw: int | None
-
-
 class Selector(Protocol):
-    """Chooses models for requests; thread-safe."""
+    """Chooses models for requests, from its catalogue; thread-safe."""
+
+    @property
+    def catalogue(self) -> Catalogue: ...
 
     def select(
         self,
         instruction: Request,
         *,
-        base_model: str | None = None,
-        type: str | None = None,
-        commercial_use: bool | None = None,
-        exclude: Iterable[int | str] = (),
-        max_nsfw: int | None = None,
         k: int = 1,
+        **words: Unpack[FilterWords],
     ) -> list[Selection]:
         """The best `k` models that pass the filters (see `FilterWords`), best first.
 

@@ -27,22 +27,22 @@ from diffagent_tools.llm.llama import Llama
 from diffagent_tools.select.selection import (
     BatchItem,
     Evidence,
-    FilterWords,
     Mode,
     Request,
     Selection,
     consent_notes,
 )
 from diffagent_tools.select.shortlist import load_weights, needs_llm, weigh
-from retrieval.calls.base_checkpoint import offered_checkpoint_change
+from retrieval.calls.base_checkpoint import on_offered_checkpoint
 from retrieval.calls.compose import api_for
+from retrieval.calls.licence import may_sell
 from retrieval.calls.repair import repair
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel, UnknownModel
-from retrieval.records.api import Instruction, read_api, read_instruction
+from retrieval.records.api import read_api, read_instruction
 from retrieval.records.model import SAFE
 from retrieval.requests.consent import refuse
-from retrieval.search.filters import Filter
+from retrieval.search.filters import Ask, FilterWords
 from retrieval.search.fusion import Fusion
 from retrieval.search.lexical import matched_triggers
 from retrieval.search.ranker import Candidate, Ranker
@@ -90,21 +90,11 @@ class _Selector(ABC):
                 self._ranker = Ranker.packaged(self.catalogue, folder, progress=self._progress)
             return self._ranker
 
-    def select(
-        self,
-        instruction: Request,
-        *,
-        base_model: str | None = None,
-        type: str | None = None,
-        commercial_use: bool | None = None,
-        exclude: Iterable[int | str] = (),
-        max_nsfw: int | None = None,
-        k: int = 1,
-    ) -> list[Selection]:
+    def select(self, instruction: Request, *, k: int = 1, **words: Unpack[FilterWords]) -> list[Selection]:
         """See `diffagent_tools.select.selection.Selector.select`."""
         _positive(k)
-        wanted = self.ranker.filter(base_model, type, commercial_use, exclude, max_nsfw)
-        return self._answer(read_instruction(instruction), wanted, k)
+        wanted = self.ranker.filter(**words)
+        return self._answer(Ask(read_instruction(instruction), wanted, k))
 
     async def aselect(
         self, instruction: Request, *, k: int = 1, **words: Unpack[FilterWords]
@@ -124,33 +114,35 @@ class _Selector(ABC):
                 name = request.get("id", place)
                 request = {key: value for key, value in request.items() if key != "id"}
             try:
-                ranked = self._answer(read_instruction(request), wanted, k)
+                ranked = self._answer(Ask(read_instruction(request), wanted, k))
             except InvalidInput as error:
                 yield BatchItem(id=name, error=str(error))
             else:
                 yield BatchItem(id=name, ranked=tuple(ranked))
 
-    def _answer(self, request: Instruction, wanted: Filter, k: int) -> list[Selection]:
-        refuse(request)
-        if not self.ranker.knows(request):
-            return self._abstention(request, wanted)
-        return [self._selection(ranked, request, wanted) for ranked in self._rank(request, wanted, k)]
+    def _answer(self, ask: Ask) -> list[Selection]:
+        refuse(ask.instruction)
+        if not self.ranker.knows(ask.instruction):
+            return self._abstention(ask)
+        return [self._selection(ranked, ask) for ranked in self._rank(ask)]
 
-    def _abstention(self, request: Instruction, wanted: Filter) -> list[Selection]:
+    def _abstention(self, ask: Ask) -> list[Selection]:
         """The family's base model with default parameters, as the paper falls back (section 4.1).
 
         Nothing where the catalogue has none or the filters do not let it pass. The type does not count: the
         base model is a checkpoint, and something must be called.
         """
+        request, wanted = ask.instruction, ask.wanted
         try:
             record = self.catalogue.default_model(wanted.family or DEFAULT_FAMILY)
         except (UnknownModel, UnknownBaseModel):  # a family of the user's own catalogue has no base model
             return []
         if not replace(wanted, type=None, family=None).passes(record):
             return []
+        api = api_for(record.model_copy(update={"settings": None}), request)
         return [
             Selection(
-                api=api_for(record.model_copy(update={"settings": None}), request),
+                api=api,
                 score=0.0,
                 reason="no word of the request is known of any model, so this is the base model with default "
                 "parameters",
@@ -158,14 +150,16 @@ class _Selector(ABC):
                 abstained=True,
                 rating=record.rating,
                 max_nsfw=wanted.max_nsfw or SAFE,
+                may_sell=may_sell(api, self.catalogue).allowed,
                 notes=consent_notes(request),
             )
         ]
 
     @abstractmethod
-    def _rank(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]: ...
+    def _rank(self, ask: Ask) -> list[_Ranked]: ...
 
-    def _selection(self, ranked: _Ranked, request: Instruction, wanted: Filter) -> Selection:
+    def _selection(self, ranked: _Ranked, ask: Ask) -> Selection:
+        request, wanted = ask.instruction, ask.wanted
         candidate = ranked.candidate
         record = candidate.record
         triggers = matched_triggers(record, request.prompt)
@@ -179,11 +173,8 @@ class _Selector(ABC):
             llm_score=ranked.llm_score,
             said=ranked.said,
         )
-        api, notes = api_for(record, request, confidence=ranked.confidence), ranked.notes
-        change = offered_checkpoint_change(api, self.catalogue, wanted)
-        if change is not None:
-            notes = (*notes, change.why)
-            api = api.model_copy(update={"base_checkpoint": change.after})
+        api = api_for(record, request, confidence=ranked.confidence)
+        api, notes = on_offered_checkpoint(api, self.catalogue, wanted)
         return Selection(
             api=api,
             score=ranked.score,
@@ -193,7 +184,8 @@ class _Selector(ABC):
             page_url=record.page_url,
             rating=record.rating,
             max_nsfw=wanted.max_nsfw or SAFE,
-            notes=(*notes, *consent_notes(request)),
+            may_sell=may_sell(api, self.catalogue).allowed,
+            notes=(*ranked.notes, *notes, *consent_notes(request)),
         )
 
 
@@ -215,8 +207,8 @@ class RetrievalSelector(_Selector):
     ) -> None:
         super().__init__(catalogue, adapter, progress)
 
-    def _rank(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]:
-        found = self.ranker.rank(request, wanted).best(k)
+    def _rank(self, ask: Ask) -> list[_Ranked]:
+        found = self.ranker.rank(ask.instruction, ask.wanted).best(ask.k)
         return [_Ranked(candidate, candidate.logit, candidate.chance) for candidate in found]
 
 
@@ -279,20 +271,18 @@ class LlamaSelector(_Selector):
                 )
             return self._loaded
 
-    def _rank(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]:
+    def _rank(self, ask: Ask) -> list[_Ranked]:
         if self.mode == "constrained":
-            return self._constrained(request, wanted, k)
-        if self.mode == "free":
-            return self._free(request, wanted)
-        return self._from_shortlist(request, wanted, k)
+            return self._constrained(ask)
+        return self._free(ask) if self.mode == "free" else self._from_shortlist(ask)
 
-    def _from_shortlist(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]:
-        found = self.ranker.rank(request, wanted).best(max(k, self._shortlist))
+    def _from_shortlist(self, ask: Ask) -> list[_Ranked]:
+        found = self.ranker.rank(ask.instruction, ask.wanted).best(max(ask.k, self._shortlist))
         head, tail = found[: self._shortlist], found[self._shortlist :]
         if not head:
             return []
         names = [candidate.record.model for candidate in head]
-        llm = self.llama.scores(request, names) if self.asks_llama else None
+        llm = self.llama.scores(ask.instruction, names) if self.asks_llama else None
         scored = weigh(head, self._weights, llm)
         ranked = [_Ranked(head[item.place], item.score, item.chance, item.llm_score) for item in scored]
         # what is not among the best few stays behind them, in retrieval's order
@@ -301,26 +291,26 @@ class LlamaSelector(_Selector):
             _Ranked(candidate, lowest + candidate.logit - head[-1].logit - 1.0, candidate.chance)
             for candidate in tail
         ]
-        return ranked[:k]
+        return ranked[: ask.k]
 
-    def _constrained(self, request: Instruction, wanted: Filter, k: int) -> list[_Ranked]:
-        ranking = self.ranker.rank(request, wanted)
+    def _constrained(self, ask: Ask) -> list[_Ranked]:
+        ranking = self.ranker.rank(ask.instruction, ask.wanted)
         if not len(ranking):
             return []
         # in the catalogue's order, in which the trie of the last request is kept
         allowed = [self.ranker.records[place] for place in sorted(ranking.places)]
-        named = self.llama.decode_names(request, allowed, k)
+        named = self.llama.decode_names(ask.instruction, allowed, ask.k)
         found = ((ranking.of(model_id), score) for model_id, score in named)
         return [_Ranked(candidate, score, None, score) for candidate, score in found if candidate]
 
-    def _free(self, request: Instruction, wanted: Filter) -> list[_Ranked]:
-        said = self.llama.write(request)
-        ranking = self.ranker.rank(request, wanted)
+    def _free(self, ask: Ask) -> list[_Ranked]:
+        said = self.llama.write(ask.instruction)
+        ranking = self.ranker.rank(ask.instruction, ask.wanted)
         if not len(ranking):
             return []
         (nearest,) = ranking.best(1)
         try:
-            mended = repair(read_api(said).api, self.catalogue, instruction=request)
+            mended = repair(read_api(said).api, self.catalogue, instruction=ask.instruction)
         except InvalidApi as error:
             return [_Ranked(nearest, nearest.logit, None, None, said, (f"the model's answer: {error}",))]
         notes = tuple(f"{change.field}: {change.why}" for change in mended.changes if change.field == "model")

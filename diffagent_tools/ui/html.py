@@ -11,7 +11,7 @@ from html import escape
 from diffagent_tools.chat.conversation import Turn
 from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
 from diffagent_tools.select.selection import Selection
-from retrieval.records.model import ModelRecord
+from retrieval.calls.licence import SALE_WORDS
 
 SHOWN_CHARS = 1_200
 DESCRIPTION_CHARS = 400
@@ -99,7 +99,7 @@ def log_html(lines: Sequence[Line]) -> str:
     )
 
 
-def chosen_html(selection: Selection | None, record: ModelRecord | None) -> str:
+def chosen_html(selection: Selection | None) -> str:
     """The chosen model: kind, confidence, evidence, licence, page."""
     if selection is None:
         return ""
@@ -119,7 +119,7 @@ def chosen_html(selection: Selection | None, record: ModelRecord | None) -> str:
         parts.append(f'<p class="da-dim">{_text(api.model_description, DESCRIPTION_CHARS)}</p>')
     if selection.rating_words:
         parts.append(f"<p><b>Rating:</b> {_text(selection.rating_words, 80)}</p>")
-    parts.append(f"<p><b>Selling images:</b> {_licence(record)}</p>")
+    parts.append(f"<p><b>Selling images:</b> {SALE_WORDS[selection.may_sell]}</p>")
     parts += [f'<p class="da-note">{_text(note, 400)}</p>' for note in selection.notes]
     parts.append(_link(selection))
     return f'<section class="da-card" aria-label="Chosen model">{"".join(parts)}</section>'
@@ -165,13 +165,6 @@ def _confidence(selection: Selection) -> str:
         f'<p>Confidence <meter min="0" max="1" value="{sure:.3f}" aria-hidden="true"></meter> '
         f"<b>{sure:.0%}</b></p>"
     )
-
-
-def _licence(record: ModelRecord | None) -> str:
-    allowed = record.allows_commercial_use() if record else None
-    if allowed is None:
-        return "not known"
-    return "allowed by its creator" if allowed else "not allowed by its creator"
 
 
 def _link(selection: Selection) -> str:

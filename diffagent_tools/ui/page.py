@@ -270,10 +270,8 @@ class _Events:
         text: Any = gr.skip() if not keep_text else turn.said if turn.failed else ""
         shown: list[Any] = [state, lines, log_html(lines), text, gr.Row(visible=True)]
         catalogue = self._conversation.catalogue
-        model_id = best.api.model_id if best else None
-        record = catalogue.get(model_id) if model_id is not None and model_id in catalogue else None
         shown += [
-            gr.HTML(chosen_html(best, record), visible=best is not None),
+            gr.HTML(chosen_html(best), visible=best is not None),
             gr.Column(visible=best is not None),
         ]
         others = state.found[1 : 1 + ALTERNATIVES]

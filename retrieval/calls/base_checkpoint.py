@@ -138,6 +138,16 @@ def offered_checkpoint_change(api: T2IApi, catalogue: Catalogue, wanted: Filter)
     return _to(ref, best, f"{why}; {best.model!r} {does}")
 
 
+def on_offered_checkpoint(
+    api: T2IApi, catalogue: Catalogue, wanted: Filter
+) -> tuple[T2IApi, tuple[str, ...]]:
+    """The call on a checkpoint that the filter lets pass, and what was changed or is to be known."""
+    change = offered_checkpoint_change(api, catalogue, wanted)
+    if change is None:
+        return api, ()
+    return api.model_copy(update={"base_checkpoint": change.after}), (change.why,)
+
+
 def _usual(
     ref: CheckpointRef, family: Family | None, record: ModelRecord | None, catalogue: Catalogue, why: str
 ) -> Change | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrieval.calls.compose import DEFAULT_LORA_WEIGHT
+from retrieval.errors import UnknownBaseModel
 from retrieval.records.api import DEFAULT_PARAMETERS, T2IApi
 from retrieval.records.model import ModelRecord, Settings
 from retrieval.tables.families import Family, family_of
@@ -53,6 +54,23 @@ def corrections(api: T2IApi, family: Family | None, record: ModelRecord | None) 
     limits = family or family_of("SD 1.5")
     found = [*_size(api, limits), *_sampling(api, settings), *_extras(api, family, settings)]
     return tuple(found)
+
+
+def adjust(api: T2IApi, **update: Any) -> tuple[T2IApi, tuple[str, ...]]:
+    """The API with other values, those that its family cannot do brought within its limits, and why, a
+    sentence each. What the caller did not touch stays as it is; a size is one wish of two values."""
+    try:
+        family: Family | None = family_of(api.base_model)
+    except UnknownBaseModel:  # a family of a catalogue of one's own has no limits here
+        family = None
+    asked = api.model_copy(update=update)
+    faults = [
+        change
+        for change in corrections(asked, family, None)
+        if change.attribute in update or {change.attribute, *update} >= {"width", "height"}
+    ]
+    made = asked.model_copy(update={change.attribute: change.after for change in faults})
+    return made, tuple(f"{each.field} {each.before} became {each.after}: {each.why}" for each in faults)
 
 
 def _size(api: T2IApi, family: Family) -> list[Change]:

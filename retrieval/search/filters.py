@@ -3,12 +3,13 @@
 All three read the same facets of a record, so that they agree; the index stores them beside the vector.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
+from retrieval.records.api import Instruction
 from retrieval.records.model import SAFE, ModelRecord
 from retrieval.tables.families import family_of
 
@@ -36,6 +37,21 @@ def facets(record: ModelRecord) -> dict[str, Facet]:
     }
 
 
+class FilterWords(TypedDict, total=False):
+    """Which models may be found, as callers say it.
+
+    `base_model`: a family's name or any spelling of it. `type`: "LORA" or "Checkpoint". `commercial_use`
+    True: only models whose licence is known to allow selling images; False asks for nothing. `exclude`: model
+    ids, names or AIRs. `max_nsfw`: the highest browsing level of Civitai (1 PG, 2 PG-13, 4 R, 8 X, 16 XXX).
+    """
+
+    base_model: str | None
+    type: str | None
+    commercial_use: bool | None
+    exclude: Iterable[int | str]
+    max_nsfw: int | None
+
+
 @dataclass(frozen=True)
 class Filter:
     """What a search may find; None, or nothing, where a facet does not matter.
@@ -53,59 +69,44 @@ class Filter:
     nobody: bool = False
 
     @classmethod
-    def of(
-        cls,
-        catalogue: Catalogue,
-        base_model: str | None = None,
-        type: str | None = None,
-        commercial_use: bool | None = None,
-        max_nsfw: int | None = None,
-        available: bool | None = True,
-        exclude: Collection[int] = (),
-    ) -> Self:
+    def of(cls, catalogue: Catalogue, *, available: bool | None = True, **words: Unpack[FilterWords]) -> Self:
         """The filter that a caller's words mean; nothing else is kept out, see `offered`.
 
         Args:
-            commercial_use: True for models whose licence is known to allow it; False asks for nothing.
+            available: None for withdrawn models too.
 
         Raises:
             UnknownBaseModel: `base_model` is of no known family and no model of the catalogue has it.
-            InvalidInput: `type` is neither a LoRA nor a checkpoint, or `max_nsfw` no browsing level.
+            InvalidInput: `type` is neither a LoRA nor a checkpoint, `max_nsfw` no browsing level, or
+                something to exclude is no name of the catalogue.
         """
-        if type is not None and type.casefold() not in _TYPES:
-            raise InvalidInput(f"the type {type!r} is not known; it is LORA or Checkpoint")
-        if max_nsfw is not None and max_nsfw < 1:
-            raise InvalidInput(f"the browsing level {max_nsfw} is not known; it is 1, 2, 4, 8 or 16")
-        family = base_model
-        if base_model is not None and base_model not in catalogue.families:
-            family = family_of(base_model).name
+        kind, level, family = words.get("type"), words.get("max_nsfw"), words.get("base_model")
+        if kind is not None and kind.casefold() not in _TYPES:
+            raise InvalidInput(f"the type {kind!r} is not known; it is LORA or Checkpoint")
+        if level is not None and level < 1:
+            raise InvalidInput(f"the browsing level {level} is not known; it is 1, 2, 4, 8 or 16")
+        if family is not None and family not in catalogue.families:
+            family = family_of(family).name
         return cls(
             family=family,
-            type=_TYPES[type.casefold()] if type is not None else None,
-            commercial=_LICENCES[True] if commercial_use else None,
-            level=min(max_nsfw.bit_length(), len(_LEVELS)) if max_nsfw is not None else None,
+            type=_TYPES[kind.casefold()] if kind is not None else None,
+            commercial=_LICENCES[True] if words.get("commercial_use") else None,
+            level=min(level.bit_length(), len(_LEVELS)) if level is not None else None,
             available=available,
-            exclude=frozenset(exclude),
+            exclude=frozenset(_ids_of(catalogue, words.get("exclude", ()))),
         )
 
     @classmethod
-    def offered(
-        cls,
-        catalogue: Catalogue,
-        base_model: str | None = None,
-        type: str | None = None,
-        commercial_use: bool | None = None,
-        max_nsfw: int | None = None,
-        available: bool | None = True,
-        exclude: Collection[int] = (),
-    ) -> Self:
+    def offered(cls, catalogue: Catalogue, **words: Unpack[FilterWords]) -> Self:
         """As `of`, for whoever offers models to people: nobody's likeness, and nothing above `max_nsfw`.
 
-        None is the safe level. What nobody rated passes, unless its own words say that it is explicit; the
-        answer says so.
+        Without `max_nsfw` only what is safe passes. What nobody rated passes, unless its own words say that
+        it is explicit; the answer says so.
         """
-        level = SAFE if max_nsfw is None else max_nsfw
-        found = cls.of(catalogue, base_model, type, commercial_use, level, available, exclude)
+        asked = words.copy()
+        if asked.get("max_nsfw") is None:
+            asked["max_nsfw"] = SAFE
+        found = cls.of(catalogue, **asked)
         return replace(found, unrated=True, nobody=True)
 
     @property
@@ -185,3 +186,25 @@ class FacetTable:
         if wanted.nobody:
             passing &= ~self._shows
         return passing
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request on its way: what is asked for, which models may answer, and how many."""
+
+    instruction: Instruction
+    wanted: Filter
+    k: int = 1
+
+
+def _ids_of(catalogue: Catalogue, exclude: Iterable[int | str]) -> Iterator[int]:
+    for name in (exclude,) if isinstance(exclude, str | int) else exclude:
+        if isinstance(name, int):
+            yield name
+            continue
+        matches = catalogue.find(name)
+        if not matches:
+            raise InvalidInput(
+                f"cannot exclude {name!r}: the catalogue has no such model; give an id or a name it has"
+            )
+        yield from (match.record.model_id for match in matches)

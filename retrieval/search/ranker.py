@@ -7,16 +7,16 @@ Word scores (retrieval/search/lexical.py) and, where the adapter brings a retrie
 weighed by fusions that were fitted on held-out training folds (finetune/ranker/fusion.py).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
 from retrieval.records.api import Instruction
 from retrieval.records.model import ModelRecord
-from retrieval.search.filters import FacetTable, Filter
+from retrieval.search.filters import FacetTable, Filter, FilterWords
 from retrieval.search.fusion import Fusion, softmax
 from retrieval.search.lexical import LexicalScorer
 
@@ -179,36 +179,10 @@ class Ranker:
 
         return np.flatnonzero(self._facets.mask(wanted) & self._fit)
 
-    def filter(
-        self,
-        base_model: str | None = None,
-        type: str | None = None,
-        commercial_use: bool | None = None,
-        exclude: Iterable[int | str] = (),
-        max_nsfw: int | None = None,
-    ) -> Filter:
-        """The filter that a caller's words mean (retrieval/search/filters.py); only models that can still
-        be had.
+    def filter(self, **words: Unpack[FilterWords]) -> Filter:
+        """The filter that a caller's words mean (retrieval/search/filters.py); only what may be offered.
 
         Raises:
-            UnknownBaseModel: the base model is of no known family.
-            InvalidInput: an unknown type or level, or something to exclude is no name of the catalogue.
+            UnknownBaseModel, InvalidInput: see `Filter.of`.
         """
-        named = (exclude,) if isinstance(exclude, str | int) else tuple(exclude)
-        return Filter.offered(
-            self.catalogue, base_model, type, commercial_use, max_nsfw, exclude=self._ids_of(named)
-        )
-
-    def _ids_of(self, names: Sequence[int | str]) -> set[int]:
-        found: set[int] = set()
-        for name in names:
-            if isinstance(name, int):
-                found.add(name)
-                continue
-            matches = self.catalogue.find(name)
-            if not matches:
-                raise InvalidInput(
-                    f"cannot exclude {name!r}: the catalogue has no such model; give an id or a name it has"
-                )
-            found.update(match.record.model_id for match in matches)
-        return found
+        return Filter.offered(self.catalogue, **words)

@@ -5,17 +5,17 @@ Chroma).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
 from retrieval.records.api import Instruction, read_instruction
 from retrieval.records.model import ModelRecord
 from retrieval.search.encoders import Embedder
-from retrieval.search.filters import FacetTable, Filter
+from retrieval.search.filters import FacetTable, Filter, FilterWords
 from retrieval.search.hybrid import HybridScorer
 
 if TYPE_CHECKING:
@@ -63,35 +63,27 @@ class Searching(ABC):
         /,
         k: int = 10,
         *,
-        base_model: str | None = None,
-        type: str | None = None,
-        commercial_use: bool | None = None,
-        max_nsfw: int | None = None,
         available: bool | None = True,
-        exclude: Collection[int] = (),
         wanted: Filter | None = None,
+        **words: Unpack[FilterWords],
     ) -> list[Hit]:
         """The best `k` models by meaning and by words together, best first; fewer where fewer pass.
 
         Args:
-            base_model: a family or base model, such as "SD 1.5".
-            type: "LORA" or "Checkpoint".
-            commercial_use: True for models whose licence is known to allow it.
-            max_nsfw: a browsing level of Civitai (1, 2, 4, 8, 16); what nobody rated does not pass.
             available: None for withdrawn models too.
-            exclude: ids of models that shall not be found.
-            wanted: all of these in one, in their place; `Filter.offered` for what people see.
+            wanted: a filter in place of `words`; `Filter.offered` for what people see.
+            words: see `FilterWords`; what nobody rated does not pass a `max_nsfw`.
 
         Raises:
             InvalidInstruction: the query is empty or too long.
             UnknownBaseModel: `base_model` is of no known family.
-            InvalidInput: `k` is below one, or `type` is neither of the two.
+            InvalidInput: `k` is below one, or another word is no known value.
         """
         import numpy as np
 
         request = read_instruction(query)
         if wanted is None:
-            wanted = Filter.of(self.catalogue, base_model, type, commercial_use, max_nsfw, available, exclude)
+            wanted = Filter.of(self.catalogue, available=available, **words)
         allowed = np.flatnonzero(self._facets.mask(wanted)) if _at_least_one(k) else np.zeros(0, dtype=int)
         if not len(allowed):
             return []
@@ -115,30 +107,6 @@ class Searching(ABC):
             matched = self._scorer.matched(record, request)
             hits.append(Hit(record, float(scores[i]), float(dense[i]), float(lexical[chosen[i]]), matched))
         return [hit for hit in hits if wanted.passes(hit.record)]
-
-    def semantic(
-        self,
-        query: str | Instruction,
-        /,
-        k: int = 10,
-        *,
-        base_model: str | None = None,
-        type: str | None = None,
-        commercial_use: bool | None = None,
-        max_nsfw: int | None = None,
-        available: bool | None = True,
-        exclude: Collection[int] = (),
-    ) -> list[Hit]:
-        """As `search`, in the order of the cosine alone; `score` is the cosine."""
-        request = read_instruction(query)
-        wanted = Filter.of(self.catalogue, base_model, type, commercial_use, max_nsfw, available, exclude)
-        vector = self.embedder.embed([request.prompt])[0]
-        count = k + len(wanted.exclude) if _at_least_one(k) else 0
-        hits = [
-            Hit(self.catalogue.get(model_id), cosine, cosine, 0.0)
-            for model_id, cosine in self._nearest(vector, count, wanted).items()
-        ]
-        return [hit for hit in hits if wanted.passes(hit.record)][:k]
 
     def dense(self, text: str, k: int) -> list[tuple[int, float]]:
         """Ids and cosines of the `k` models nearest in meaning, available or not, nearest first."""

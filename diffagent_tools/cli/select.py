@@ -1,0 +1,143 @@
+"""The command `diffagent select`: a request in, the model and its settings out.
+
+diffagent select "A cute happy corgi, pixel art" -k 3
+diffagent select --input prompts.jsonl --output apis.jsonl -k 10
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from diffagent_tools.cli.options import (
+    AdapterOption,
+    BaseOption,
+    CatalogueOption,
+    CommercialOption,
+    FamilyOption,
+    JsonOption,
+    ModeName,
+    ModeOption,
+    NsfwOption,
+    TypeOption,
+    filter_words,
+    load_catalogue,
+    make_selector,
+    print_json,
+)
+from diffagent_tools.exits import Exit, plain_exit, tell
+from diffagent_tools.formats.write import ExportFormat
+
+if TYPE_CHECKING:
+    from diffagent_tools.select.selection import Selection, Selector
+    from retrieval.search.filters import FilterWords
+
+
+def select(
+    prompt: Annotated[
+        str | None, typer.Argument(help="What the image shall show.", show_default=False)
+    ] = None,
+    negative: Annotated[str, typer.Option("--negative", help="What it shall not show.")] = "",
+    k: Annotated[int, typer.Option("-k", min=1, help="How many answers, best first.")] = 1,
+    as_json: JsonOption = False,
+    export: Annotated[
+        ExportFormat | None,
+        typer.Option(
+            "--format", help="Print the best answer as another program takes it.", show_default=False
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--input", help="JSON lines of requests; - is standard input.")
+    ] = None,
+    target: Annotated[
+        Path | None,
+        typer.Option("--output", help="Where answers to --input go; an interrupted file is gone on with."),
+    ] = None,
+    base_model: FamilyOption = None,
+    type_: TypeOption = None,
+    commercial: CommercialOption = False,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="A model's id, name or AIR; may be repeated.")
+    ] = None,
+    max_nsfw: NsfwOption = None,
+    mode: ModeOption = ModeName.shortlist,
+    catalogue: CatalogueOption = None,
+    adapter: AdapterOption = None,
+    base: BaseOption = None,
+) -> None:
+    """Choose a model for a request, or for each line of a file.
+
+    Exit code 0: found. 1: nothing fits, and the answer is the plain base model or none. 2: bad input.
+    """
+    with plain_exit("stopped; what --output holds is kept, and the same command goes on after it"):
+        if (prompt is None) == (source is None):
+            raise typer.BadParameter("give either the words of a request, or --input with a file of them")
+        if source is not None and (negative or as_json or export):
+            raise typer.BadParameter("--negative, --json and --format belong to a single request")
+        if as_json and export not in (None, ExportFormat.json):
+            raise typer.BadParameter("give either --json or --format")
+        if source is None and target is not None:
+            raise typer.BadParameter("--output belongs to --input")
+        words = filter_words(_known_family(base_model), type_, commercial, max_nsfw)
+        words["exclude"] = [int(item) if item.isdecimal() else item for item in exclude or []]
+        if prompt is None:
+            selector = make_selector(load_catalogue(catalogue), mode, base, adapter)
+            raise typer.Exit(_select_lines(selector, words, k, source, target))
+        from diffagent_tools.agents.operations import Operations
+        from retrieval.errors import NoModelFits
+        from retrieval.records.api import read_instruction
+
+        request = read_instruction({"prompt": prompt, "negative prompt": negative})
+        records = load_catalogue(catalogue)
+        operations = Operations(records, make_selector(records, mode, base, adapter))
+        try:
+            found = operations.choose(request, k=k, **words)
+        except NoModelFits as error:
+            tell(str(error))
+            raise typer.Exit(Exit.ABSTAINED) from error
+        if export is not None:
+            from diffagent_tools.formats.write import export as export_as
+
+            typer.echo(export_as(found[0].api, export.value, catalogue=records))
+        else:
+            _print_selections(found, as_json)
+        raise typer.Exit(Exit.ABSTAINED if found[0].abstained else Exit.FOUND)
+
+
+def _select_lines(
+    selector: "Selector", words: "FilterWords", k: int, source: Path | None, target: Path | None
+) -> Exit:
+    from diffagent_tools.select.batch import run_batch
+
+    outcome = run_batch(
+        None if source == Path("-") else source,
+        target,
+        lambda requests: selector.select_batch(requests, k=k, **words),
+        tell=tell,
+    )
+    where = f" into {target}" if target else ""
+    tell(
+        f"{outcome.kept + outcome.answered + outcome.failed:,} lines{where}, {outcome.failed:,} with an error"
+    )
+    return Exit.FOUND if outcome.answered or outcome.kept or not outcome.failed else Exit.ABSTAINED
+
+
+def _print_selections(found: "list[Selection]", as_json: bool) -> None:
+    if as_json:
+        record = {**found[0].api.to_wire(), "rating": found[0].rating, "max nsfw": found[0].max_nsfw}
+        if len(found) > 1:
+            record["alternatives"] = [other.api.to_wire() for other in found[1:]]
+        print_json(record)
+        return
+    from diffagent_tools.cli.cards import make_console, show_selections
+
+    show_selections(make_console(), found)
+
+
+def _known_family(base_model: str | None) -> str | None:
+    """The family's name; refused before anything is loaded."""
+    if base_model is None:
+        return None
+    from retrieval.tables.families import family_of
+
+    return family_of(base_model).name
