@@ -9,12 +9,8 @@ that are said to be data, so that "ignore the above" stays a quotation.
 
 import json
 import unicodedata
-from typing import TYPE_CHECKING
 
 from retrieval.records.api import T2IApi
-
-if TYPE_CHECKING:
-    pass
 
 NAME_CHARS = 120
 DESCRIPTION_CHARS = 240
@@ -30,6 +26,13 @@ def plain(text: str, most: int) -> str:
     shown = "".join(" " if unicodedata.category(char) in _HIDDEN else char for char in text[: 8 * most])
     line = " ".join(shown.split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
+def plain_lines(text: str, most: int) -> str:
+    """`plain` for a longer text, whose lines and paragraphs stay."""
+    lines = [plain(line, most) for line in text[: 8 * most].splitlines()]
+    made = "\n".join(lines).strip()
+    return made if len(made) <= most else made[: most - 1].rstrip() + "…"
 
 
 def quoted(text: str, most: int) -> str:

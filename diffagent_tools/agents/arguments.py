@@ -54,11 +54,15 @@ class FilterArguments(BaseModel):
         )
 
 
-class SelectArguments(FilterArguments):
-    """What the calling model fills in to choose a model."""
-
+class _Wish(BaseModel):
     prompt: str = Field(description="The whole image request in words: subject, style, medium, mood.")
     negative_prompt: str = Field(default="", description="What must not be in the image.")
+
+
+# a schema lists the fields of the last base first, and a calling model reads what it must give first of all
+class SelectArguments(FilterArguments, _Wish):
+    """What the calling model fills in to choose a model."""
+
     k: int = Field(default=1, ge=1, le=20, description="How many ranked answers.")
     width: int | None = Field(default=None, description="Pixels, if the user wants a size or shape.")
     height: int | None = Field(default=None, description="Pixels; wide is 768x512 for SD 1.5.")
@@ -75,10 +79,13 @@ class CheckArguments(BaseModel):
     )
 
 
-class SearchArguments(FilterArguments):
+class _Query(BaseModel):
+    query: str = Field(description="What the model shall be good at, in words.")
+
+
+class SearchArguments(FilterArguments, _Query):
     """What the calling model fills in to look for models."""
 
-    query: str = Field(description="What the model shall be good at, in words.")
     k: int = Field(default=5, ge=1, le=50, description="How many models.")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.chat.conversation import State, Turn
 from diffagent_tools.extras import require
+from diffagent_tools.quoting import plain, plain_lines
 from diffagent_tools.select.selection import Selection, Selector
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DiffAgentError, InvalidInput
@@ -20,7 +21,10 @@ from retrieval.errors import DiffAgentError, InvalidInput
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from retrieval.search.index import DescriptionIndex
+
 _ERROR_CHARS = 300
+_ANSWER_CHARS = 8_000
 _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _SECRET_CHARS = 8
 
@@ -61,6 +65,7 @@ class AgentConversation:
         model: a chat model that can call tools.
         selector: chooses.
         catalogue: what exists.
+        index: finds substitutes by meaning, where a named model does not exist; shared words without it.
         max_nsfw: the highest browsing level of a model, where the chat model asks for none; None: only safe.
 
     Raises:
@@ -72,6 +77,7 @@ class AgentConversation:
         model: "BaseChatModel",
         selector: Selector,
         catalogue: Catalogue,
+        index: "DescriptionIndex | None" = None,
         *,
         max_nsfw: int | None = None,
     ) -> None:
@@ -79,7 +85,10 @@ class AgentConversation:
         from diffagent_tools.agents.langchain import CheckT2IApiTool, DiffAgentTool
 
         self.catalogue = catalogue
-        tools = [DiffAgentTool(selector=selector, max_nsfw=max_nsfw), CheckT2IApiTool(catalogue=catalogue)]
+        tools = [
+            DiffAgentTool(selector=selector, max_nsfw=max_nsfw),
+            CheckT2IApiTool(catalogue=catalogue, index=index),
+        ]
         self._agent: Any = create_agent(model, tools=tools, system_prompt=SYSTEM)
 
     def turn(self, message: str, state: State) -> Turn:
@@ -92,7 +101,7 @@ class AgentConversation:
         try:
             messages = self._agent.invoke({"messages": [*before, HumanMessage(message)]})["messages"]
         except DiffAgentError as error:
-            return Turn(message, str(error), state, failed=True)
+            return Turn(message, plain(str(error), _ANSWER_CHARS), state, failed=True)
         except Exception as error:
             # each provider's client has errors of its own; none may end the chat and lose what was said
             return Turn(message, _failure(error), state, failed=True)
@@ -101,13 +110,12 @@ class AgentConversation:
         made = replace(state, messages=tuple(messages))
         if found:
             made = replace(made, ranked=found, found=found)
-        return Turn(message, str(messages[-1].text), made, _calls(new), chosen=bool(found), spoken=True)
+        answer = plain_lines(str(messages[-1].text), _ANSWER_CHARS)
+        return Turn(message, answer, made, _calls(new), chosen=bool(found), spoken=True)
 
 
 def _failure(error: Exception) -> str:
     """What a provider's client raised, in a line, without a key that it may have repeated."""
-    from diffagent_tools.quoting import plain
-
     said = str(error)
     for name, value in os.environ.items():
         if len(value) >= _SECRET_CHARS and name.upper().endswith(_SECRETS):
@@ -132,8 +140,6 @@ def _latest(messages: list[Any]) -> tuple[Selection, ...]:
 def _calls(messages: list[Any]) -> tuple[str, ...]:
     """What the chat model asked of the tools, in words."""
     from langchain_core.messages import AIMessage
-
-    from diffagent_tools.quoting import plain
 
     return tuple(
         plain(f"{call['name']}: {', '.join(f'{key} {value}' for key, value in call['args'].items())}", 300)

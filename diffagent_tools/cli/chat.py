@@ -22,6 +22,7 @@ from diffagent_tools.cli.options import (
     load_catalogue,
     make_selector,
 )
+from diffagent_tools.cli.progress import now_and_then
 from diffagent_tools.exits import Exit, plain_exit, tell
 from diffagent_tools.formats.write import ExportFormat
 
@@ -84,8 +85,10 @@ def make_talker(
 
         return Conversation(selector, records, max_nsfw=max_nsfw)
     from diffagent_tools.chat.agent import AgentConversation, chat_model
+    from retrieval.search.index import DescriptionIndex
 
-    return AgentConversation(chat_model(model, base_url), selector, records, max_nsfw=max_nsfw)
+    index = DescriptionIndex(records, progress=now_and_then())
+    return AgentConversation(chat_model(model, base_url), selector, records, index, max_nsfw=max_nsfw)
 
 
 def talk(talker: "Talker", records: "Catalogue", messages: Iterable[str]) -> "State":

@@ -15,7 +15,6 @@ standard output, progress and errors to standard error; exit codes are those of 
 
 import io
 import sys
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -35,9 +34,6 @@ from diffagent_tools.cli.options import (
 )
 from diffagent_tools.exits import Exit, plain_exit
 from diffagent_tools.quiet import quiet_libraries
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="diffagent",

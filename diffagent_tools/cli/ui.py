@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from diffagent_tools.cli.chat import BaseUrlOption, ChatModelOption
+from diffagent_tools.cli.chat import BaseUrlOption, ChatModelOption, make_talker
 from diffagent_tools.cli.options import (
     AdapterOption,
     BaseOption,
@@ -55,11 +55,7 @@ def ui(
 
         records = load_catalogue(catalogue)
         selector = make_selector(records, mode, base, adapter)
-        talker: Any = None
-        if model is not None:
-            from diffagent_tools.chat.agent import AgentConversation, chat_model
-
-            talker = AgentConversation(chat_model(model, base_url), selector, records, max_nsfw=max_nsfw)
+        talker = make_talker(selector, records, model, base_url, max_nsfw) if model is not None else None
         pictures, progress = _pictures(models, records) if models is not None else (None, None)
         conversation = Conversation(selector, records, max_nsfw=max_nsfw)
         page = build_page(conversation, talker=talker, pictures=pictures, progress=progress)

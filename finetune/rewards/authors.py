@@ -1,6 +1,6 @@
 """The authors' own packages, image-reward and hpsv2, in an environment of their own: a cross-check.
 
-    diffagent score-env create                       # about 8 GB, once
+    python -m finetune.rewards.authors create        # about 8 GB, once
     env = ScoreEnv.find(); env.score("imagereward", ["a corgi"], [image])     # [0.53]
 
 They pin versions that cannot live beside this project's, so they are called in a subprocess: requests and
@@ -8,6 +8,7 @@ answers are one JSON object a line, images are files. The scorers of this projec
 (finetune/rewards/image_reward.py, finetune/rewards/hps.py) give the same numbers and need none of this.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -120,7 +121,7 @@ class ScoreEnv:
         if not (env.folder / _MARK).is_file() or not env.python.exists():
             raise RenderError(
                 f"there is no environment of the authors' scorers in {env.folder}; "
-                "`diffagent score-env create` makes it (about 8 GB)"
+                "`python -m finetune.rewards.authors create` makes it (about 8 GB)"
             )
         return env
 
@@ -216,7 +217,8 @@ class ScoreEnv:
         answer: dict[str, Any] = json.loads(said)
         if "error" in answer:
             raise RenderError(
-                f"the authors' {reward} failed ({answer['error']}); see `diffagent score-env info`"
+                f"the authors' {reward} failed ({answer['error']}); see "
+                "`python -m finetune.rewards.authors info`"
             )
         scores: list[float] = answer["scores"]
         return scores
@@ -240,3 +242,29 @@ def _run(
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         raise RenderError(f"cannot {purpose} ({last[:300]}); remove the folder and create it again")
     return done.stdout
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m finetune.rewards.authors",
+        description="The authors' packages image-reward and hpsv2 in an environment of their own.",
+    )
+    parser.add_argument("do", choices=("create", "info"), help="make it (about 8 GB), or say what it has")
+    parser.add_argument("--path", type=Path, help="its folder, in place of the one below the cache")
+    parser.add_argument("--python", type=Path, help="the interpreter to make it with, 3.10 or 3.11")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = make_parser().parse_args(argv)
+    if given.do == "create":
+        env = ScoreEnv.create(given.path, python=given.python, tell=lambda line: print(line, flush=True))
+        print(f"ready: {env.folder}")
+    else:
+        print(json.dumps(ScoreEnv.find(given.path).info(), indent=2))
+
+
+if __name__ == "__main__":
+    from diffagent_tools.exits import run_script
+
+    run_script(main, "stopped; the same command begins anew")

@@ -29,7 +29,7 @@ from typer.testing import CliRunner
 
 from diffagent_tools.agents.arguments import CheckArguments, SearchArguments, SelectArguments
 from diffagent_tools.agents.langchain import CheckT2IApiTool, DiffAgentTool, ModelRetriever
-from diffagent_tools.agents.mcp import Engines
+from diffagent_tools.agents.operations import Operations
 from diffagent_tools.agents.text import selection_text
 from diffagent_tools.chat.conversation import Conversation, State
 from diffagent_tools.cli import command as cli
@@ -93,7 +93,7 @@ Door = Callable[[str, int | None], set[int]]
 )
 def door(request: pytest.FixtureRequest, selector: Any, index: Any, folder: Path, tmp_path: Path) -> Door:
     """A way in: the request and `max_nsfw` to the ids that came out; what is refused raises or says so."""
-    engines = Engines(CATALOGUE, selector, index)
+    operations = Operations(CATALOGUE, selector, index)
     file = tmp_path / "castles.jsonl"
     file.write_text("\n".join(map(json.dumps, rated_records())), encoding="utf-8")
 
@@ -133,11 +133,11 @@ def door(request: pytest.FixtureRequest, selector: Any, index: Any, folder: Path
 
     def mcp_select(text: str, most: int | None) -> set[int]:
         arguments = SelectArguments.model_validate({"prompt": text, "k": 20, "max_nsfw": most})
-        return {ranked["api"]["model id"] for ranked in engines.select(arguments)[1]["ranked"]}
+        return {ranked["api"]["model id"] for ranked in operations.select(arguments).data["ranked"]}
 
     def mcp_search(text: str, most: int | None) -> set[int]:
         arguments = SearchArguments.model_validate({"query": text, "k": 20, "max_nsfw": most})
-        return {found["model_id"] for found in engines.search(arguments)[1]["models"]}
+        return {found["model_id"] for found in operations.search(arguments).data["models"]}
 
     def chat(text: str, most: int | None) -> set[int]:
         talk = Conversation(selector, CATALOGUE, alternatives=20, max_nsfw=most)
@@ -172,7 +172,7 @@ def door(request: pytest.FixtureRequest, selector: Any, index: Any, folder: Path
         where = ["--catalogue", str(file), "--path", str(tmp_path / "index")]
         command("index", "build", *where)
         found = json.loads(command("index", "search", text, "-k", "20", "--json", *where, *level(most)))
-        return {hit["model id"] for hit in found}
+        return {hit["model_id"] for hit in found}
 
     doors: dict[str, Door] = {
         "select": select,
@@ -214,7 +214,7 @@ def test_the_answer_says_its_rating_where_that_is_not_the_usual_one(selector: Re
     assert "rating: not rated" in selection_text(1, plain[UNRATED])
     adult = {found.api.model_id: found for found in selector.select(ASKED, k=20, max_nsfw=8)}
     assert adult[4].rating_words == "X; up to X was asked for"
-    assert "X; up to X was asked for" in chosen_html(adult[4], CATALOGUE.get(4))
+    assert "X; up to X was asked for" in chosen_html(adult[4])
 
 
 def test_no_level_that_does_not_exist(selector: RetrievalSelector) -> None:
@@ -254,9 +254,9 @@ def test_check_refuses_what_the_call_or_its_request_is_for() -> None:
     tool = CheckT2IApiTool(catalogue=CATALOGUE)
     call = {"model": "Castle number 1", "base model": "SD 1.5", "prompt": REFUSED_REQUEST}
     assert tool.invoke({"api": call}) == REFUSED
-    engines = Engines(CATALOGUE, None, None)  # type: ignore[arg-type]
+    operations = Operations(CATALOGUE)
     with pytest.raises(RequestRefused):
-        engines.check(CheckArguments(api=json.dumps(call)))
+        operations.check(CheckArguments(api=json.dumps(call)))
 
 
 def test_a_chat_takes_no_model_by_name_that_it_would_not_offer(selector: RetrievalSelector) -> None:

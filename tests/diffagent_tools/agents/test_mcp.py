@@ -20,7 +20,8 @@ from mcp_types import CallToolResult, TextContent
 from small_world import WordSearch, WordSelector, small_catalogue
 from typer.testing import CliRunner
 
-from diffagent_tools.agents.mcp import Engines, ProgressHub, make_server
+from diffagent_tools.agents.mcp import ProgressHub, make_server
+from diffagent_tools.agents.operations import Operations
 from diffagent_tools.cli import command as cli
 from retrieval.errors import BaseModelMissing
 
@@ -30,7 +31,7 @@ SERVER = """
 import sys
 from small_world import WordSearch, WordSelector, small_catalogue
 from diffagent_tools.cli import app, mcp as mcp_command
-from diffagent_tools.agents.mcp import Engines
+from diffagent_tools.agents.operations import Operations
 
 class Talking(WordSelector):
     def __init__(self, progress):
@@ -43,7 +44,7 @@ class Talking(WordSelector):
 
 def engines(catalogue, mode, base, adapter, progress):
     records = small_catalogue()
-    return Engines(records, Talking(progress), WordSearch(records))
+    return Operations(records, Talking(progress), WordSearch(records))
 
 mcp_command._engines = engines
 app(["mcp", *sys.argv[1:]])
@@ -62,7 +63,7 @@ def stdio() -> Any:
 
 def in_process(selector: Any = None) -> Any:
     records, hub = small_catalogue(), ProgressHub(lambda line: None)
-    engines = Engines(records, selector or WordSelector(records), WordSearch(records))  # type: ignore[arg-type]
+    engines = Operations(records, selector or WordSelector(records), WordSearch(records))
     return make_server(lambda: engines, hub)
 
 

@@ -127,7 +127,7 @@ def test_may_i_sell_it(conversation: Conversation, messages: tuple[str, ...], sa
     assert turn.state == before.state
 
 
-def test_only_what_may_be_sold_and_what_is_below_a_lora_is_said() -> None:
+def test_only_what_may_be_sold_is_asked_for_and_what_is_below_a_lora_counts() -> None:
     records = small_records()
     records[0]["commercial_use"], records[2]["commercial_use"] = [], ["Image"]
     catalogue = Catalogue(ModelRecord.model_validate(record) for record in records)
@@ -135,7 +135,8 @@ def test_only_what_may_be_sold_and_what_is_below_a_lora_is_said() -> None:
     turn = play(Conversation(selector, catalogue), CORGI, "only models I may sell")
     assert selector.asked[-1]["commercial_use"] is True
     assert turn.state.best is not None
-    assert "v1-5-pruned-emaonly does not let you sell images" in turn.state.best.notes[-1]
+    assert turn.state.best.api.base_checkpoint is not None
+    assert turn.state.best.may_sell is False
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from diffagent_tools.cli import cards
 from diffagent_tools.cli import command as cli
+from diffagent_tools.cli import select as select_command
 from diffagent_tools.select.batch import read_lines
 from retrieval.calls.examine import examine
 from retrieval.errors import AdapterMismatch, BaseModelMissing, IndexMissing, StorageError, UnknownModel
@@ -29,7 +30,7 @@ CATALOGUE = small_catalogue()
 @pytest.fixture
 def selector(monkeypatch: pytest.MonkeyPatch) -> WordSelector:
     made = WordSelector(CATALOGUE)
-    monkeypatch.setattr(cli, "make_selector", lambda *options: made)
+    monkeypatch.setattr(select_command, "make_selector", lambda *options: made)
     return made
 
 
@@ -183,7 +184,7 @@ def test_errors_are_one_plain_line(
     def fail(*options: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(cli, "make_selector", fail)
+    monkeypatch.setattr(select_command, "make_selector", fail)
     result = run("select", "a")
     assert (result.exit_code, result.stderr) == (code, f"error: {error}\n")
     assert result.stdout == ""
@@ -283,13 +284,14 @@ SLOW = """
 import time
 from small_world import WordSelector, small_catalogue
 from diffagent_tools import cli
+from diffagent_tools.cli import select as select_command
 
 class Slow(WordSelector):
     def select(self, *args, **filters):
         time.sleep({delay})
         return super().select(*args, **filters)
 
-cli.make_selector = lambda *options: Slow(small_catalogue())
+select_command.make_selector = lambda *options: Slow(small_catalogue())
 cli.main()
 """
 

@@ -9,6 +9,7 @@ from small_world import WordSelector, small_catalogue
 from typer.testing import CliRunner, Result
 
 from diffagent_tools.cli import command as cli
+from diffagent_tools.cli import select as select_command
 from diffagent_tools.formats.write import ExportFormat
 
 CATALOGUE = small_catalogue()
@@ -18,7 +19,7 @@ PROMPT = "a corgi, pixel art of games"
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(cli, "make_selector", lambda *options: WordSelector(CATALOGUE))
+    monkeypatch.setattr(select_command, "make_selector", lambda *options: WordSelector(CATALOGUE))
     path = tmp_path / "small.jsonl"
     CATALOGUE.save(path)
     return str(path)

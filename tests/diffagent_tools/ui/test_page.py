@@ -50,7 +50,7 @@ def evil_selection(**update: Any) -> Selection:
 @pytest.mark.parametrize(
     "html",
     [
-        chosen_html(evil_selection(), None),
+        chosen_html(evil_selection()),
         alternative_html(evil_selection(), 2),
         log_html([Line(EVIL, own=True), Line(EVIL, understood=(EVIL,), failed=True)]),
     ],
@@ -69,7 +69,7 @@ def test_hidden_characters_and_length_are_taken_out() -> None:
     shown = selection.model_copy(
         update={"api": selection.api.model_copy(update={"model_description": INJECTION})}
     )
-    html = chosen_html(shown, None)
+    html = chosen_html(shown)
     assert not set("\x1b\u202e") & set(html)
     assert len(html) < 6_000
 
@@ -78,17 +78,23 @@ def test_hidden_characters_and_length_are_taken_out() -> None:
     "url", ["javascript:alert(1)", "data:text/html,x", " javascript:x", 'https://a/"onclick="x']
 )
 def test_a_link_is_an_address_of_the_web_or_none(url: str) -> None:
-    html = chosen_html(evil_selection(page_url=url), None)
+    html = chosen_html(evil_selection(page_url=url))
     assert ("<a " in html) == url.startswith("https://")
     Tags(html)
 
 
 def test_the_chosen_model_is_shown_with_its_evidence() -> None:
     turn = Conversation(WordSelector(CATALOGUE), CATALOGUE).turn(CORGI, State())
-    text = Tags(chosen_html(turn.state.best, CATALOGUE.get(201))).text
-    for said in ("Pixel Art Helper", "LoRA for SD 1.5, version v2", "60%", "Why: 60% of", "not allowed by"):
+    text = Tags(chosen_html(turn.state.best)).text
+    for said in (
+        "Pixel Art Helper",
+        "LoRA for SD 1.5, version v2",
+        "60%",
+        "Why: 60% of",
+        "Selling images: not allowed",
+    ):
         assert said in text
-    assert chosen_html(None, None) == ""
+    assert chosen_html(None) == ""
     assert log_html(()).count("Say what the picture shall show") == 1
     assert [line.own for line in lines_of(turn)] == [True, False]
 

@@ -1,18 +1,17 @@
 """The environment of the authors' packages: how it is made and spoken to, with stand-ins for the packages.
 
-With DIFFAGENT_SCORE_ENV naming a folder that `diffagent score-env create --path` made, the authors'
-ImageReward scores random weights of the published size beside this project's (about 4 GB of memory).
+With DIFFAGENT_SCORE_ENV naming a folder that `python -m finetune.rewards.authors create --path` made, the
+authors' ImageReward scores random weights of the published size beside this project's (about 4 GB of memory).
 """
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 from tiny_scorers import PROMPTS, WORDS, image_reward_state, tiny_images
-from typer.testing import CliRunner
 
-from diffagent_tools.cli.score_env import app
-from finetune.rewards.authors import ScoreEnv
+from finetune.rewards.authors import ScoreEnv, main
 from finetune.rewards.image_reward import ImageReward, Sizes
 from retrieval.errors import InvalidInput, RenderError, StorageError
 
@@ -67,13 +66,15 @@ def test_what_cannot_be_scored(env: ScoreEnv) -> None:
         env.score("imagereward", [], [])
 
 
-def test_the_command_tells_what_is_there(env: ScoreEnv, tmp_path: Path) -> None:
-    said = CliRunner().invoke(app, ["info", "--path", str(env.folder), "--json"])
-    assert said.exit_code == 0
-    assert '"image-reward": "not installed"' in said.stdout
-    said = CliRunner().invoke(app, ["info", "--path", str(tmp_path)])
-    assert said.exit_code == 3
-    assert "`diffagent score-env create` makes it" in said.stderr
+def test_the_script_tells_what_is_there(
+    env: ScoreEnv, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["info", "--path", str(env.folder)])
+    said = json.loads(capsys.readouterr().out)
+    assert said["folder"] == str(env.folder)
+    assert said["image-reward"] == "not installed"
+    with pytest.raises(RenderError, match=r"rewards\.authors create` makes it"):
+        main(["info", "--path", str(tmp_path)])
 
 
 def test_an_environment_that_was_not_finished(env: ScoreEnv, tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ MED_CONFIG = """{"architectures": ["BertModel"], "attention_probs_dropout_prob":
 
 @pytest.mark.skipif(
     "DIFFAGENT_SCORE_ENV" not in os.environ,
-    reason="DIFFAGENT_SCORE_ENV names no environment of `diffagent score-env create`",
+    reason="DIFFAGENT_SCORE_ENV names no environment of `python -m finetune.rewards.authors create`",
 )
 def test_image_reward_is_the_authors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch

@@ -68,14 +68,6 @@ def test_cosines_are_those_of_the_embedder(index: DescriptionIndex) -> None:
     assert len(index.dense(text, 3)) == 3
 
 
-def test_semantic_order_is_the_cosine_alone(index: DescriptionIndex) -> None:
-    hits = index.semantic("neon rain at night", 3, type="LORA")
-    assert ids(hits)[0] == 7
-    assert all(hit.score == hit.dense and hit.record.type == "LORA" for hit in hits)
-    assert 7 not in ids(index.semantic("neon rain at night", 3, exclude=[7]))
-    assert len(index.semantic("neon rain at night", 3, exclude=[7])) == 3
-
-
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
@@ -96,7 +88,6 @@ def test_semantic_order_is_the_cosine_alone(index: DescriptionIndex) -> None:
 )
 def test_filters(index: DescriptionIndex, filters: dict[str, object], expected: set[int]) -> None:
     assert set(ids(index.search("photo", 50, **filters))) == expected  # type: ignore[arg-type]
-    assert set(ids(index.semantic("photo", 50, **filters))) == expected  # type: ignore[arg-type]
     wanted = Filter.of(index.catalogue, **filters)  # type: ignore[arg-type]
     assert {record.model_id for record in index.catalogue if wanted.passes(record)} == expected
     mask = FacetTable(index.catalogue).mask(wanted)
@@ -181,7 +172,6 @@ def test_a_large_catalogue_is_searched_in_a_pool(tmp_path: Path, monkeypatch: py
 def test_one_model_and_none(tmp_path: Path) -> None:
     none = DescriptionIndex(Catalogue([], name="none"), HashEmbedder(8), path=tmp_path / "none")
     assert none.search("a corgi") == []
-    assert none.semantic("a corgi") == []
     assert none.dense("a corgi", 3) == []
     assert none.info().records == 0
     one = DescriptionIndex(Catalogue(list(catalogue())[:1]), HashEmbedder(8), path=tmp_path / "one")

@@ -67,7 +67,7 @@ def test_changed_facts_need_no_embedding(tmp_path: Path) -> None:
     index = DescriptionIndex(catalogue(available=False), embedder, path=tmp_path)
     index.build()
     assert embedder.texts == []
-    assert 1 not in [hit.record.model_id for hit in index.semantic("pixel art", 8)]
+    assert 1 not in [hit.record.model_id for hit in index.search("pixel art", 8)]
 
 
 @pytest.mark.parametrize(
