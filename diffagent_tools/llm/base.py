@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from diffagent_tools.llm.default_base import DEFAULT_NAME, default_folder, make_default, quiet, storage_error
+from diffagent_tools.llm.default_base import DEFAULT_NAME, default_folder, make_default, storage_error
 from diffagent_tools.llm.wheel import WHEEL_NAME, NotAvailable
 from retrieval.errors import BaseModelMismatch, BaseModelMissing, InvalidInput
+from retrieval.quiet import quiet
 from retrieval.storage import home
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def _load(
     import torch
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM
+    from transformers.utils import logging
 
     folder = Path(where) if source != "hub" else None
     if folder is not None:
@@ -176,7 +178,7 @@ def _load(
         raise BaseModelMismatch(
             f"{where} is a {config.model_type!r} model; the selector needs a LLaMA (model_type llama)"
         )
-    with quiet():
+    with quiet(logging):
         try:
             # with loading info it returns a pair, which its type does not say
             loaded: Any = LlamaForCausalLM.from_pretrained(

