@@ -17,6 +17,7 @@ _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^【】]*】|（[^（）]*�
 _VERSION = r"(?:v(?:er(?:sion)?)?\.?\s*)?\d+(?:[.\d]*\d)?[a-z]?"
 _PACKING = r"(?:fp16|fp32|bf16|pruned|full|(?:no-?)?ema(?:-?only)?|(?:baked-?|with-?)?vae|inpainting|final)"
 _SUFFIX = re.compile(rf"[\s_.\-–|:/]+(?:{_VERSION}|{_PACKING})$|(?<=[^\W\d_])v\d[\d.]*[a-z]?$", re.IGNORECASE)
+_BARE_VERSION = re.compile(r"v(?:er(?:sion)?)?\.?\s*\d[\d.]*[a-z]?", re.IGNORECASE)
 _MIN_PART = 4  # a Latin part shorter than this ("AI", "3D") names too many models
 _MIN_OTHER_PART = 2  # two ideographs carry as much as a word
 
@@ -58,7 +59,7 @@ def without_version(name: str) -> str:
     bare = unbracketed or bare
     while True:
         shorter = _SUFFIX.sub("", bare).rstrip(" _-.–|:/")
-        if not shorter or shorter == bare or not any(c.isalpha() for c in shorter):
+        if not any(c.isalpha() for c in shorter) or shorter == bare or _BARE_VERSION.fullmatch(shorter):
             return bare or name
         bare = shorter
 
