@@ -233,6 +233,8 @@ class Encoder:
         import numpy as np
         import torch
 
+        if not batch:
+            return np.zeros((0, self.width), np.float32)
         order = sorted(range(len(batch)), key=lambda place: len(batch[place]))
         vectors: list[Vectors | None] = [None] * len(batch)
         with torch.no_grad():
@@ -261,7 +263,7 @@ class Encoder:
 
 
 class LazyEncoder(Encoder):
-    """An encoder whose weights are read when the first text comes."""
+    """An encoder whose weights are read when something is asked of it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -279,6 +281,12 @@ class LazyEncoder(Encoder):
                 super().__init__(load_model(self._folder), load_tokenizer())
                 self._ready = True
 
+    @property
+    def width(self) -> int:
+        """D, the length of a vector."""
+        self._prepare()
+        return super().width
+
     def request_ids(self, instruction: Instruction) -> list[int]:
         self._prepare()
         return super().request_ids(instruction)
@@ -286,6 +294,11 @@ class LazyEncoder(Encoder):
     def text_ids(self, text: str) -> list[int]:
         self._prepare()
         return super().text_ids(text)
+
+    def pool(self, batch: Sequence[Sequence[int]]) -> "torch.Tensor":
+        """As `embed`, as a tensor that gradients may flow through."""
+        self._prepare()
+        return super().pool(batch)
 
 
 def load_tokenizer() -> Any:

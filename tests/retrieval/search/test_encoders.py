@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 import retrieval.search.encoders
 from retrieval.errors import StorageError
-from retrieval.search.encoders import Embedder, HashEmbedder, PackagedEmbedder, SentenceTransformerEmbedder
+from retrieval.search.dense import FOLDER
+from retrieval.search.encoders import (
+    Embedder,
+    HashEmbedder,
+    LazyEncoder,
+    PackagedEmbedder,
+    SentenceTransformerEmbedder,
+)
+from retrieval.search.ranker import STARTER_WEIGHTS
 
 TEXTS = [
     "a corgi, pixel art",
@@ -121,3 +129,13 @@ def test_any_text_has_a_hashed_vector_of_length_one(texts: Sequence[str]) -> Non
     rows = HashEmbedder(4).embed(texts)
     assert rows.shape == (len(texts), 4)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), np.ones(len(texts)), atol=1e-6)
+
+
+def test_a_lazy_encoder_answers_whatever_is_asked_first() -> None:
+    folder = STARTER_WEIGHTS / FOLDER
+    assert LazyEncoder(folder).width == 384
+    assert LazyEncoder(folder).embed([]).shape == (0, 384)
+    ids = LazyEncoder(folder).text_ids("a corgi")
+    first = LazyEncoder(folder).embed([ids])
+    assert first.shape == (1, 384)
+    np.testing.assert_allclose(LazyEncoder(folder).pool([ids]).detach().numpy(), first, atol=1e-6)
