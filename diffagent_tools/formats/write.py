@@ -35,8 +35,6 @@ class ExportFormat(StrEnum):
     air = "air"
 
 
-__all__ = ["ExportFormat", "export", "infotext_export", "picture_texts"]
-
 # what ComfyUI has and A1111 has not, of the samplers of the table
 _NOT_IN_A1111 = {"DEIS", "DDPM", "SA Solver", "Heun++"}
 _A1111 = {"sd1", "sd2", "sdxl"}
@@ -103,25 +101,6 @@ def infotext_export(plan: "ExportPlan", *, schedule_type: bool = True, seed: int
         model_hash=digest[:10].lower() if digest else None,
         note="; ".join(notes),
     ).replace("\x00", "")
-
-
-def picture_texts(api: "T2IApi", *, catalogue: "Catalogue | None" = None, seed: int = 0) -> dict[str, str]:
-    """What to keep in a PNG that was made with an API: `parameters` as A1111 does, `prompt` and `workflow` as
-    ComfyUI does, if its workflow can be written.
-
-    Raises:
-        InvalidApi: the API may not be written.
-    """
-    from diffagent_tools.formats.comfyui_write import comfyui_prompt, comfyui_workflow
-    from diffagent_tools.formats.plan import export_plan
-
-    plan = export_plan(api, catalogue)
-    texts = {"parameters": infotext_export(plan, seed=seed)}
-    try:
-        graph = comfyui_prompt(plan, seed=seed)
-    except InvalidApi:
-        return texts
-    return texts | {"prompt": json.dumps(graph), "workflow": json.dumps(comfyui_workflow(graph))}
 
 
 def _airs(plan: "ExportPlan") -> str:

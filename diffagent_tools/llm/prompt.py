@@ -87,15 +87,6 @@ def format_name(name: str) -> str:
     return json.dumps(_text(name), ensure_ascii=False)[1:]
 
 
-def read_name(answer: str) -> str | None:
-    """The model's name from the text after `answer_prefix()`; None where no quote closes it."""
-    try:
-        name, _ = json.JSONDecoder(strict=False).raw_decode('"' + answer)
-    except json.JSONDecodeError:
-        return None
-    return str(name)
-
-
 def encode_prompt(
     instruction: Instruction,
     tokenizer: "PreTrainedTokenizerFast",

@@ -10,7 +10,7 @@ copy of the allowed scores, and one row of -inf of the size of the vocabulary, w
 with the vocabulary, but is small change beside the softmax that made the row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -173,19 +173,3 @@ class TrieLogitsProcessor:
                 return None
             self._kept[node, device] = torch.tensor(tokens, device=device)
         return self._kept[node, device]
-
-
-def prefix_allowed_tokens_fn(
-    trie: PrefixTrie, prompt_length: int, *, eos_token_id: int
-) -> "Callable[[int, torch.Tensor], list[int]]":
-    """The same constraint as `generate(prefix_allowed_tokens_fn=...)`; the answer ends with the trie.
-
-    `TrieLogitsProcessor` is quicker, and can let the model go on freely.
-    """
-    processor = TrieLogitsProcessor(trie, prompt_length, eos_token_id=eos_token_id)
-
-    def allowed(batch: int, input_ids: "torch.Tensor") -> list[int]:
-        tokens = processor.allowed(input_ids[prompt_length:].tolist())
-        return [eos_token_id] if tokens is None else tokens
-
-    return allowed

@@ -48,6 +48,7 @@ from retrieval.search.lexical import matched_triggers
 from retrieval.search.ranker import Candidate, Ranker
 
 SHORTLIST = 8
+"""of retrieval's candidates the language model scores as many"""
 DEFAULT_FAMILY = "SD 1.5"
 """of the fallback, where no family is asked for"""
 
@@ -220,7 +221,6 @@ class LlamaSelector(_Selector):
         base: a folder or hub id of a LLaMA, which is then asked in every mode; the embedded default if None.
         adapter: a folder with a LoRA adapter and fusion weights; the packaged one if None.
         mode: how to decide, see the module.
-        shortlist: how many of retrieval's candidates the language model scores.
         progress: told, in one line each, what takes long on the first request.
 
     Raises:
@@ -237,14 +237,12 @@ class LlamaSelector(_Selector):
         base: str | None = None,
         adapter: Path | str | None = None,
         mode: Mode = "shortlist",
-        shortlist: int = SHORTLIST,
         progress: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(catalogue, adapter, progress)
         if mode not in get_args(Mode):
             raise InvalidInput(f"no mode {mode!r}; use one of {', '.join(get_args(Mode))}")
         self.mode: Mode = mode
-        self._shortlist = shortlist
         self._base = base
         self._loaded: Llama | None = None
 
@@ -277,8 +275,8 @@ class LlamaSelector(_Selector):
         return self._free(ask) if self.mode == "free" else self._from_shortlist(ask)
 
     def _from_shortlist(self, ask: Ask) -> list[_Ranked]:
-        found = self.ranker.rank(ask.instruction, ask.wanted).best(max(ask.k, self._shortlist))
-        head, tail = found[: self._shortlist], found[self._shortlist :]
+        found = self.ranker.rank(ask.instruction, ask.wanted).best(max(ask.k, SHORTLIST))
+        head, tail = found[:SHORTLIST], found[SHORTLIST:]
         if not head:
             return []
         names = [candidate.record.model for candidate in head]

@@ -19,7 +19,6 @@ from finetune.civitai.store_parts import read_json, replace_json
 
 TYPES = ("LORA", "Checkpoint")
 BASE_MODELS = ("SD 1.5", "SDXL 1.0")
-NSFW_LEVELS = ("None", "Soft", "Mature", "X")
 MODELS_PAGE = 100
 IMAGES_PAGE = 100
 SMALLEST_IMAGES_PAGE = 10

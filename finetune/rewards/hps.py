@@ -13,7 +13,7 @@ open_clip's own preprocessing cuts out the middle and gives other scores.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-Version = Literal["v2.0", "v2.1"]
 MODEL = "ViT-H-14"
 WEIGHTS = {
     "v2.0": HubFile("xswu/HPSv2", "HPS_v2_compressed.pt"),

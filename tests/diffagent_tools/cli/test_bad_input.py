@@ -99,7 +99,7 @@ def test_an_injected_description_wins_nothing(request_: str, tmp_path: Path, bas
     adapter = small_adapter(tmp_path / "adapter")
     for made in (
         lambda catalogue: RetrievalSelector(catalogue, adapter=adapter),
-        lambda catalogue: LlamaSelector(catalogue, base=base, adapter=adapter, mode="shortlist", shortlist=3),
+        lambda catalogue: LlamaSelector(catalogue, base=base, adapter=adapter, mode="shortlist"),
         lambda catalogue: LlamaSelector(catalogue, base=base, adapter=adapter, mode="constrained"),
     ):
         injected = made(small_catalogue()).select(request_)[0]

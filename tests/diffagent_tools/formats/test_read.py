@@ -15,8 +15,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from diffagent_tools.formats.comfyui_read import read_workflow
 from diffagent_tools.formats.picture_text import picture_texts_of
+from diffagent_tools.formats.plan import export_plan
 from diffagent_tools.formats.read import import_file, import_text
-from diffagent_tools.formats.write import export, picture_texts
+from diffagent_tools.formats.write import export, infotext_export
 from retrieval.calls.examine import examine
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
@@ -69,6 +70,15 @@ def save(path: Path, texts: dict[str, str], **options: Any) -> Path:
         info.add_text(key, text, **options)
     Image.new("RGB", (8, 8)).save(path, pnginfo=info)
     return path
+
+
+def picture_texts(api: T2IApi, seed: int = 0) -> dict[str, str]:
+    """What A1111 (`parameters`) and ComfyUI keep in a PNG that was made with an API."""
+    return {
+        "parameters": infotext_export(export_plan(api), seed=seed),
+        "prompt": export(api, "comfyui", seed=seed),
+        "workflow": export(api, "comfyui-ui", seed=seed),
+    }
 
 
 @pytest.mark.parametrize("key", ["parameters", "prompt", "workflow"])

@@ -15,7 +15,6 @@ from diffagent_tools.llm.prompt import (
     encode_prompt,
     format_name,
     format_prompt,
-    read_name,
 )
 from retrieval.records.api import T2IApi, read_api, read_instruction
 
@@ -78,13 +77,9 @@ def test_a_request_is_data(prompt: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.text(min_size=1, max_size=20))
 def test_a_name_comes_back(name: str) -> None:
-    assert read_name(format_name(name) + ',"type":"LORA"}') == name
-    assert read_name(str(TOKENIZER.decode(encode_name(name, TOKENIZER)))) == name
-    assert read_name(format_name(name)[:-1]) is None
-
-
-def test_a_broken_name_is_none() -> None:
-    assert read_name('bad \\x escape"') is None
+    assert json.loads(answer_prefix() + format_name(name) + ',"type":"LORA"}')["model"] == name
+    decoded = str(TOKENIZER.decode(encode_name(name, TOKENIZER)))
+    assert json.loads(f"{answer_prefix()}{decoded}}}")["model"] == name
 
 
 def test_a_dialogue_is_made_of_the_pieces() -> None:

@@ -11,7 +11,7 @@ from tiny import save_tiny_base
 
 from diffagent_tools.llm.adapter import merge_lora
 from diffagent_tools.llm.base import load_base
-from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
+from diffagent_tools.select.selector import SHORTLIST, LlamaSelector, RetrievalSelector
 from diffagent_tools.select.shortlist import SHORTLIST_FILE
 from retrieval.catalogue import Catalogue
 from retrieval.errors import (
@@ -143,13 +143,29 @@ async def test_aselect_gives_what_select_gives(retrieval) -> None:
     assert await retrieval.aselect(PIXELS, k=3) == retrieval.select(PIXELS, k=3)
 
 
+def longer_than_the_shortlist() -> Catalogue:
+    """The small catalogue and as many pixel art models as the language model is asked about."""
+    small = small_catalogue()
+    more = (
+        small.get(201).model_copy(
+            update={"model_id": 900 + i, "model": f"Pixels No {i}", "tags": ("art",) * i, "versions": ()}
+        )
+        for i in range(SHORTLIST)
+    )
+    return Catalogue([*small, *more], name="the long one")
+
+
 def test_shortlist_ranks_only_what_retrieval_proposed(base, adapter) -> None:
-    chosen = llama(base, adapter, shortlist=2).select(PIXELS, k=4)
-    proposed = RetrievalSelector(small_catalogue(), adapter=adapter).select(PIXELS, k=4)
-    assert {s.api.model for s in chosen[:2]} == {s.api.model for s in proposed[:2]}
-    assert [s.api.model for s in chosen[2:]] == [s.api.model for s in proposed[2:]]
-    assert all(s.evidence.llm_score is not None and s.evidence.llm_score < 0 for s in chosen[:2])
-    assert all(s.evidence.llm_score is None for s in chosen[2:])
+    models, k = longer_than_the_shortlist(), SHORTLIST + 3
+    chosen = LlamaSelector(models, base=base, adapter=adapter).select(PIXELS, k=k)
+    proposed = RetrievalSelector(models, adapter=adapter).select(PIXELS, k=k)
+    assert len(chosen) == len(proposed) == k
+    names, others = ([s.api.model for s in listed] for listed in (chosen, proposed))
+    assert set(names[:SHORTLIST]) == set(others[:SHORTLIST])
+    assert names[:SHORTLIST] != others[:SHORTLIST]  # the language model has its say
+    assert names[SHORTLIST:] == others[SHORTLIST:]
+    assert all(s.evidence.llm_score is not None and s.evidence.llm_score < 0 for s in chosen[:SHORTLIST])
+    assert all(s.evidence.llm_score is None for s in chosen[SHORTLIST:])
     scores = [s.score for s in chosen]
     assert scores == sorted(scores, reverse=True)
 
@@ -162,9 +178,12 @@ def test_a_fitted_shortlist_gives_confidences_that_share_out_what_retrieval_gave
     loaded = load_base(base)
     with_lora(adapter, load_base(base).model, base="tiny", base_digest=loaded.digest)
     plain_fusion(("retrieval", "llm.mean"), temperature=1.0).save(adapter / SHORTLIST_FILE)
-    found = RetrievalSelector(small_catalogue(), adapter=adapter).select(PIXELS, k=3)
-    chosen = llama(base, adapter, shortlist=3).select(PIXELS, k=3)
-    assert sum(s.confidence for s in chosen) == pytest.approx(sum(s.confidence for s in found), abs=1e-5)
+    models = longer_than_the_shortlist()
+    found = RetrievalSelector(models, adapter=adapter).select(PIXELS, k=SHORTLIST)
+    chosen = LlamaSelector(models, base=base, adapter=adapter).select(PIXELS, k=SHORTLIST)
+    given = sum(s.confidence for s in found)
+    assert given < 0.99  # something is left for the models behind them
+    assert sum(s.confidence for s in chosen) == pytest.approx(given, abs=1e-5)
 
 
 def test_constrained_mode_names_only_what_exists_and_passes_the_filters(base, adapter) -> None:
@@ -212,8 +231,9 @@ def test_a_model_added_after_training_can_be_chosen(base, adapter) -> None:
             "versions": (),
         }
     )
-    selector = LlamaSelector(Catalogue([*old, new], name="grown"), base=base, adapter=adapter, shortlist=1)
-    assert selector.select("a stained glass window")[0].api.model_id == 999
+    selector = LlamaSelector(Catalogue([*old, new], name="grown"), base=base, adapter=adapter)
+    answers = selector.select("a stained glass window", k=len(old))
+    assert {answer.api.model_id: answer.evidence.llm_score for answer in answers}[999] < 0
 
 
 def test_adapter_weights_without_a_card_are_refused(base, adapter) -> None:
@@ -313,3 +333,9 @@ def test_free_mode_takes_the_named_model_and_mends_a_misspelt_one(
     assert chosen.api.model == model
     assert bool(chosen.notes) == noted
     assert chosen.evidence.said == said
+
+
+def test_a_catalogue_without_models_has_no_answer() -> None:
+    empty = Catalogue([], name="empty")
+    assert RetrievalSelector(empty).select(PIXELS) == []
+    assert LlamaSelector(empty).select(PIXELS, k=3) == []
