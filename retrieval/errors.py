@@ -1,4 +1,4 @@
-"""Every error this project raises on purpose. Imports nothing.
+"""Every error this project raises on purpose. Imports nothing of it.
 
     DiffAgentError
     ├── InvalidInput (also a ValueError)
@@ -39,11 +39,17 @@ A caller who wants all of them:
         print(error)  # what was found, what is needed, what to do
 """
 
+import copyreg
 from collections.abc import Sequence
+from typing import Any
 
 
 class DiffAgentError(Exception):
     """Base of every error that this project raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # an exception is pickled by its arguments alone, and what is passed by its name is not among them
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class InvalidInput(DiffAgentError, ValueError):

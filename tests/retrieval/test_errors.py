@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import diffagent_tools.errors
 from retrieval import errors
 from retrieval.errors import (
     CatalogueFormatError,
@@ -65,10 +66,20 @@ def test_errors_carry_what_a_caller_needs_to_mend_the_call() -> None:
     assert (line.path, line.line) == ("models.jsonl", 7)
 
 
-def test_the_module_imports_nothing_of_the_project() -> None:
-    imported = re.findall(r"^(?:from|import) (\S+)", inspect.getsource(errors), re.MULTILINE)
-    assert imported == ["collections.abc"]
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.InvalidApi("no API"),
+        UnknownBaseModel("found 'SD 9'", value="SD 9", known=["SD 1.5"]),
+        UnknownSampler("found 'Eulr'", value="Eulr", nearest=["Euler"]),
+        CatalogueFormatError("broken", path="models.jsonl", line=7),
+    ],
+)
+def test_an_error_survives_a_process_boundary(error: DiffAgentError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
-def test_a_plain_error_survives_a_process_boundary() -> None:
-    assert str(pickle.loads(pickle.dumps(errors.InvalidApi("no API")))) == "no API"
+def test_the_package_for_users_has_them_all() -> None:
+    assert set(diffagent_tools.errors.__all__) == set(CLASSES)
+    assert all(getattr(diffagent_tools.errors, name) is value for name, value in CLASSES.items())
