@@ -34,7 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     model = community_model(options.model, options.url, options.api_key)
     for turn in converse(build_agent(model), options.turns):
-        show(turn)
+        show(*turn)
 
 
 if __name__ == "__main__":

@@ -10,42 +10,30 @@ needed, `description`, `trigger_words` and `tags` are what it is found by. The c
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from diffagent_tools import Catalogue, DescriptionIndex, T2IApi
-from retrieval.calls.compose import api_for
-from retrieval.records.api import read_instruction
-
-if TYPE_CHECKING:
-    from retrieval.search.encoders import Embedder
-    from retrieval.search.index import Hit
+from diffagent_tools import Catalogue, DescriptionIndex, RetrievalSelector
 
 MY_MODELS = Path(__file__).parent / "my_models.jsonl"
 
 
-def build(source: Path, folder: Path | None = None, embedder: "Embedder | None" = None) -> DescriptionIndex:
+def build(source: Path, folder: Path | None = None) -> DescriptionIndex:
     """The index of a catalogue's file; below the user's cache where no folder is named."""
-    index = DescriptionIndex(Catalogue.load(source), embedder, path=folder, progress=print)
+    index = DescriptionIndex(Catalogue.load(source), path=folder, progress=print)
     index.build()
     return index
 
 
-def best_call(hits: Sequence["Hit"], request: str) -> T2IApi:
-    """The complete API of the first hit."""
-    return api_for(hits[0].record, read_instruction(request))
-
-
-def main(arguments: Sequence[str] | None = None, embedder: "Embedder | None" = None) -> None:
-    """Builds, searches, and prints the hits and the API of the first."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Builds, searches, and prints the hits and the API that is chosen."""
     parser = argparse.ArgumentParser(description="Index a catalogue of your own and search it.")
     parser.add_argument("source", nargs="?", type=Path, default=MY_MODELS)
     parser.add_argument("request", nargs="?", default="a linocut of boats")
     parser.add_argument("--path", type=Path, help="the index's folder")
     options = parser.parse_args(arguments)
-    hits = build(options.source, options.path, embedder).search(options.request, k=3)
-    for hit in hits:
+    index = build(options.source, options.path)
+    for hit in index.search(options.request, k=3):
         print(f"{hit.score:.2f}  {hit.record.model}  {', '.join(hit.matched)}")
-    print(best_call(hits, options.request).to_json(indent=2))
+    print(RetrievalSelector(index.catalogue).select(options.request)[0].api.to_json(indent=2))
 
 
 if __name__ == "__main__":

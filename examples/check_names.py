@@ -10,8 +10,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from diffagent_tools import Catalogue, DescriptionIndex, Examination, examine
-from retrieval.calls.meaning import Searcher
+from diffagent_tools import Catalogue, Check, DescriptionIndex, check
 
 REQUEST = "a cute corgi as pixel art"
 ANSWER = """For your corgi I would try one of these:
@@ -27,13 +26,13 @@ def names_in(answer: str) -> list[str]:
 
 
 def check_answer(
-    answer: str, catalogue: Catalogue, index: Searcher | None = None, request: str | None = None
-) -> list[Examination]:
+    answer: str, catalogue: Catalogue, index: DescriptionIndex | None = None, request: str | None = None
+) -> list[Check]:
     """A verdict and a repair for every name in the answer, in order."""
-    return [examine(name, catalogue, index, request) for name in names_in(answer)]
+    return [check(name, catalogue, index, request) for name in names_in(answer)]
 
 
-def report(found: Sequence[Examination]) -> str:
+def report(found: Sequence[Check]) -> str:
     """A line for every name."""
     lines = []
     for item in found:

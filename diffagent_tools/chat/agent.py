@@ -8,6 +8,7 @@ Same turns as diffagent_tools/chat/conversation.py; the agent is that of example
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from retrieval.errors import DiffAgentError, InvalidInput
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
 
     from retrieval.search.index import DescriptionIndex
 
@@ -106,7 +108,7 @@ class AgentConversation:
             # each provider's client has errors of its own; none may end the chat and lose what was said
             return Turn(message, _failure(error), state, failed=True)
         new = messages[len(before) :]
-        found = _latest(new)
+        found = latest(new)
         made = replace(state, messages=tuple(messages))
         if found:
             made = replace(made, ranked=found, found=found)
@@ -126,8 +128,8 @@ def _failure(error: Exception) -> str:
     )
 
 
-def _latest(messages: list[Any]) -> tuple[Selection, ...]:
-    """The models of the last successful choice among the messages."""
+def latest(messages: "Sequence[BaseMessage]") -> tuple[Selection, ...]:
+    """The models of the last successful choice among an agent's messages, the best first; else none."""
     from langchain_core.messages import ToolMessage
 
     for message in reversed(messages):

@@ -18,7 +18,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 from small_world import WordSearch, WordSelector, small_catalogue
 
-from retrieval.search.encoders import HashEmbedder
+from retrieval.catalogue import Catalogue
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CATALOGUE = small_catalogue()
@@ -75,20 +75,17 @@ def test_the_agent_changes_the_api_turn_by_turn() -> None:
     selector = WordSelector(CATALOGUE)
     turns = list(agent.converse(agent.build_agent(model, selector), agent.TURNS))
     assert set(model.tools) == {"select_text_to_image_model", "check_text_to_image_api"}
-    assert [turn.said for turn in turns] == [
-        "a happy corgi, pixel art",
-        "make it wide",
-        "only models I may use commercially",
-    ]
-    made = [(turn.api["model"], turn.api["width"], turn.api["height"]) for turn in turns]
+    assert tuple(said for said, _, _ in turns) == agent.TURNS
+    apis = [chosen.api for _, _, chosen in turns]
+    made = [(api.model, api.width, api.height) for api in apis]
     assert made == [
         ("Pixel Art Helper", 512, 512),
         ("Pixel Art Helper", 768, 512),
         ("Free Pixels", 768, 512),
     ]
     assert [asked["commercial_use"] for asked in selector.asked] == [None, None, True]
-    assert turns[2].answer.startswith('I suggest 1. "Free Pixels" (Checkpoint for SD 1.5')
-    assert turns[2].api["prompt"] == "a happy corgi, pixel art"
+    assert turns[2][1].startswith('I suggest 1. "Free Pixels" (Checkpoint for SD 1.5')
+    assert apis[2].prompt == "a happy corgi, pixel art"
     # the last turn sees all of the chat: a system message, three requests, the calls and their answers
     assert " ".join(message.type for message in model.seen[-1]) == (
         "system human ai tool ai human ai tool ai human ai tool"
@@ -100,9 +97,10 @@ def test_a_fault_in_a_call_goes_back_to_the_model_and_the_chat_goes_on() -> None
     script = [{"prompt": "pixel art", "base_model": "SD 9"}, {"prompt": "pixel art", "k": 0}, *CALLS[:1]]
     model = ScriptedChatModel(script=script)
     turns = list(agent.converse(agent.build_agent(model, WordSelector(CATALOGUE)), ["a", "b", "c"]))
-    assert "SD 9" in turns[0].answer
-    assert "cannot be used" in turns[1].answer
-    assert [turn.api["model"] if turn.api else None for turn in turns] == [None, None, "Pixel Art Helper"]
+    (_, unknown, none), (_, unusable, still_none), (_, _, chosen) = turns
+    assert "SD 9" in unknown
+    assert "cannot be used" in unusable
+    assert (none, still_none, chosen.api.model) == (None, None, "Pixel Art Helper")
 
 
 class ChatServer(http.server.BaseHTTPRequestHandler):
@@ -152,9 +150,10 @@ def test_the_agent_on_a_community_chat_model(chat_url: str, monkeypatch: pytest.
         model = community.community_model("any", chat_url)
     ChatServer.asked.clear()
     turns = list(community.converse(community.build_agent(model, WordSelector(CATALOGUE)), community.TURNS))
-    assert [turn.api["model"] for turn in turns] == ["Pixel Art Helper", "Pixel Art Helper", "Free Pixels"]
-    assert turns[-1].api["width"] == 768
-    assert turns[-1].answer == "Take it."
+    apis = [chosen.api for _, _, chosen in turns]
+    assert [api.model for api in apis] == ["Pixel Art Helper", "Pixel Art Helper", "Free Pixels"]
+    assert apis[-1].width == 768
+    assert turns[-1][1] == "Take it."
     offered = {tool["function"]["name"] for tool in ChatServer.asked[0]["tools"]}
     assert offered == {"select_text_to_image_model", "check_text_to_image_api"}
 
@@ -180,8 +179,6 @@ def test_check_names_tells_the_invented_one() -> None:
 
 
 def test_two_of_the_three_names_of_the_example_exist() -> None:
-    from retrieval.catalogue import Catalogue
-
     check = example("check_names")
     starter = Catalogue.starter()
     found = check.check_answer(check.ANSWER, starter)
@@ -194,7 +191,7 @@ def test_build_index_finds_in_a_catalogue_of_ones_own(
 ) -> None:
     index = example("build_index")
     arguments = [str(index.MY_MODELS), "a linocut of boats in a harbour", "--path", str(tmp_path / "index")]
-    index.main(arguments, HashEmbedder())
+    index.main(arguments)
     out = capsys.readouterr().out
     record = json.loads(out[out.index("{") :])
     assert record["model"] == "Harbour Prints"
