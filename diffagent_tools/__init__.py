@@ -37,7 +37,8 @@ if TYPE_CHECKING:  # the table below for type checkers, which run none of this
     from retrieval.search.filters import Filter as Filter
     from retrieval.search.index import DescriptionIndex as DescriptionIndex
 
-    Check, check = _examine.Examination, _examine.examine
+    Check = _examine.Examination
+    check = _examine.examine
 
 __version__ = "0.1.0"
 

@@ -121,28 +121,36 @@ def export_plan(api: T2IApi, catalogue: Catalogue | None = None) -> ExportPlan:
         )
     elif sampler.name_note:
         notes.append(sampler.name_note)
-    skip = api.clip_skip
-    if skip is not None and skip > 1 and family is not None and not family.has_clip_skip:
-        notes.append(f"clip skip {skip} is left out: it does nothing on {family.name}")
-        skip = None
-    weight = api.lora_weight
-    if api.type == "LORA" and weight is None:
-        weight = DEFAULT_LORA_WEIGHT
+    clip_skip, left_out = clip_skip_of(api, family)
     return ExportPlan(
-        api=api.model_copy(
-            update={
-                "prompt": well_formed(with_trigger(api.trigger_words, api.prompt)),
-                "negative_prompt": well_formed(api.negative_prompt),
-                "lora_weight": weight,
-            }
-        ),
+        api=completed(api),
         family=family,
         checkpoint=_file(files.checkpoint),
         lora=_file(files.lora) if files.lora else None,
         sampler=sampler,
-        clip_skip=skip if skip is not None and skip > 1 else None,
-        notes=tuple(notes),
+        clip_skip=clip_skip,
+        notes=(*notes, *left_out),
     )
+
+
+def completed(api: T2IApi) -> T2IApi:
+    """The call with its trigger words in the prompt and a weight for its LoRA, in text that UTF-8 can say."""
+    weight = DEFAULT_LORA_WEIGHT if api.type == "LORA" and api.lora_weight is None else api.lora_weight
+    return api.model_copy(
+        update={
+            "prompt": well_formed(with_trigger(api.trigger_words, api.prompt)),
+            "negative_prompt": well_formed(api.negative_prompt),
+            "lora_weight": weight,
+        }
+    )
+
+
+def clip_skip_of(api: T2IApi, family: Family | None) -> tuple[int | None, tuple[str, ...]]:
+    """The clip skip where it changes something, and a note where it is left out."""
+    skip = api.clip_skip if api.clip_skip is not None and api.clip_skip > 1 else None
+    if skip is not None and family is not None and not family.has_clip_skip:
+        return None, (f"clip skip {skip} is left out: it does nothing on {family.name}",)
+    return skip, ()
 
 
 def require_seed(seed: int) -> int:

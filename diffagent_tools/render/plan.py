@@ -11,8 +11,7 @@ from pathlib import Path
 
 from diffagent_tools.files.folder import ModelsFolder
 from diffagent_tools.files.wanted import wanted_files
-from diffagent_tools.formats.plan import require_multiples
-from retrieval.calls.compose import DEFAULT_LORA_WEIGHT, with_trigger
+from diffagent_tools.formats.plan import clip_skip_of, completed, require_multiples
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
 from retrieval.records.api import T2IApi
@@ -34,7 +33,7 @@ class Plan:
 
     checkpoint: Path
     lora: Path | None
-    lora_weight: float
+    lora_weight: float | None
     prompt: str
     negative_prompt: str
     sampler: Sampler
@@ -70,19 +69,19 @@ def make_plan(api: T2IApi, models: ModelsFolder, catalogue: Catalogue | None = N
     sampler = require_sampler(api.sampling_method)
     wanted = wanted_files(api, catalogue)
     notes = [note for note in (sampler.name_note, sampler.diffusers_note) if note]
-    if api.clip_skip is not None and api.clip_skip > 1 and not family.has_clip_skip:
-        notes.append(f"{api.base_model} knows no clip skip; {api.clip_skip} changes nothing")
+    clip_skip, left_out = clip_skip_of(api, family)
+    api = completed(api)
     return Plan(
         checkpoint=models.find(wanted.checkpoint),
         lora=models.find(wanted.lora) if wanted.lora else None,
-        lora_weight=DEFAULT_LORA_WEIGHT if api.lora_weight is None else api.lora_weight,
-        prompt=with_trigger(api.trigger_words, api.prompt),
+        lora_weight=api.lora_weight,
+        prompt=api.prompt,
         negative_prompt=api.negative_prompt,
         sampler=sampler,
         steps=api.sampling_steps,
         cfg_scale=api.cfg_scale,
         width=api.width,
         height=api.height,
-        clip_skip=api.clip_skip if family.has_clip_skip else None,
-        notes=tuple(notes),
+        clip_skip=clip_skip,
+        notes=(*notes, *left_out),
     )

@@ -164,7 +164,7 @@ def test_clip_skip_counts_as_a1111_and_is_nothing_on_sdxl(renderer: Renderer) ->
     assert difference(plain, picture(renderer, api(clip_skip=1))) == 0
     assert difference(plain, picture(renderer, api(clip_skip=2))) > 0
     assert difference(picture(renderer, sdxl()), picture(renderer, sdxl(clip_skip=2))) == 0
-    assert renderer.plan(sdxl(clip_skip=2)).notes == ("SDXL 1.0 knows no clip skip; 2 changes nothing",)
+    assert renderer.plan(sdxl(clip_skip=2)).notes == ("clip skip 2 is left out: it does nothing on SDXL 1.0",)
 
 
 def test_the_plan_adds_missing_trigger_words_and_says_what_is_not_exact(renderer: Renderer) -> None:
