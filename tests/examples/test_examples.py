@@ -12,10 +12,8 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
-from pydantic import Field
+from scripted_chat import ScriptedChat
 from small_world import WordSearch, WordSelector, small_catalogue
 
 from retrieval.catalogue import Catalogue
@@ -40,38 +38,22 @@ def example(name: str) -> ModuleType:
     return module
 
 
-class ScriptedChatModel(BaseChatModel):
+def calling(script: Sequence[dict[str, Any]]) -> ScriptedChat:
     """Answers each turn with the next call of a script, then says what the tool's answer begins with."""
 
-    script: list[dict[str, Any]]
-    tools: list[str] = Field(default_factory=list)
-    seen: list[list[BaseMessage]] = Field(default_factory=list)
+    def reply(messages: list[BaseMessage]) -> AIMessage:
+        if isinstance(messages[-1], ToolMessage):
+            return AIMessage(f"I suggest {messages[-1].text.splitlines()[0]}")
+        turn = sum(isinstance(message, HumanMessage) for message in messages)
+        call = {"name": "select_text_to_image_model", "args": script[turn - 1], "id": f"call {turn}"}
+        return AIMessage("", tool_calls=[{**call, "type": "tool_call"}])
 
-    @property
-    def _llm_type(self) -> str:
-        return "scripted"
-
-    def bind_tools(self, tools: Sequence[Any], **options: Any) -> "ScriptedChatModel":
-        self.tools.extend(tool.name for tool in tools)
-        return self
-
-    def _generate(
-        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **options: Any
-    ) -> ChatResult:
-        self.seen.append(list(messages))
-        last = messages[-1]
-        if isinstance(last, ToolMessage):
-            answer = AIMessage(f"I suggest {last.text.splitlines()[0]}")
-        else:
-            turn = sum(isinstance(message, HumanMessage) for message in messages)
-            call = {"name": "select_text_to_image_model", "args": self.script[turn - 1], "id": f"call {turn}"}
-            answer = AIMessage("", tool_calls=[{**call, "type": "tool_call"}])
-        return ChatResult(generations=[ChatGeneration(message=answer)])
+    return ScriptedChat(reply=reply)
 
 
 def test_the_agent_changes_the_api_turn_by_turn() -> None:
     agent = example("agent")
-    model = ScriptedChatModel(script=CALLS)
+    model = calling(CALLS)
     selector = WordSelector(CATALOGUE)
     turns = list(agent.converse(agent.build_agent(model, selector), agent.TURNS))
     assert set(model.tools) == {"select_text_to_image_model", "check_text_to_image_api"}
@@ -87,7 +69,7 @@ def test_the_agent_changes_the_api_turn_by_turn() -> None:
     assert turns[2][1].startswith('I suggest 1. "Free Pixels" (Checkpoint for SD 1.5')
     assert apis[2].prompt == "a happy corgi, pixel art"
     # the last turn sees all of the chat: a system message, three requests, the calls and their answers
-    assert " ".join(message.type for message in model.seen[-1]) == (
+    assert " ".join(message.type for message in model.read[-1]) == (
         "system human ai tool ai human ai tool ai human ai tool"
     )
 
@@ -95,7 +77,7 @@ def test_the_agent_changes_the_api_turn_by_turn() -> None:
 def test_a_fault_in_a_call_goes_back_to_the_model_and_the_chat_goes_on() -> None:
     agent = example("agent")
     script = [{"prompt": "pixel art", "base_model": "SD 9"}, {"prompt": "pixel art", "k": 0}, *CALLS[:1]]
-    model = ScriptedChatModel(script=script)
+    model = calling(script)
     turns = list(agent.converse(agent.build_agent(model, WordSelector(CATALOGUE)), ["a", "b", "c"]))
     (_, unknown, none), (_, unusable, still_none), (_, _, chosen) = turns
     assert "SD 9" in unknown
@@ -104,7 +86,7 @@ def test_a_fault_in_a_call_goes_back_to_the_model_and_the_chat_goes_on() -> None
 
 
 class ChatServer(http.server.BaseHTTPRequestHandler):
-    """Speaks the OpenAI protocol as `ScriptedChatModel` does; keeps what it was asked."""
+    """Speaks the OpenAI protocol as the scripted model does; keeps what it was asked."""
 
     asked: ClassVar[list[dict[str, Any]]] = []
 

@@ -2,49 +2,37 @@
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
-from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
+import scripted_chat
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
-from pydantic import PrivateAttr
 
 GOOD = "Paints ruined castles on foggy hills in a dark fantasy manner."
 
 
-class ScriptedChat(BaseChatModel):
-    """Answers with what `reply` makes of the record's name and of how often it was asked about it."""
-
-    model_name: str = "scripted-1"
-    temperature: float = 0.0
-    reply: Callable[[str, int], str]
-    _asked: list[str] = PrivateAttr(default_factory=list)
-    _lock: Any = PrivateAttr(default_factory=threading.Lock)
-
-    @property
-    def _llm_type(self) -> str:
-        return "scripted"
+class ScriptedChat(scripted_chat.ScriptedChat):
+    """A scripted chat that is only asked about records."""
 
     @property
     def asked(self) -> list[str]:
         """The names of the records it was asked about, sorted."""
-        return sorted(self._asked)
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        name = json.loads(str(messages[-1].content).split("\n", 1)[1].split("\nFENCE ")[0])["name"]
-        with self._lock:
-            self._asked.append(name)
-            count = self._asked.count(name)
-        return ChatResult(generations=[ChatGeneration(message=AIMessage(self.reply(name, count)))])
+        return sorted(map(_name_in, self.read))
 
 
 def chat(reply: str | Callable[[str, int], str] = GOOD) -> ScriptedChat:
-    return ScriptedChat(reply=(lambda name, count: reply) if isinstance(reply, str) else reply)
+    """Answers with `reply`, or what it makes of the record's name and of how often it was asked about it."""
+    lock, counts = threading.Lock(), Counter[str]()
+
+    def described(messages: list[BaseMessage]) -> AIMessage:
+        name = _name_in(messages)
+        with lock:
+            counts[name] += 1
+            count = counts[name]
+        return AIMessage(reply if isinstance(reply, str) else reply(name, count))
+
+    return ScriptedChat(reply=described)
+
+
+def _name_in(messages: list[BaseMessage]) -> str:
+    return str(json.loads(str(messages[-1].content).split("\n", 1)[1].split("\nFENCE ")[0])["name"])

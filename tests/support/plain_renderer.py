@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from calls import checkpoint
 from PIL import Image
 
 from diffagent_tools.render.plan import Plan
 from retrieval.records.api import T2IApi
 from retrieval.tables.samplers import require_sampler
 
-API = T2IApi(
-    model="Pixel <b>Art</b>",
-    type="Checkpoint",
-    base_model="SD 1.5",
+API = checkpoint(
+    "Pixel <b>Art</b>",
     width=64,
     height=96,
     sampling_method="DPM++ 2M Karras",

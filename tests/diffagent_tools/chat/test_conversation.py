@@ -1,15 +1,12 @@
 """The conversation and `diffagent chat`, on the small catalogue; an agent with a scripted chat model."""
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall
-from langchain_core.outputs import ChatGeneration, ChatResult
+from scripted_chat import ScriptedChat, in_turn
 from small_world import WordSelector, small_catalogue, small_records
 from typer.testing import CliRunner, Result
 
@@ -266,30 +263,6 @@ def test_the_command_reads_lines_until_quit(monkeypatch: pytest.MonkeyPatch) -> 
     assert run(monkeypatch, given="").exit_code == 1
 
 
-class Scripted(BaseChatModel):
-    """A chat model that says what it is told to, and keeps what it read."""
-
-    script: list[AIMessage]
-    read: list[list[BaseMessage]] = []  # noqa: RUF012  # pydantic copies it
-
-    @property
-    def _llm_type(self) -> str:
-        return "scripted"
-
-    def bind_tools(self, tools: Sequence[Any], **options: Any) -> Any:
-        return self
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **options: Any,
-    ) -> ChatResult:
-        self.read.append(messages)
-        return ChatResult(generations=[ChatGeneration(message=self.script[len(self.read) - 1])])
-
-
 def asks(**arguments: Any) -> AIMessage:
     call = ToolCall(name="select_text_to_image_model", args=arguments, id="1", type="tool_call")
     return AIMessage(content="", tool_calls=[call])
@@ -297,13 +270,11 @@ def asks(**arguments: Any) -> AIMessage:
 
 def test_a_chat_model_drives_the_same_turns(selector: WordSelector) -> None:
     pytest.importorskip("langchain", reason="the extra `agents` is not installed")
-    model = Scripted(
-        script=[
-            asks(prompt=CORGI, k=2),
-            AIMessage("Take Pixel Art Helper."),
-            asks(prompt=CORGI, k=2, width=768),
-            AIMessage("Now it is wide."),
-        ]
+    model = in_turn(
+        asks(prompt=CORGI, k=2),
+        AIMessage("Take Pixel Art Helper."),
+        asks(prompt=CORGI, k=2, width=768),
+        AIMessage("Now it is wide."),
     )
     talker = AgentConversation(model, selector, CATALOGUE)
     turn = talker.turn(CORGI, State())
@@ -326,12 +297,11 @@ def test_a_chat_model_that_fails_ends_neither_the_chat_nor_tells_a_key(
     pytest.importorskip("langchain", reason="the extra `agents` is not installed")
     monkeypatch.setenv("SOME_API_KEY", "sk-very-secret")
 
-    class Refusing(Scripted):
-        def _generate(self, *given: Any, **options: Any) -> ChatResult:
-            raise RuntimeError("401: wrong key sk-very-secret\nask for another")
+    def refuse(messages: list[BaseMessage]) -> AIMessage:
+        raise RuntimeError("401: wrong key sk-very-secret\nask for another")
 
     state = State()
-    turn = AgentConversation(Refusing(script=[]), selector, CATALOGUE).turn(CORGI, state)
+    turn = AgentConversation(ScriptedChat(reply=refuse), selector, CATALOGUE).turn(CORGI, state)
     assert turn.failed
     assert turn.state is state
     assert turn.answer.startswith("the chat model failed (RuntimeError: 401: wrong key ... ask for another)")

@@ -1,6 +1,7 @@
 """The grammar of refinements: what is one, what is something to draw, and what becomes of the request."""
 
 import pytest
+from calls import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -211,16 +212,7 @@ def test_a_pinned_model_stays_until_another_kind_is_asked_for() -> None:
 
 
 def api(base_model: str, width: int, height: int) -> T2IApi:
-    return T2IApi(
-        model="m",
-        type="Checkpoint",
-        base_model=base_model,
-        width=width,
-        height=height,
-        sampling_method="Euler a",
-        sampling_steps=20,
-        cfg_scale=7,
-    )
+    return checkpoint(base_model=base_model, width=width, height=height)
 
 
 @pytest.mark.parametrize(

@@ -5,24 +5,16 @@ import os
 from pathlib import Path
 
 import pytest
+from calls import checkpoint
 
 from diffagent_tools.files.folder import INDEX_NAME, ModelsFolder, sha256_of
 from diffagent_tools.files.wanted import WantedFile, wanted_files
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput, MissingModelFile
-from retrieval.records.api import CheckpointRef, T2IApi
+from retrieval.records.api import CheckpointRef
 from retrieval.records.model import ModelRecord, VersionRecord
 
-API = T2IApi(
-    model="Dream",
-    type="Checkpoint",
-    base_model="SD 1.5",
-    width=512,
-    height=512,
-    sampling_method="Euler a",
-    sampling_steps=20,
-    cfg_scale=7,
-)
+API = checkpoint()
 
 
 @pytest.fixture(autouse=True)

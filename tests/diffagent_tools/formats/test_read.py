@@ -8,41 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from calls import LANTERN
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from diffagent_tools.formats.comfyui_read import read_workflow
-from diffagent_tools.formats.picture_text import picture_texts_of
+from diffagent_tools.formats.picture_text import MAX_TEXT_BYTES, picture_texts_of
 from diffagent_tools.formats.plan import export_plan
 from diffagent_tools.formats.read import import_file, import_text
 from diffagent_tools.formats.write import export, infotext_export
 from retrieval.calls.examine import examine
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
-from retrieval.records.api import CheckpointRef, T2IApi
+from retrieval.records.api import T2IApi
 from retrieval.records.model import ModelRecord, VersionRecord
 
-API = T2IApi(
-    model="Lantern Festival",
-    type="LORA",
-    base_model="SD 1.5",
-    width=512,
-    height=768,
-    sampling_method="DPM++ 2M Karras",
-    sampling_steps=30,
-    cfg_scale=6.5,
-    model_id=12,
-    version_id=34,
-    version="v2",
-    air="urn:air:sd1:lora:civitai:12@34",
-    base_checkpoint=CheckpointRef(model="DreamShaper", model_id=4384, version_id=128713),
-    lora_weight=0.8,
-    clip_skip=2,
-    negative_prompt="blurry,\nlow quality",
-    prompt="a river, lantern style",
-)
+API = LANTERN.model_copy(update={"negative_prompt": "blurry,\nlow quality"})
 CATALOGUE = Catalogue(
     [
         ModelRecord(
@@ -184,7 +167,8 @@ def test_no_bytes_break_the_reader(content: bytes) -> None:
         path = Path("p.png")
         stream = _Bytes(path, data)
         with contextlib.suppress(InvalidInput):
-            picture_texts_of(stream)
+            texts = picture_texts_of(stream)
+            assert all(isinstance(each, str) and len(each) <= MAX_TEXT_BYTES for each in texts.values())
 
 
 class _Bytes(type(Path())):  # type: ignore[misc]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from calls import LANTERN
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,23 +21,7 @@ from retrieval.records.api import CheckpointRef, T2IApi
 from retrieval.records.model import ModelRecord
 from retrieval.tables.samplers import SAMPLERS
 
-API = T2IApi(
-    model="Lantern Festival",
-    type="LORA",
-    base_model="SD 1.5",
-    width=512,
-    height=768,
-    sampling_method="DPM++ 2M Karras",
-    sampling_steps=30,
-    cfg_scale=6.5,
-    version_id=34,
-    model_id=12,
-    base_checkpoint=CheckpointRef(model="DreamShaper", model_id=4384, version_id=128713),
-    lora_weight=0.8,
-    clip_skip=2,
-    negative_prompt="blurry",
-    prompt="a river, lantern style",
-)
+API = LANTERN.model_copy(update={"version": None, "air": None})
 TEXT = st.text(st.characters() | st.sampled_from(list("\"'\\\n{}#<>")), max_size=60)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from calls import checkpoint
 
 from retrieval.errors import BrokenModelFile, InvalidApi, InvalidInput, MissingModelFile, RenderError
 from retrieval.records.api import CheckpointRef, T2IApi
@@ -35,18 +36,8 @@ def renderer(files: TinyFiles) -> Renderer:
 
 def api(**fields: Any) -> T2IApi:
     """A checkpoint at 64 x 64 in three steps."""
-    usual: dict[str, Any] = {
-        "model": "tiny-sd",
-        "type": "Checkpoint",
-        "base_model": "SD 1.5",
-        "width": 64,
-        "height": 64,
-        "sampling_method": "Euler a",
-        "sampling_steps": 3,
-        "cfg_scale": 7,
-        "prompt": "a corgi",
-    }
-    return T2IApi(**{**usual, **fields})
+    small = {"model": "tiny-sd", "width": 64, "height": 64, "sampling_steps": 3, "prompt": "a corgi"}
+    return checkpoint(**{**small, **fields})
 
 
 def lora(**fields: Any) -> T2IApi:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from calls import checkpoint
 from PIL import Image
 
 from finetune.candidates.file import Candidate, CandidateLine
@@ -27,18 +28,8 @@ from retrieval.records.api import Instruction, T2IApi
 
 
 def api(model: str, base: str | None = None) -> T2IApi:
-    return T2IApi(
-        model=model,
-        type="LORA" if base else "Checkpoint",
-        base_model="SD 1.5",
-        width=64,
-        height=64,
-        sampling_method="Euler a",
-        sampling_steps=2,
-        cfg_scale=7,
-        prompt="a fox",
-        base_checkpoint={"model": base} if base else None,  # type: ignore[arg-type]
-    )
+    of_lora = {"type": "LORA", "base_checkpoint": {"model": base}} if base else {}
+    return checkpoint(model, width=64, height=64, sampling_steps=2, prompt="a fox", **of_lora)
 
 
 def line(id: str, *models: str) -> CandidateLine:

@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from kill_and_resume import killed_after_checkpoint
 from process_numbers import numbers_stay
 from small_adapter import fusion_only, with_lora
 from small_world import small_catalogue, small_records
@@ -359,25 +359,7 @@ def test_two_processes_give_the_losses_of_one(world: Path) -> None:
 
 def test_a_run_that_was_killed_goes_on_with_the_same_losses(world: Path) -> None:
     assert run(world, "whole")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "finetune.rrhf", *command(world, "killed")],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    until = time.monotonic() + 240
-    while not (world / "killed" / "checkpoint-3" / "trainer_state.json").is_file():
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
-    # had it gone on, or been killed while it saved
-    for step in (6, 8):
-        shutil.rmtree(world / "killed" / f"checkpoint-{step}", ignore_errors=True)
-    (world / "killed" / "checkpoint-6").mkdir()
-
+    killed_after_checkpoint("finetune.rrhf", command(world, "killed"), world / "killed")
     told: list[str] = []
     assert run(world, "killed", "--resume_from_checkpoint", "auto", tell=told.append)
     assert "going on from checkpoint-3" in told

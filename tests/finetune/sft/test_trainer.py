@@ -3,16 +3,15 @@
 import csv
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kill_and_resume import killed_after_checkpoint
 from process_numbers import numbers_stay
 from small_world import small_records
 from tiny import save_tiny_base, tiny_llama
@@ -195,25 +194,7 @@ def test_a_run_that_was_killed_goes_on_with_the_same_losses(world: Path) -> None
     assert [step for step, _ in expected] == list(range(1, 9))
 
     # the eighth step comes late enough to be killed before it, whatever the machine
-    process = subprocess.Popen(
-        [sys.executable, "-m", "finetune.sft", *command(world, "killed")],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    until = time.monotonic() + 240
-    while not (world / "killed" / "checkpoint-3" / "trainer_state.json").is_file():
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
-    # what a kill in the middle of saving leaves behind
-    shutil.rmtree(world / "killed" / "checkpoint-8", ignore_errors=True)
-    shutil.rmtree(world / "killed" / "checkpoint-6", ignore_errors=True)
-    (world / "killed" / "checkpoint-6").mkdir()
-
+    killed_after_checkpoint("finetune.sft", command(world, "killed"), world / "killed")
     told: list[str] = []
     assert run(world, "killed", "--resume_from_checkpoint", "auto", tell=told.append)
     assert "going on from checkpoint-3" in told
