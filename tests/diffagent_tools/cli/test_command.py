@@ -437,4 +437,4 @@ def test_a_reader_that_leaves_early_is_no_fault(tmp_path: Path) -> None:
 def test_completion_is_offered() -> None:
     result = process("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert result.returncode == 0
-    assert "_DIFFAGENT_COMPLETE" in result.stdout or "complete" in result.stdout
+    assert "_COMPLETE=complete_bash" in result.stdout

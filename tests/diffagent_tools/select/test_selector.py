@@ -3,6 +3,7 @@
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from small_adapter import fusion_only, plain_fusion, with_lora
@@ -21,6 +22,7 @@ from retrieval.errors import (
     InvalidInstruction,
     UnknownBaseModel,
 )
+from retrieval.records.api import read_instruction
 
 PIXELS = "a happy corgi, pixel art"
 
@@ -196,12 +198,31 @@ def test_constrained_mode_names_only_what_exists_and_passes_the_filters(base, ad
     assert [s.api.model for s in only] == ["Watercolor Wash"]
 
 
-def test_free_mode_says_what_was_said_and_returns_only_what_exists(base, adapter) -> None:
-    """The tiny model has random weights, so what it says is nonsense; the answer is a real model."""
-    (chosen,) = llama(base, adapter, mode="free").select(PIXELS)
-    assert chosen.evidence.said.startswith('{"model":"')
-    assert chosen.api.model in {record.model for record in small_catalogue() if record.available}
-    assert chosen.notes
+def test_free_mode_says_what_was_said_and_why_it_is_not_what_is_answered(base, adapter) -> None:
+    """The tiny model has random weights, so what it says is nonsense; retrieval's best stands in."""
+    selector = llama(base, adapter, mode="free")
+    (chosen,) = selector.select(PIXELS)
+    (nearest,) = RetrievalSelector(small_catalogue(), adapter=adapter).select(PIXELS)
+    assert chosen.evidence.said == selector.llama.write(read_instruction(PIXELS))
+    assert chosen.api == nearest.api.model_copy(update={"confidence": None})
+    assert chosen.notes != nearest.notes
+
+
+@pytest.mark.parametrize(
+    ("said", "model", "note"),
+    [
+        ('{"model":"Watercolor Wash","type":"LORA","base model":"SDXL 1.0"}', "Watercolor Wash", None),
+        ('{"model":"watercolor-wash","type":"LORA","base model":"SDXL 1.0"}', "Watercolor Wash", "model: "),
+        ('{"model":"Zzyx Quorvath"}', "Free Pixels", "model: "),
+        ("I would rather not", "Pixel Art Helper", "the model's answer: "),
+    ],
+)
+def test_free_mode_takes_a_name_that_exists(adapter, monkeypatch, said, model, note) -> None:
+    selector = LlamaSelector(small_catalogue(), adapter=adapter, mode="free")
+    monkeypatch.setattr(LlamaSelector, "llama", SimpleNamespace(write=lambda instruction: said))
+    (chosen,) = selector.select(PIXELS)
+    assert (chosen.api.model, chosen.evidence.said) == (model, said)
+    assert note in " ".join(chosen.notes) if note else chosen.notes == ()
 
 
 def test_an_adapter_of_another_base_is_refused_and_both_are_named(base, adapter) -> None:

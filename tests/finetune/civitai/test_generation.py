@@ -27,10 +27,14 @@ def test_a_meta_object_is_read() -> None:
     assert not read.from_image
 
 
-@pytest.mark.parametrize("nothing", [None, {}, [], 7, "", "only words", {"meta": None}])
+@pytest.mark.parametrize("nothing", [None, {}, [], 7, "", "only words"])
 def test_nothing_is_read_from_nothing(nothing: object) -> None:
-    read = read_generation(nothing)
-    assert read is None or read.prompt is None
+    assert read_generation(nothing) is None
+
+
+def test_an_object_that_says_nothing_has_no_prompt() -> None:
+    read = made({"meta": None})
+    assert (read.prompt, read.negative_prompt, read.loras) == (None, "", ())
 
 
 def test_metadata_inside_metadata_is_found() -> None:

@@ -1,13 +1,11 @@
 """Fitting the hybrid weights: the useful feature is found, none is negative, accuracy is counted right."""
 
-import json
-
 import numpy as np
 from index_world import records
 
 from finetune.ranker.hybrid_weights import Asked, accuracies, ask, fit, report, strip_prompt, without_negative
 from retrieval.search.encoders import HashEmbedder
-from retrieval.search.hybrid import DENSE, WEIGHTS
+from retrieval.search.hybrid import DENSE
 
 MODEL = {"model_id": 1, "model": "Pixel Helper", "trigger_words": ["pixel art, 16bit", "px"]}
 
@@ -69,9 +67,3 @@ def test_held_out_pairs_are_asked_in_three_ways() -> None:
     assert kinds[0].features["negative.cosine"][0, 0] > 0
     weights = {"prompt": {"all.cosine": 1.0}, "prompt and negative prompt": {"negative.cosine": 1.0}}
     assert report(kinds, weights).count("\n") == 6
-
-
-def test_the_packaged_file_says_how_it_was_made() -> None:
-    content = json.loads(WEIGHTS.read_text(encoding="utf-8"))
-    assert "python -m finetune.ranker.hybrid_weights" in content["comment"]
-    assert set(content) == {"comment", "weights"}
