@@ -3,30 +3,12 @@
 import random
 import time
 
+from repair_edits import edited
+
 from retrieval.calls.compose import api_for
 from retrieval.calls.repair import repair
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import Instruction
-
-SIGNS = "abcdefghijklmnopqrstuvwxyz0123456789 "
-
-
-def edited(name: str, count: int, rng: random.Random) -> str:
-    """As in benchmarks/repair_edits.py: `count` inserts, deletes, substitutions and swaps."""
-    signs = list(name)
-    for _ in range(count):
-        kind = rng.choice("idst") if len(signs) > 1 else rng.choice("is")
-        at = rng.randrange(len(signs)) if signs else 0
-        if kind == "i" or not signs:
-            signs.insert(rng.randint(0, len(signs)), rng.choice(SIGNS))
-        elif kind == "d":
-            del signs[at]
-        elif kind == "s":
-            signs[at] = rng.choice(SIGNS)
-        else:
-            at = rng.randrange(len(signs) - 1)
-            signs[at], signs[at + 1] = signs[at + 1], signs[at]
-    return "".join(signs)
 
 
 def test_98_of_100_misspelled_names_of_the_starter_come_back() -> None:
