@@ -5,6 +5,7 @@ obtainable(match.record), proposable(match.record)
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from retrieval.catalogue import Catalogue, Match
 from retrieval.catalogue.names import normalise_name
@@ -209,7 +210,7 @@ def named_version(api: T2IApi | None, match: Match) -> VersionRecord | None:
 
 def version_fault(
     record: ModelRecord, version: VersionRecord | None, family: str | None
-) -> tuple[str, str] | None:
+) -> tuple[Literal["unavailable", "wrong family"], str] | None:
     """Why a version must be left for another of the model: ("unavailable" | "wrong family", the reason)."""
     if version is None:
         return None

@@ -120,7 +120,8 @@ class _WordIndex:
     ) -> tuple[ModelRecord, float] | None:
         asked = _words(text)
         unknown = math.log(1 + len(self._ids))
-        length = math.sqrt(sum(self._weights.get(word, unknown) ** 2 for word in asked))
+        # in one order, so that the last digit of a similarity is the same in every process
+        length = math.sqrt(sum(self._weights.get(word, unknown) ** 2 for word in sorted(asked)))
         sums: dict[int, float] = {}
         for word in sorted(asked & self._holders.keys()):
             for position in self._holders[word]:

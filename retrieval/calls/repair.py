@@ -9,27 +9,17 @@ and the type that the API says. What is not near enough is not guessed: the answ
 model with default parameters, and `abstained` is true.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from retrieval.calls.base_checkpoint import base_checkpoint_change, default_record
-from retrieval.calls.check import Verdict, check
+from retrieval.calls.base_checkpoint import default_record
+from retrieval.calls.check import Problem, Verdict, check, check_call
 from retrieval.calls.compose import api_for, trigger_words, with_trigger
-from retrieval.calls.identify import (
-    air_of,
-    fits_family,
-    fitting_version,
-    id_faults,
-    identify,
-    known_family,
-    named_version,
-    table_family,
-    version_fault,
-)
+from retrieval.calls.identify import air_of, fits_family, table_family
 from retrieval.calls.limits import Change, corrections
 from retrieval.calls.meaning import Searcher
-from retrieval.calls.substitute import choose
+from retrieval.calls.substitute import Substitute, find_substitute
 from retrieval.catalogue import Catalogue, Match
 from retrieval.records.api import DEFAULT_PARAMETERS, Instruction, T2IApi, read_instruction
 from retrieval.records.model import ModelRecord, VersionRecord, family_name
@@ -60,9 +50,6 @@ def repair(
     catalogue: Catalogue,
     search: Searcher | None = None,
     instruction: Instruction | str | Mapping[str, Any] | None = None,
-    *,
-    cross_family: bool = False,
-    cross_type: bool = False,
 ) -> Repair:
     """The nearest true API; a valid one comes back as it is.
 
@@ -70,8 +57,6 @@ def repair(
         api: a T2I API, or a bare name: then family and type are free, and recommended settings are filled in.
         search: finds models by meaning, such as a `DescriptionIndex`; without it shared words count.
         instruction: the request; it says what a model that does not exist was meant for.
-        cross_family: a model of another base-model family may be taken.
-        cross_type: a checkpoint may be taken for a LoRA and the reverse.
 
     Raises:
         InvalidInstruction: the instruction is empty or no text.
@@ -83,37 +68,55 @@ def repair(
         if asked is not None:
             refuse(asked)
     verdict = check(api, catalogue)
-    call = None if isinstance(api, str) else api
-    if call is not None and verdict.valid:
-        return Repair(call, verdict, (), abstained=False, similarity=1.0)
-    named = api if isinstance(api, str) else api.model
-    family = None if call is None or cross_family else known_family(call.base_model, catalogue)
-    kind = None if call is None or cross_type else call.type
-    choice = choose(named, call, request, catalogue, search, family, kind)
-    if choice.record is None:
-        fallback = _fallback(call, request, catalogue)
-        why = f"{choice.why}; the answer is the base model of {fallback.base_model} with default parameters"
-        changes = (
-            _differences(call, fallback, why) if call else (Change("model", named, fallback.model, why),)
-        )
-        return Repair(fallback, verdict, changes, abstained=True, similarity=choice.similarity)
+    call = verdict.call
+    if call is not None and verdict.mendable:
+        mended, changes = _mended(call, call, {}, verdict.problems)
+        return Repair(mended, verdict, changes, abstained=False, similarity=1.0)
+    found = (
+        Substitute(verdict.record, verdict.version, next(iter(verdict.reasons), ""), 1.0)
+        if verdict.mendable
+        else find_substitute(verdict, request, catalogue, search)
+    )
+    record = found.record
+    if record is None:
+        return _abstained(verdict, found, request, catalogue)
     if call is None:
-        filled = _from_record(choice.record, choice.version, request)
-        filled, changes = _finish(filled, filled, choice.record, catalogue, {})
-        if choice.record.model != named:
-            changes = (
-                Change("model", named, choice.record.model, choice.why or verdict.reasons[0]),
-                *changes,
-            )
-        return Repair(filled, verdict, changes, abstained=False, similarity=choice.similarity)
-    substituted = bool(choice.why)
-    if substituted:
-        changed = _substitute(call, choice.record, choice.version, request)
-        reasons = {change.field: change.why for change in _differences(call, changed, choice.why)}
+        made, whys = _from_record(record, found.version, request), {}
     else:
-        changed, reasons = _correct(call, choice.record, verdict, catalogue)
-    final, changes = _finish(call, changed, choice.record, catalogue, reasons)
-    return Repair(final, verdict, changes, abstained=False, similarity=choice.similarity)
+        made = _substitute(call, record, found.version, request)
+        whys = {change.field: found.why for change in _differences(call, made, {})}
+    again = check_call(made, Match(record, found.version, "name"), catalogue)
+    mended, changes = _mended(call or made, made, whys, again.problems)
+    if call is None and record.model != verdict.named:
+        changes = (Change("model", verdict.named, record.model, found.why), *changes)
+    return Repair(mended, verdict, changes, abstained=False, similarity=found.similarity)
+
+
+def _mended(
+    before: T2IApi, call: T2IApi, whys: Mapping[str, str], problems: Sequence[Problem]
+) -> tuple[T2IApi, tuple[Change, ...]]:
+    """The call with the fix of each problem, and all in which it differs from `before`.
+
+    Args:
+        whys: of the differences that the call has already.
+    """
+    fixes = [change for problem in problems for change in problem.fix or ()]
+    mended = call.model_copy(update={change.attribute: change.after for change in fixes})
+    told = {**whys, **{change.field: change.why for change in fixes}}
+    return mended if fixes else call, _differences(before, mended, told)
+
+
+def _abstained(
+    verdict: Verdict, found: Substitute, request: Instruction | None, catalogue: Catalogue
+) -> Repair:
+    """The fallback, where no model is near enough."""
+    fallback = _fallback(verdict.call, request, catalogue)
+    why = f"{found.why}; the answer is the base model of {fallback.base_model} with default parameters"
+    if verdict.call is None:
+        changes: tuple[Change, ...] = (Change("model", verdict.named, fallback.model, why),)
+    else:
+        changes = _differences(verdict.call, fallback, {}, why)
+    return Repair(fallback, verdict, changes, abstained=True, similarity=found.similarity)
 
 
 def _fallback(call: T2IApi | None, request: Instruction | None, catalogue: Catalogue) -> T2IApi:
@@ -160,12 +163,6 @@ def _facts(record: ModelRecord, version: VersionRecord | None) -> dict[str, Any]
         "type": record.type,
         "model_description": record.description,
         "trigger_words": trigger_words(record, version),
-        **_ids(record, version),
-    }
-
-
-def _ids(record: ModelRecord, version: VersionRecord | None) -> dict[str, Any]:
-    return {
         "model_id": record.model_id,
         "version_id": version.version_id if version else None,
         "version": version.version if version else None,
@@ -177,29 +174,14 @@ def _substitute(
     call: T2IApi, record: ModelRecord, version: VersionRecord | None, request: Instruction | None
 ) -> T2IApi:
     """The call with another model in it: its facts and trigger words, the settings as they were."""
-    family = family_name(call.base_model)
-    own = fits_family(record, family)
-    if version_fault(record, version, family if own else record.base_model):
-        version = fitting_version(record, family if own else record.base_model)
     # how sure somebody was of another model says nothing of this one
     update = {**_facts(record, version), "confidence": None}
-    if not own:
+    if not fits_family(record, family_name(call.base_model)):
         update["base_model"] = record.base_model
-    if record.type != call.type:
-        update |= _loading(call, record, version)
     prompt = _without_triggers(call) or (request.prompt if request is not None else "")
     if prompt:
         prompt = with_trigger(update["trigger_words"], prompt)
     return call.model_copy(update={**update, "prompt": prompt})
-
-
-def _loading(call: T2IApi, record: ModelRecord, version: VersionRecord | None) -> dict[str, Any]:
-    """Another type, with what a LoRA is loaded with; a checkpoint loses it with its other parameters."""
-    if record.type == "Checkpoint":
-        return {"type": record.type}
-    advised = _from_record(record, version or record.default_version, None)
-    weight = advised.lora_weight if call.lora_weight is None else call.lora_weight
-    return {"type": record.type, "lora_weight": weight, "base_checkpoint": advised.base_checkpoint}
 
 
 def _without_triggers(call: T2IApi) -> str:
@@ -210,54 +192,13 @@ def _without_triggers(call: T2IApi) -> str:
     return call.prompt
 
 
-def _correct(
-    call: T2IApi, record: ModelRecord, verdict: Verdict, catalogue: Catalogue
-) -> tuple[T2IApi, dict[str, str]]:
-    """The same model rightly named: the catalogue's spelling, ids that belong to it, its own family."""
-    reasons = {problem.field: problem.reason for problem in reversed(verdict.problems)}
-    update: dict[str, Any] = {"model": record.model}
-    if record.type != call.type:
-        update |= _loading(call, record, None)
-    family = known_family(call.base_model, catalogue)
-    if family is None or not fits_family(record, family):
-        family = update["base_model"] = record.base_model
-    match = identify(call.model, catalogue, call) or Match(record, None, "name")
-    version = named_version(call, match)
-    left = version_fault(record, version, family)
-    faults = id_faults(call, record, catalogue)
-    if left or version is None:
-        version = fitting_version(record, family)
-    said = call.version_id is None and match.version is not None
-    if left or faults or said:
-        update |= _ids(record, version)
-        why = left[1] if left else faults[0].reason if faults else "the name says which version"
-        for field in ("model id", "version id", "version", "air"):
-            reasons.setdefault(field, why)
-    return call.model_copy(update=update), reasons
-
-
-def _finish(
-    call: T2IApi, changed: T2IApi, record: ModelRecord, catalogue: Catalogue, reasons: Mapping[str, str]
-) -> tuple[T2IApi, tuple[Change, ...]]:
-    """Clamps the parameters of `changed` to its family, and lists all that differs from `call`."""
-    limits = table_family(changed.base_model) or table_family(record.base_model)
-    told = dict(reasons)
-    for change in corrections(changed, limits, record):
-        changed = changed.model_copy(update={change.attribute: change.after})
-        told[change.field] = change.why
-    loaded = base_checkpoint_change(changed, record, catalogue)
-    if loaded is not None:
-        changed = changed.model_copy(update={loaded.attribute: loaded.after})
-        told[loaded.field] = loaded.why
-    return changed, tuple(
-        Change(change.field, change.before, change.after, told.get(change.field, change.why))
-        for change in _differences(call, changed, "it belongs to the model")
-    )
-
-
-def _differences(before: T2IApi, after: T2IApi, why: str) -> tuple[Change, ...]:
-    return tuple(
-        Change(name.replace("_", " "), getattr(before, name), getattr(after, name), why)
-        for name in T2IApi.model_fields
-        if getattr(before, name) != getattr(after, name)
-    )
+def _differences(
+    before: T2IApi, after: T2IApi, whys: Mapping[str, str], usual: str = "it belongs to the model"
+) -> tuple[Change, ...]:
+    """Every field that differs, with its reason, or the usual one where it has none of its own."""
+    found = []
+    for name in T2IApi.model_fields:
+        field, was, is_ = name.replace("_", " "), getattr(before, name), getattr(after, name)
+        if was != is_:
+            found.append(Change(field, was, is_, whys.get(field, usual)))
+    return tuple(found)

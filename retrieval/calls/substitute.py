@@ -1,18 +1,18 @@
-"""Which model to call where a T2I API names none that can be called: by name, spelling, ids, then by meaning.
+"""Which model to call where a T2I API names none that can be called: by spelling, ids, then by meaning.
 
-    choice = choose("Dream Shapper", None, request, catalogue, None, family="SD 1.5", kind="Checkpoint")
-    choice.record, choice.why
+    found = find_substitute(check("Dream Shapper", catalogue), request, catalogue, None)
+    found.record, found.why
 
 `retrieval.calls.repair` writes the call.
 """
 
 from dataclasses import dataclass
 
+from retrieval.calls.check import Verdict
 from retrieval.calls.identify import (
     fits_family,
     fitting_version,
-    identify,
-    named_version,
+    known_family,
     obtainable,
     pointed_at,
     proposable,
@@ -30,8 +30,8 @@ _SHOWN = 80
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The model to call, why it is another than the one named ("" if it is the one), and how near it is."""
+class Substitute:
+    """The model to call instead, why, and how near it is; no record where none is near enough."""
 
     record: ModelRecord | None
     version: VersionRecord | None
@@ -39,52 +39,46 @@ class Choice:
     similarity: float | None
 
 
-def choose(
-    name: str,
-    call: T2IApi | None,
-    request: Instruction | None,
-    catalogue: Catalogue,
-    search: Searcher | None,
-    family: str | None,
-    kind: str | None,
-) -> Choice:
-    """The model to call, within `family` and type `kind` where they are given."""
+def find_substitute(
+    verdict: Verdict, request: Instruction | None, catalogue: Catalogue, search: Searcher | None
+) -> Substitute:
+    """Of the family and type of the call that was judged; of any where that was a bare name.
+
+    Args:
+        verdict: names a model that cannot be called.
+        search: finds by meaning; without it shared words count.
+    """
+    name, call, match = verdict.named, verdict.call, verdict.match
+    family = known_family(call.base_model, catalogue) if call is not None else None
+    kind = call.type if call is not None else None
 
     def fits(record: ModelRecord) -> bool:
         return fits_family(record, family) and kind in (None, record.type) and proposable(record)
 
-    match = identify(name, catalogue, call)
     if match is not None:
-        record = match.record
-        if obtainable(record) and fits_family(record, family) and kind in (None, record.type):
-            version = named_version(call, match)
-            if version is None or version_fault(record, version, family):
-                version = fitting_version(record, family)
-            return Choice(record, version, "", 1.0)
-        missing = _why_not(record, family, kind)
+        missing = _why_not(match.record, family, kind)
     else:
         names = spelling_index(catalogue)
         near = names.best(name, lambda model_id: fits(catalogue.get(model_id)))
+        missing = f"no model is called {_short(name)}"
         if near is not None:
             record = catalogue.get(near.model_id)
-            why = f"no model is called {_short(name)}; the nearest name is {record.model!r}"
-            return Choice(record, fitting_version(record, family), why, near.similarity)
-        missing = f"no model is called {_short(name)}"
+            why = f"{missing}; the nearest name is {record.model!r}"
+            return Substitute(record, fitting_version(record, family), why, near.similarity)
         match = pointed_at(call, catalogue) if call is not None else None
         if match is not None and fits(match.record):
-            record = match.record
-            version = match.version or fitting_version(record, family)
-            if version_fault(record, version, family):
-                version = fitting_version(record, family)
-            return Choice(record, version, f"{missing}; its ids are those of {record.model!r}", 1.0)
+            record, version = match.record, match.version
+            aim = family or record.base_model
+            if version is None or version_fault(record, version, aim):
+                version = fitting_version(record, aim)
+            return Substitute(record, version, f"{missing}; its ids are those of {record.model!r}", 1.0)
         if match is None:
             elsewhere = names.best(name)
             match = Match(catalogue.get(elsewhere.model_id), None, "loose") if elsewhere else None
     meant = match.record if match is not None else None
-    text = _query(name, call, request, meant)
     other = meant.model_id if meant is not None else None
     found = nearest_in_meaning(
-        text,
+        _query(name, call, request, meant),
         catalogue,
         search,
         keep=lambda record: record.model_id != other and fits(record),
@@ -93,11 +87,12 @@ def choose(
     )
     if found is not None and found.accepted:
         why = f"{missing}; the nearest in meaning is {found.record.model!r}"
-        return Choice(found.record, fitting_version(found.record, family), why, found.similarity)
+        return Substitute(found.record, fitting_version(found.record, family), why, found.similarity)
     near_enough = "none is near enough" if found is not None else "there is none to compare it with"
     within = " ".join(part for part in (family, kind) if part)
     where = f" among those of {within}" if within else ""
-    return Choice(None, None, f"{missing}, and {near_enough}{where}", found.similarity if found else None)
+    why = f"{missing}, and {near_enough}{where}"
+    return Substitute(None, None, why, found.similarity if found else None)
 
 
 def _why_not(record: ModelRecord, family: str | None, kind: str | None) -> str:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from retrieval.calls.check import check, check_names
+from retrieval.calls.check import check
 from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import CheckpointRef, Instruction, T2IApi
@@ -195,6 +195,47 @@ def test_the_most_severe_problem_is_the_status_and_all_are_listed() -> None:
     assert verdict.record is None
 
 
-def test_several_names_at_once() -> None:
-    verdicts = check_names([">_<", "castle dreams", "Gone Towers", "Nope"], CATALOGUE)
-    assert [verdict.status for verdict in verdicts] == ["valid", "alias", "unavailable", "invented"]
+@pytest.mark.parametrize(
+    ("fields", "status", "fixed"),
+    [
+        ({"model": "castle-dreams"}, "alias", {"model": "Castle Dreams 城堡之梦"}),
+        ({"base_model": "SD 9"}, "wrong family", {"base model": "SD 1.5"}),
+        ({"width": 513, "sampling_steps": 0}, "bad parameters", {"width": 512, "sampling steps": 28}),
+        ({"air": "no air"}, "bad parameters", {"air": "urn:air:sd1:checkpoint:civitai:10@102"}),
+        # the ids of a version belong together
+        (
+            {"version_id": 101, "version": "v1", "air": None},
+            "unavailable",
+            {"version id": 102, "version": "v2"},
+        ),
+    ],
+)
+def test_a_problem_carries_what_mends_it(
+    fields: dict[str, object], status: str, fixed: dict[str, object]
+) -> None:
+    verdict = check(call(**fields), CATALOGUE)
+    assert verdict.status == status
+    assert verdict.mendable
+    changes = {change.field: change for problem in verdict.problems for change in problem.fix or ()}
+    assert fixed.items() <= {field: change.after for field, change in changes.items()}.items()
+    mended = call(**fields).model_copy(update={c.attribute: c.after for c in changes.values()})
+    assert check(mended, CATALOGUE).valid
+    assert all(change.before == getattr(call(**fields), change.attribute) for change in changes.values())
+
+
+@pytest.mark.parametrize("name", ["UltraMegaMix", "Gone Towers", "Large Vista", "Pixel Quest"])
+def test_where_another_model_is_needed_no_change_of_the_call_helps(name: str) -> None:
+    verdict = check(call(model=name, **IDLESS), CATALOGUE)
+    assert not verdict.mendable
+    assert [problem.fix for problem in verdict.problems] == [None]
+
+
+def test_the_verdict_keeps_what_was_found() -> None:
+    api = call(version_id=101, version="v1", air=None)
+    verdict = check(api, CATALOGUE)
+    assert verdict.call is api
+    assert verdict.match is not None
+    assert verdict.match.record is verdict.record is CATALOGUE.get(10)
+    assert verdict.version is not None
+    assert verdict.version.version_id == 102
+    assert check("castledreams_v2.ckpt", CATALOGUE).call is None

@@ -153,16 +153,11 @@ def test_who_names_a_model_gets_it_but_a_misspelling_does_not(name: str) -> None
     }
 
 
-def test_family_and_type_are_left_only_when_told_to() -> None:
-    large = call(model="Large Fortress", **IDLESS)
-    assert repair(large, CATALOGUE).api.base_model == "SD 1.5"
-    crossed = repair(large, CATALOGUE, cross_family=True).api
-    assert (crossed.model, crossed.base_model) == ("Large Fortress", "SDXL 1.0")
-    lora = call(model="Gothic Castle Lines", **IDLESS)
-    assert repair(lora, CATALOGUE).api.type == "Checkpoint"
-    crossed = repair(lora, CATALOGUE, cross_type=True).api
-    assert (crossed.model, crossed.type, crossed.lora_weight) == ("Gothic Castle Lines", "LORA", 0.8)
-    assert crossed.base_checkpoint is not None
+def test_family_and_type_are_never_left() -> None:
+    large = repair(call(model="Large Fortress", **IDLESS), CATALOGUE).api
+    assert (large.base_model, large.type) == ("SD 1.5", "Checkpoint")
+    lora = repair(call(model="Gothic Castle Lines", **IDLESS), CATALOGUE).api
+    assert (lora.base_model, lora.type) == ("SD 1.5", "Checkpoint")
 
 
 def test_abstains_below_the_threshold_and_says_so() -> None:
@@ -320,6 +315,13 @@ def test_a_bare_name_gets_the_recommended_settings() -> None:
     assert repair("castle dreams", CATALOGUE).api.prompt == ""
 
 
+def test_a_name_that_says_a_version_of_another_family_gives_a_call_that_is_valid() -> None:
+    result = repair("Castle Dreams 城堡之梦 XL", CATALOGUE)
+    assert result.api.version_id == 102
+    assert check(result.api, CATALOGUE).valid
+    assert [change.field for change in result.changes] == ["model", "version id", "version", "air"]
+
+
 SMALL = st.integers(min_value=-3, max_value=4000)
 NAME = st.one_of(
     st.text(), st.sampled_from(sorted(NAMES)), st.text(alphabet=">_<.…～-|/ \t\u200b漢字שלום", max_size=9)
@@ -354,9 +356,9 @@ APIS = st.builds(
 
 
 @settings(max_examples=300, deadline=None)
-@given(api=APIS | NAME, crossing=st.booleans())
-def test_whatever_comes_in_a_model_of_the_catalogue_comes_out(api: T2IApi | str, crossing: bool) -> None:
-    result = repair(api, CATALOGUE, cross_family=crossing, cross_type=crossing)
+@given(api=APIS | NAME)
+def test_whatever_comes_in_a_model_of_the_catalogue_comes_out(api: T2IApi | str) -> None:
+    result = repair(api, CATALOGUE)
     assert result.api.model in NAMES
     assert CATALOGUE.get(result.api.model_id).model == result.api.model if result.api.model_id else True
     assert result.api.base_checkpoint is None or result.api.base_checkpoint.model in NAMES
@@ -368,5 +370,5 @@ def test_whatever_comes_in_a_model_of_the_catalogue_comes_out(api: T2IApi | str,
         assert {change.attribute for change in result.changes} == {
             name for name in T2IApi.model_fields if getattr(api, name) != getattr(result.api, name)
         }
-        if not crossing and not result.abstained:
+        if not result.abstained:
             assert result.api.type == api.type
