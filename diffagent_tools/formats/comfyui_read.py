@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from diffagent_tools.formats.civitai_resources import guessed_family
+from diffagent_tools.formats.civitai_resources import read_guessing_family
 from diffagent_tools.formats.comfyui_nodes import AFTER_SEED, NODES
 from diffagent_tools.formats.comfyui_write import KEPT
 from retrieval.catalogue.names import without_ending
 from retrieval.errors import InvalidInput
-from retrieval.records.api import ApiReading, read_api
+from retrieval.records.api import ApiReading
 
 _MAX_NODES = 10_000
 _SHOWN = 8
@@ -80,11 +80,7 @@ def read_workflow(value: Mapping[str, Any]) -> ApiReading:
     fields["prompt"], skip = _text(graph, inputs.get("positive"))
     fields["negative prompt"], _ = _text(graph, inputs.get("negative"))
     fields["clip skip"] = skip
-    if "base model" not in fields:
-        size = f"{fields.get('width')}x{fields.get('height')}"
-        fields["base model"] = guessed_family({**fields, "size": size}, guesses)
-    reading = read_api({key: item for key, item in fields.items() if item is not None})
-    return ApiReading(reading.api, (*guesses, *reading.guesses))
+    return read_guessing_family(fields, guesses)
 
 
 def _plain(given: Mapping[str, Any]) -> Graph:

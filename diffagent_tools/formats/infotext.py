@@ -22,13 +22,13 @@ from typing import Any
 
 from diffagent_tools.formats.civitai_resources import (
     civitai_resources,
-    guessed_family,
     named_checkpoint,
     named_loras,
+    read_guessing_family,
     resources_text,
 )
 from retrieval.errors import InvalidInput
-from retrieval.records.api import ApiReading, T2IApi, read_api
+from retrieval.records.api import ApiReading, T2IApi
 from retrieval.records.lenient import fold_key, well_formed
 from retrieval.tables.samplers import find_sampler
 
@@ -147,9 +147,8 @@ def api_from_infotext(infotext: Infotext) -> ApiReading:
     for name in ("sampling steps", "cfg scale", "clip skip"):
         fields[name] = _value(settings.get(fold_key(name.removeprefix("sampling "))))
     fields["size"] = settings.get("size")
-    fields["base model"] = settings.get("basemodel") or guessed_family(fields, guesses)
-    reading = read_api({key: value for key, value in fields.items() if value is not None})
-    return ApiReading(reading.api, (*guesses, *reading.guesses))
+    fields["base model"] = settings.get("basemodel")
+    return read_guessing_family(fields, guesses)
 
 
 def infotext_of(

@@ -21,8 +21,6 @@ from retrieval.records.lenient import fold_key
 
 __all__ = ["import_file", "import_json_file", "import_text", "is_importable"]
 
-_MISSING_FAMILY = "base model is missing"
-
 
 def is_importable(path: Path) -> bool:
     """Whether a file's ending says that it is a picture."""
@@ -107,8 +105,8 @@ def _settled(reading: ApiReading, settings: dict[str, str], catalogue: Catalogue
     if catalogue is None:
         return reading
     api, guesses = reading.api, list(reading.guesses)
-    family_is_guessed = any(guess.startswith(_MISSING_FAMILY) for guess in guesses)
-    family = None if family_is_guessed else api.base_model
+    guessed = reading.missing.get("base_model")
+    family = None if guessed else api.base_model
     match = catalogue.resolve(api.model, type=api.type, base_model=family)
     digest = settings.get("modelhash", "").strip()
     if match is None and api.type == "Checkpoint" and digest:
@@ -118,8 +116,8 @@ def _settled(reading: ApiReading, settings: dict[str, str], catalogue: Catalogue
             api = api.model_copy(update={"model": match.record.model})
             if match.version is not None:
                 api = api.model_copy(update={"version_id": match.version.version_id})
-    if match is not None and family_is_guessed:
-        guesses = [guess for guess in guesses if not guess.startswith(_MISSING_FAMILY)]
+    if match is not None and guessed:
+        guesses.remove(guessed)
         guesses.append(f"the base model is that of {match.record.model!r} in the catalogue")
         api = api.model_copy(update={"base_model": match.record.base_model})
-    return ApiReading(api, tuple(guesses))
+    return ApiReading(api, tuple(guesses), reading.missing)

@@ -216,7 +216,7 @@ def model_of(text: str, catalogue: Catalogue) -> tuple[ModelRecord | None, str]:
         reading = read_api(text)
     except InvalidApi:
         return None, "unparsable"
-    if any(guess.startswith(_MISSING) for guess in reading.guesses):
+    if {"type", "base_model"} & reading.missing.keys():
         return None, "unparsable"
     verdict = check(reading.api, catalogue)
     kinds = {problem.kind for problem in verdict.problems}
@@ -224,10 +224,6 @@ def model_of(text: str, catalogue: Catalogue) -> tuple[ModelRecord | None, str]:
         if kind in kinds:
             return None, kind
     return verdict.record, ""
-
-
-_MISSING = ("type is missing", "base model is missing", "type was")
-"""How read_api begins to say that a part of the model information is not there."""
 
 
 def default_api(catalogue: Catalogue, family: str, instruction: Instruction) -> T2IApi:

@@ -15,7 +15,7 @@ import json
 import math
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -115,8 +115,8 @@ class CheckpointRef(BaseModel):
 class T2IApi(BaseModel):
     """A text-to-image model with the settings to call it with.
 
-    A record with a width of 513 or a sampler nobody knows can be made: `retrieval.calls.repair.check`
-    names such faults. Only writing (`to_wire`) refuses what no program could run.
+    A record with a width of 513 or a sampler nobody knows can be made: `retrieval.calls.check` names such
+    faults. Only writing (`to_wire`) refuses what no program could run.
     """
 
     model_config = _WIRE
@@ -153,9 +153,9 @@ class T2IApi(BaseModel):
         if faults:
             raise InvalidApi(f"this T2I API may not be written: {'; '.join(faults)}; set these fields first")
         wire: dict[str, Any] = {}
-        for name, field in type(self).model_fields.items():
+        for name, info in type(self).model_fields.items():
             value = getattr(self, name)
-            if name not in PAPER_FIELDS and value == field.default:
+            if name not in PAPER_FIELDS and value == info.default:
                 continue
             if isinstance(value, CheckpointRef):
                 value = value.model_dump(by_alias=True, exclude_none=True)
@@ -209,10 +209,15 @@ def _faults(api: T2IApi) -> list[str]:
 
 @dataclass(frozen=True)
 class ApiReading:
-    """A T2I API that was read, and every assumption made on the way, a sentence each."""
+    """A T2I API that was read, and every assumption made on the way, a sentence each.
+
+    `missing`: the fields (as in Python) that the text did not say, or not so that they could be read, with
+    the sentence among `guesses` that says what was taken.
+    """
 
     api: T2IApi
     guesses: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_api(value: str | Mapping[str, Any]) -> ApiReading:
@@ -225,11 +230,11 @@ def read_api(value: str | Mapping[str, Any]) -> ApiReading:
     Raises:
         InvalidApi: no object with a model's name. A bare name is no API.
     """
-    fields, guesses = read_fields(value)
+    fields, guesses, missing = read_fields(value)
     reference = fields.get("base_checkpoint")
     if reference is not None:
         fields["base_checkpoint"] = CheckpointRef(**reference)
-    return ApiReading(api=T2IApi(**fields), guesses=tuple(guesses))
+    return ApiReading(T2IApi(**fields), tuple(guesses), missing)
 
 
 def read_instruction(value: str | Mapping[str, Any] | Instruction) -> Instruction:

@@ -84,8 +84,9 @@ def well_formed(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def read_fields(value: str | Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The fields of a T2I API under their Python names, complete, and what was assumed.
+def read_fields(value: str | Mapping[str, Any]) -> tuple[dict[str, Any], list[str], dict[str, str]]:
+    """The fields of a T2I API under their Python names, complete; every assumption, a sentence each; and
+    those fields that were missing, with their sentence.
 
     Raises:
         InvalidApi: no object with a model's name is in it.
@@ -94,7 +95,8 @@ def read_fields(value: str | Mapping[str, Any]) -> tuple[dict[str, Any], list[st
     found = _from_text(value, guesses) if isinstance(value, str) else _with_model([value])
     if found is None:
         raise InvalidApi(_nothing(value))
-    return _Reader(found, guesses).fields(), guesses
+    reader = _Reader(found, guesses)
+    return reader.fields(), guesses, reader.lacking
 
 
 def _nothing(value: object) -> str:
@@ -171,10 +173,11 @@ def _name_in(value: object) -> str:
 
 
 class _Reader:
-    """Reads one mapping; `guesses` grows with each assumption."""
+    """Reads one mapping; `guesses` grows with each assumption, `lacking` with each missing field."""
 
     def __init__(self, found: Mapping[Any, Any], guesses: list[str]) -> None:
         self.guesses = guesses
+        self.lacking: dict[str, str] = {}
         self.given: dict[str, Any] = {}
         known = [(key, _FIELD.get(fold_key(key)), value) for key, value in found.items()]
         # a field's own name goes before its other spellings
@@ -212,8 +215,12 @@ class _Reader:
     def missing(self, name: str, default: Any = None) -> Any:
         default = DEFAULT_PARAMETERS[name] if default is None else default
         shown = f"{default:g}" if isinstance(default, float) else str(default)
-        self.guess(f"{name.replace('_', ' ')} is missing; the default {shown} was taken")
+        self.lack(name, f"{name.replace('_', ' ')} is missing; the default {shown} was taken")
         return default
+
+    def lack(self, name: str, sentence: str) -> None:
+        self.lacking[name] = sentence
+        self.guess(sentence)
 
     def sampler(self) -> str:
         """The sampling method, with the noise schedule where A1111 since 1.9 and ComfyUI write it apart."""
@@ -250,9 +257,9 @@ class _Reader:
             kind = "LORA" if lora or reference or "lora_weight" in self.given else "Checkpoint"
             if "type" in self.given:
                 given = str(self.given["type"])[:40]
-                self.guess(f"type {given!r} is neither LORA nor Checkpoint; {kind} was taken")
+                self.lack("type", f"type {given!r} is neither LORA nor Checkpoint; {kind} was taken")
             elif not lora and model != checkpoint:
-                self.guess(f"type is missing; {kind} was taken")
+                self.lack("type", f"type is missing; {kind} was taken")
         if reference is None and checkpoint and kind == "LORA" and checkpoint != model:
             reference = {"model": checkpoint}
             self.guess(f"the checkpoint {checkpoint!r} was read as the one under the LoRA")

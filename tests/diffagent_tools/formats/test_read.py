@@ -102,7 +102,11 @@ def test_hash_and_file_name_become_the_models_name_and_family(tmp_path: Path) ->
         7,
         "SDXL 1.0",
     )
-    assert "the model hash 879db523c3 is that of 'DreamShaper'" in reading.guesses
+    assert reading.guesses == (
+        "cfg scale is missing; the default 7 was taken",
+        "the model hash 879db523c3 is that of 'DreamShaper'",
+        "the base model is that of 'DreamShaper' in the catalogue",
+    )
     assert examine(reading, CATALOGUE).verdict.status in ("valid", "alias")
     named = save(tmp_path / "q.png", {"parameters": text.replace("renamed", "dreamshaper_8")})
     assert examine(import_file(named, CATALOGUE), CATALOGUE).repair.api.model == "DreamShaper"

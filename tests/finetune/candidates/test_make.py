@@ -63,6 +63,10 @@ def test_only_the_model_information_is_kept_and_the_rest_is_rebuilt() -> None:
         (info("Pixel Art Helper", base="SDXL 1.0"), "wrong family"),
         (Said("no object at all", "sampled", -1.0), "unparsable"),
         (Said('{"model":"Pixel Art Helper"', "sampled", -1.0), "unparsable"),
+        (
+            Said('{"model":"Pixel Art Helper","type":"Embedding","base model":"SD 1.5"}', "sampled", -1.0),
+            "unparsable",
+        ),
     ],
 )
 def test_what_is_dropped_is_counted(said: Said, why: str) -> None:

@@ -288,6 +288,19 @@ def test_every_assumption_is_a_sentence() -> None:
     )
 
 
+def test_the_reading_says_which_fields_were_missing() -> None:
+    assert read_api(NINE).missing == {}
+    missing = read_api('{"model": "M", "type": "Checkpoint", "width": 512, "height": "tall"}').missing
+    assert set(missing) == {"base_model", "height", "sampling_method", "sampling_steps", "cfg_scale"}
+    unreadable = read_api({**NINE, "type": "Embedding"})
+    assert unreadable.missing == {"type": unreadable.guesses[0]}
+    assert set(read_api({"lora": "M", "base model": "Pony", "size": "8x8"}).missing) == {
+        "sampling_method",
+        "sampling_steps",
+        "cfg_scale",
+    }
+
+
 def test_what_is_missing_has_the_defaults_of_the_paper_and_the_size_of_the_family() -> None:
     api = read_api('{"model": "M", "base model": "SDXL 1.0"}').api
     assert (api.sampling_method, api.sampling_steps, api.cfg_scale) == ("Euler a", 20, 7.0)
