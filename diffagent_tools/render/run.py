@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from diffagent_tools.formats.infotext import infotext_of
+from retrieval.calls.compose import default_settings
 from retrieval.errors import InvalidApi, StorageError
-from retrieval.records.api import DEFAULT_PARAMETERS, T2IApi, read_api
+from retrieval.records.api import T2IApi, read_api
 from retrieval.storage import atomic_write
 from retrieval.tables.families import family_of
 
@@ -104,11 +105,7 @@ def baseline_of(api: T2IApi) -> T2IApi:
         model=family.default_model or family.name,
         type="Checkpoint",
         base_model=family.name,
-        width=api.width,
-        height=api.height,
-        sampling_method=DEFAULT_PARAMETERS["sampling_method"],
-        sampling_steps=DEFAULT_PARAMETERS["sampling_steps"],
-        cfg_scale=DEFAULT_PARAMETERS["cfg_scale"],
+        **{**default_settings(family), "width": api.width, "height": api.height},
         model_id=family.default_model_id,
         prompt=request_of(api),
         negative_prompt=api.negative_prompt,

@@ -33,8 +33,8 @@ from diffagent_tools.select.selection import (
     consent_notes,
 )
 from diffagent_tools.select.shortlist import load_weights, needs_llm, weigh
-from retrieval.calls.base_checkpoint import on_offered_checkpoint
-from retrieval.calls.compose import api_for
+from retrieval.calls.base_checkpoint import family_default, on_offered_checkpoint
+from retrieval.calls.compose import api_for, default_api
 from retrieval.calls.licence import may_sell
 from retrieval.calls.repair import repair
 from retrieval.catalogue import Catalogue
@@ -46,11 +46,10 @@ from retrieval.search.filters import Ask, FilterWords
 from retrieval.search.fusion import Fusion
 from retrieval.search.lexical import matched_triggers
 from retrieval.search.ranker import Candidate, Ranker
+from retrieval.tables.families import DEFAULT_FAMILY
 
 SHORTLIST = 8
 """of retrieval's candidates the language model scores as many"""
-DEFAULT_FAMILY = "SD 1.5"
-"""of the fallback, where no family is asked for"""
 
 
 @dataclass(frozen=True)
@@ -135,12 +134,12 @@ class _Selector(ABC):
         """
         request, wanted = ask.instruction, ask.wanted
         try:
-            record = self.catalogue.default_model(wanted.family or DEFAULT_FAMILY)
+            record = family_default(self.catalogue, wanted.family or DEFAULT_FAMILY)
         except (UnknownModel, UnknownBaseModel):  # a family of the user's own catalogue has no base model
             return []
         if not replace(wanted, type=None, family=None).passes(record):
             return []
-        api = api_for(record.model_copy(update={"settings": None}), request)
+        api = default_api(record, request)
         return [
             Selection(
                 api=api,

@@ -29,19 +29,19 @@ from diffagent_tools.exits import tell
 from diffagent_tools.llm.adapter import STARTER_ADAPTER
 from finetune.data.answer_files import appending
 from finetune.data.cases import WHERE, Case, Row, read_pairs
+from retrieval.calls.base_checkpoint import family_default
 from retrieval.calls.check import check
-from retrieval.calls.compose import api_for
+from retrieval.calls.compose import api_for, default_api
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidApi, InvalidInstruction, StorageError
-from retrieval.records.api import DEFAULT_PARAMETERS, Instruction, T2IApi, read_api, read_instruction
+from retrieval.records.api import Instruction, T2IApi, read_api, read_instruction
 from retrieval.records.model import ModelRecord
+from retrieval.tables.families import DEFAULT_FAMILY
 
 if TYPE_CHECKING:
     from finetune.candidates.decode import Said
 
 Source = Literal["sampled", "beams", "default"]
-DEFAULT_FAMILY = "SD 1.5"
-"""of the default API, where no candidate says which"""
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,8 @@ def candidates_of(
         if found.setdefault(candidate.api.paper_json(), candidate) is not candidate:
             dropped["duplicate"] += 1
     families = Counter(candidate.api.base_model for candidate in found.values()).most_common(1)
-    default = default_api(catalogue, families[0][0] if families else DEFAULT_FAMILY, instruction)
+    base = family_default(catalogue, families[0][0] if families else DEFAULT_FAMILY)
+    default = default_api(base, instruction)
     if found.setdefault(default.paper_json(), Candidate(default, "default", None)).source != "default":
         dropped["duplicate"] += 1
     return list(found.values()), dropped
@@ -224,12 +225,6 @@ def model_of(text: str, catalogue: Catalogue) -> tuple[ModelRecord | None, str]:
         if kind in kinds:
             return None, kind
     return verdict.record, ""
-
-
-def default_api(catalogue: Catalogue, family: str, instruction: Instruction) -> T2IApi:
-    """The paper's default (section 4.1): the family's base model, Euler a, 20 steps, cfg 7."""
-    record = catalogue.default_model(family).model_copy(update={"settings": None})
-    return api_for(record, instruction).model_copy(update=dict(DEFAULT_PARAMETERS))
 
 
 def pair_id(pair: Row) -> str:

@@ -36,8 +36,10 @@ from finetune.evaluate.metrics import (
     worst_ranks,
 )
 from finetune.evaluate.predictions import Prediction
+from retrieval.calls.compose import default_settings
 from retrieval.catalogue import Catalogue
-from retrieval.records.api import DEFAULT_PARAMETERS, T2IApi
+from retrieval.records.api import T2IApi
+from retrieval.tables.families import family_of
 
 RECALL_AT = (1, 5, 10, 20, 50)
 ACCURACY_AT = (1, 5, 10)
@@ -210,10 +212,7 @@ def _parameters(cases: Sequence[Case], predictions: Sequence[Prediction], right:
 
 
 def _defaults(api: T2IApi) -> T2IApi:
-    from retrieval.tables.families import family_of
-
-    width, height = family_of(api.base_model).default_size
-    return api.model_copy(update={**DEFAULT_PARAMETERS, "width": width, "height": height})
+    return api.model_copy(update=default_settings(family_of(api.base_model)))
 
 
 def _calibration(predictions: Sequence[Prediction], right: Floats) -> Values | None:

@@ -22,15 +22,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from finetune.candidates.make import Candidate, default_api
+from finetune.candidates.make import Candidate
 from finetune.data.cases import Case
 from finetune.evaluate.metrics import HALLUCINATED, outcome_of_api
 from finetune.paper.figures import ARCHITECTURES
 from finetune.paper.free_answers import Answer
 from finetune.paper.inputs import Adapter
 from finetune.paper.prompt_sets import PromptSet
+from retrieval.calls.base_checkpoint import family_default
 from retrieval.calls.check import check
-from retrieval.calls.compose import api_for
+from retrieval.calls.compose import api_for, default_api
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel
 from retrieval.records.api import DEFAULT_PARAMETERS, Instruction, T2IApi, read_api, read_instruction
@@ -106,7 +107,7 @@ def _calls(
     id: str, case: Case, said: Mapping[str, Answer], catalogue: Catalogue, architecture: str
 ) -> PromptCalls:
     instruction = read_instruction({"prompt": case.prompt, "negative prompt": case.negative_prompt})
-    baseline = default_api(catalogue, FAMILY[architecture], instruction)
+    baseline = default_api(family_default(catalogue, FAMILY[architecture]), instruction)
     wanted: dict[str, T2IApi] = {"Baseline": baseline}
     fell_back: list[str] = []
     for method, answer in said.items():

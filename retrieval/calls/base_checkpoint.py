@@ -16,21 +16,37 @@ from retrieval.records.air import parse_air
 from retrieval.records.api import CheckpointRef, T2IApi
 from retrieval.records.model import ModelRecord
 from retrieval.search.filters import Filter
-from retrieval.tables.families import Family, family_of
+from retrieval.tables.families import DEFAULT_FAMILY, Family, family_of
 
-_FALLBACK_FAMILY = "SD 1.5"
+
+def family_default(catalogue: Catalogue, family: str) -> ModelRecord:
+    """The family's base model, else its most downloaded checkpoint that may be offered unasked.
+
+    Raises:
+        UnknownBaseModel: there is no such family.
+        UnknownModel: the catalogue holds no checkpoint of the family that can be had.
+    """
+    known = family_of(family)
+    found = _family_default(catalogue, known)
+    if found is None:
+        raise UnknownModel(
+            f"{catalogue.name} holds no {known.name} checkpoint that can be had; name another family, or "
+            "load a newer catalogue"
+        )
+    return found
 
 
 def default_record(catalogue: Catalogue, family: Family | None) -> ModelRecord:
-    """The family's base model; of SD 1.5 if the family is unknown or has none; else any checkpoint at all.
+    """What is called where nothing is near enough: the family's default, that of `DEFAULT_FAMILY` if the
+    family is unknown or has none, else any checkpoint at all.
 
     A base model that can no longer be had is returned where the family has no other checkpoint to offer.
 
     Raises:
         UnknownModel: the catalogue holds no checkpoint.
     """
-    for each in dict.fromkeys((family or family_of(_FALLBACK_FAMILY), family_of(_FALLBACK_FAMILY))):
-        offered = _family_default(catalogue, each)
+    for each in dict.fromkeys((family or family_of(DEFAULT_FAMILY), family_of(DEFAULT_FAMILY))):
+        offered = _family_default(catalogue, each) or _held(catalogue, each.default_model_id)
         if offered is not None:
             return offered
     checkpoints = catalogue.select(type="Checkpoint", available=None)
@@ -46,7 +62,7 @@ def _family_default(catalogue: Catalogue, family: Family) -> ModelRecord | None:
     stored = _held(catalogue, family.default_model_id)
     if stored is not None and obtainable(stored):
         return stored
-    return _most_downloaded(catalogue.select(base_model=family.name, type="Checkpoint")) or stored
+    return _most_downloaded(catalogue.select(base_model=family.name, type="Checkpoint"))
 
 
 def _held(catalogue: Catalogue, model_id: int | None) -> ModelRecord | None:
@@ -157,7 +173,7 @@ def _usual(
     if stored is not None and _fits(stored, family) and proposable(stored):
         return _to(ref, stored, f"{why}; this one is recommended for the model")
     default = _family_default(catalogue, family) if family else None
-    if default is not None and obtainable(default):
+    if default is not None:
         return _to(ref, default, f"{why}; this is the base model of {default.base_model}")
     return Change("base checkpoint", ref, None, why)
 

@@ -14,7 +14,7 @@ from retrieval.calls.compose import DEFAULT_LORA_WEIGHT
 from retrieval.errors import UnknownBaseModel
 from retrieval.records.api import DEFAULT_PARAMETERS, T2IApi
 from retrieval.records.model import ModelRecord, Settings
-from retrieval.tables.families import Family, family_of
+from retrieval.tables.families import DEFAULT_FAMILY, Family, family_of
 from retrieval.tables.samplers import find_sampler, nearest_sampler
 
 MAX_STEPS = 150
@@ -47,11 +47,11 @@ def corrections(api: T2IApi, family: Family | None, record: ModelRecord | None) 
     """What must change in the parameters; empty where all of them can be used.
 
     Args:
-        family: whose limits hold; those of SD 1.5 if it is unknown.
+        family: whose limits hold; those of `DEFAULT_FAMILY` if it is unknown.
         record: its recommended settings take the place of values that mean nothing.
     """
     settings = (record.settings if record else None) or Settings()
-    limits = family or family_of("SD 1.5")
+    limits = family or family_of(DEFAULT_FAMILY)
     found = [*_size(api, limits), *_sampling(api, settings), *_extras(api, family, settings)]
     return tuple(found)
 

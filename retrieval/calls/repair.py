@@ -15,16 +15,16 @@ from typing import Any
 
 from retrieval.calls.base_checkpoint import default_record
 from retrieval.calls.check import Problem, Verdict, check, check_call
-from retrieval.calls.compose import api_for, trigger_words, with_trigger
-from retrieval.calls.identify import air_of, fits_family, table_family
+from retrieval.calls.compose import default_api, facts, recommended_api, with_trigger
+from retrieval.calls.identify import fits_family, table_family
 from retrieval.calls.limits import Change, corrections
 from retrieval.calls.meaning import Searcher
 from retrieval.calls.substitute import Substitute, find_substitute
 from retrieval.catalogue import Catalogue, Match
-from retrieval.records.api import DEFAULT_PARAMETERS, Instruction, T2IApi, read_instruction
+from retrieval.records.api import Instruction, T2IApi, read_instruction
 from retrieval.records.model import ModelRecord, VersionRecord, family_name
 from retrieval.requests.consent import refuse
-from retrieval.tables.families import family_of
+from retrieval.tables.families import DEFAULT_FAMILY, family_of
 
 __all__ = ["Change", "Repair", "Searcher", "repair"]
 
@@ -81,7 +81,7 @@ def repair(
     if record is None:
         return _abstained(verdict, found, request, catalogue)
     if call is None:
-        made, whys = _from_record(record, found.version, request), {}
+        made, whys = recommended_api(record, found.version, request), {}
     else:
         made = _substitute(call, record, found.version, request)
         whys = {change.field: found.why for change in _differences(call, made, {})}
@@ -120,54 +120,18 @@ def _abstained(
 
 
 def _fallback(call: T2IApi | None, request: Instruction | None, catalogue: Catalogue) -> T2IApi:
-    """The family's base model with the paper's default parameters (section 4.1); a size that fits is kept."""
-    family = table_family(call.base_model) if call is not None else None
-    record = default_record(catalogue, family)
-    own = table_family(record.base_model) or family_of("SD 1.5")
-    made = _from_record(record, record.default_version, request)
-    update: dict[str, Any] = {"width": own.default_width, "height": own.default_height, "clip_skip": None}
-    update |= DEFAULT_PARAMETERS
-    if call is not None:
-        faults = {change.field for change in corrections(call, own, None)}
-        if not faults & {"width", "height"}:
-            update |= {"width": call.width, "height": call.height}
-        if request is None:
-            update |= {"prompt": _without_triggers(call), "negative_prompt": call.negative_prompt}
+    """The paper's default call (section 4.1) on the family's base model; a size that fits is kept."""
+    record = default_record(catalogue, table_family(call.base_model) if call is not None else None)
+    made = default_api(record, request)
+    if call is None:
+        return made
+    update: dict[str, Any] = {}
+    limits = table_family(record.base_model) or family_of(DEFAULT_FAMILY)
+    if not {change.field for change in corrections(call, limits, None)} & {"width", "height"}:
+        update |= {"width": call.width, "height": call.height}
+    if request is None:
+        update |= {"prompt": _without_triggers(call), "negative_prompt": call.negative_prompt}
     return made.model_copy(update=update)
-
-
-def _from_record(record: ModelRecord, version: VersionRecord | None, request: Instruction | None) -> T2IApi:
-    """The call that the catalogue recommends; without a request its prompt is empty."""
-    if table_family(record.base_model) is not None:
-        version_id = version.version_id if version else None
-        filled = api_for(record, request or Instruction(prompt="-"), version_id=version_id)
-        return filled if request is not None else filled.model_copy(update={"prompt": ""})
-    # a base model of no known family has no sizes of its own
-    limits = family_of("SD 1.5")
-    return T2IApi(
-        model=record.model,
-        type=record.type,
-        base_model=record.base_model,
-        width=limits.default_width,
-        height=limits.default_height,
-        **DEFAULT_PARAMETERS,
-        prompt=request.prompt if request else "",
-        negative_prompt=request.negative_prompt if request else "",
-    ).model_copy(update=_facts(record, version))
-
-
-def _facts(record: ModelRecord, version: VersionRecord | None) -> dict[str, Any]:
-    """What the catalogue knows of a model and version that is no setting."""
-    return {
-        "model": record.model,
-        "type": record.type,
-        "model_description": record.description,
-        "trigger_words": trigger_words(record, version),
-        "model_id": record.model_id,
-        "version_id": version.version_id if version else None,
-        "version": version.version if version else None,
-        "air": air_of(record, version),
-    }
 
 
 def _substitute(
@@ -175,7 +139,7 @@ def _substitute(
 ) -> T2IApi:
     """The call with another model in it: its facts and trigger words, the settings as they were."""
     # how sure somebody was of another model says nothing of this one
-    update = {**_facts(record, version), "confidence": None}
+    update = {**facts(record, version), "confidence": None}
     if not fits_family(record, family_name(call.base_model)):
         update["base_model"] = record.base_model
     prompt = _without_triggers(call) or (request.prompt if request is not None else "")

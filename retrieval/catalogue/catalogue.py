@@ -28,7 +28,7 @@ from retrieval.errors import CatalogueError, CatalogueFormatError, UnknownModel
 from retrieval.records.air import parse_air
 from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord, document_text, family_name
 from retrieval.storage import atomic_write
-from retrieval.tables.families import Family, family_of
+from retrieval.tables.families import family_of
 
 __all__ = ["Catalogue", "Match", "ModelRecord", "Settings", "Stats", "VersionRecord", "document_text"]
 
@@ -255,22 +255,6 @@ class Catalogue:
             family = family_name(head["base_model"])
             counts[family] = counts.get(family, 0) + 1
         return tuple(sorted(counts, key=lambda family: (-counts[family], family)))
-
-    def default_model(self, family: str | Family) -> ModelRecord:
-        """The family's base model, else its most downloaded available checkpoint.
-
-        Raises:
-            UnknownModel: the catalogue holds no available checkpoint of the family.
-        """
-        known = family if isinstance(family, Family) else family_of(family)
-        if known.default_model_id in self._position:
-            record = self.get(known.default_model_id)
-            if record.available:
-                return record
-        checkpoints = self.select(base_model=known.name, type="Checkpoint")
-        if not checkpoints:
-            raise UnknownModel(f"{self.name} holds no available {known.name} checkpoint; {_REFRESH}")
-        return max(checkpoints, key=lambda r: (r.may_be_offered(), r.stats.downloads or 0, -r.model_id))
 
     @functools.cached_property
     def digest(self) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from retrieval.errors import InvalidApi, UnknownBaseModel
 from retrieval.records.lenient_json import find_objects
-from retrieval.tables.families import family_of
+from retrieval.tables.families import DEFAULT_FAMILY, family_of
 from retrieval.tables.samplers import find_sampler
 
 MAX_TEXT_CHARS = 1_000_000
@@ -24,7 +24,6 @@ MAX_TEXT_CHARS = 1_000_000
 DEFAULT_PARAMETERS: Mapping[str, Any] = MappingProxyType(
     {"sampling_method": "Euler a", "sampling_steps": 20, "cfg_scale": 7.0}
 )
-_DEFAULT_FAMILY = "SD 1.5"
 _MAX_NUMBER = 2**63 - 1
 _MAX_SEARCHED = 10_000
 
@@ -194,7 +193,7 @@ class _Reader:
     def fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         family = self.text("base_model") or ""
-        fields["base_model"] = family if family.strip() else self.missing("base_model", _DEFAULT_FAMILY)
+        fields["base_model"] = family if family.strip() else self.missing("base_model", DEFAULT_FAMILY)
         self.models(fields)
         self.sizes(fields)
         fields["sampling_method"] = self.sampler() or self.missing("sampling_method")
@@ -291,7 +290,7 @@ class _Reader:
         try:
             default = family_of(fields["base_model"]).default_size
         except UnknownBaseModel:
-            default = family_of(_DEFAULT_FAMILY).default_size
+            default = family_of(DEFAULT_FAMILY).default_size
         fields["width"] = self.missing("width", default[0]) if width is None else width
         fields["height"] = self.missing("height", default[1]) if height is None else height
 

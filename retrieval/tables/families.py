@@ -56,9 +56,12 @@ class Family:
         return 4 * self.native_size**2
 
 
+DEFAULT_FAMILY = "SD 1.5"
+"""Whose sizes, limits and base model hold where nothing says which family is meant."""
+
 FAMILIES: tuple[Family, ...] = (
     Family(
-        name="SD 1.5",
+        name=DEFAULT_FAMILY,
         air="sd1",
         architecture="sd1",
         native_size=512,

@@ -35,6 +35,7 @@ from diffagent_tools.chat.conversation import Conversation, State
 from diffagent_tools.cli import command as cli
 from diffagent_tools.select.selector import RetrievalSelector
 from diffagent_tools.ui.html import chosen_html
+from retrieval.calls.base_checkpoint import family_default
 from retrieval.calls.repair import repair
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput, RequestRefused
@@ -244,7 +245,7 @@ def test_a_fallback_is_safe_where_the_family_has_no_base_model() -> None:
     catalogue = Catalogue(
         ModelRecord.model_validate({**each, "stats": downloads[each["model_id"]]}) for each in records
     )
-    assert catalogue.default_model("SD 1.5").model_id == 6
+    assert family_default(catalogue, "SD 1.5").model_id == 6
     assert repair("qqqq", catalogue).api.model_id == 6
 
 

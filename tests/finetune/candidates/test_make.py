@@ -13,7 +13,6 @@ from diffagent_tools.llm.llama import Llama
 from finetune.candidates.decode import CandidateDecoder, Said
 from finetune.candidates.make import (
     candidates_of,
-    default_api,
     main,
     model_of,
     pair_id,
@@ -92,12 +91,6 @@ def test_the_default_is_of_the_family_of_most_candidates() -> None:
     found, _ = candidates_of([info("Watercolor Wash", base="SDXL 1.0")], ASKED, CATALOGUE)
     assert found[-1].api.model == "SD XL"
     assert candidates_of([], ASKED, CATALOGUE)[0][0].api.base_model == "SD 1.5"
-
-
-def test_the_default_has_the_papers_parameters() -> None:
-    api = default_api(CATALOGUE, "SD 1.5", ASKED)
-    assert (api.sampling_method, api.sampling_steps, api.cfg_scale) == ("Euler a", 20, 7.0)
-    assert api.negative_prompt == "blurry"
 
 
 def test_a_record_of_the_trie_needs_no_reading() -> None:

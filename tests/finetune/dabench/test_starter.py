@@ -17,6 +17,7 @@ from finetune.dabench.catalogue import clean_words, mode
 from finetune.dabench.starter import build, read_rows, settings_of, sources_for
 from finetune.dabench.starter_screen import Decisions, Dropped, screen
 from finetune.describe.extract import runs
+from retrieval.calls.base_checkpoint import family_default
 from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
@@ -47,8 +48,8 @@ def test_ids_are_unique_and_both_base_models_are_there(starter: Catalogue) -> No
     assert len(starter) > 900
     versions = [version.version_id for record in starter for version in record.versions]
     assert len(set(versions)) == len(versions)
-    assert starter.default_model("SD 1.5").model_id == 62437
-    sdxl = starter.default_model("SDXL 1.0")
+    assert family_default(starter, "SD 1.5").model_id == 62437
+    sdxl = family_default(starter, "SDXL 1.0")
     assert (sdxl.model_id, sdxl.default_version and sdxl.default_version.version_id) == (101055, 128078)
     assert set(starter.families) == {"SD 1.5", "SDXL 1.0", "Pony", "Illustrious"}
 
@@ -312,7 +313,7 @@ def test_families_have_their_base_models(starter: Catalogue) -> None:
         ("Pony", 257749, 290640),
         ("Illustrious", 795765, 889818),
     ):
-        record = starter.default_model(family)
+        record = family_default(starter, family)
         assert (record.model_id, record.default_version and record.default_version.version_id) == (
             model_id,
             version_id,

@@ -2,10 +2,11 @@
 
 import pytest
 
-from retrieval.calls.compose import api_for, with_trigger
+from retrieval.calls.compose import api_for, default_api, default_settings, with_trigger
 from retrieval.errors import UnknownBaseModel, UnknownModel
 from retrieval.records.api import CheckpointRef, Instruction, read_instruction
 from retrieval.records.model import ModelRecord, Settings, VersionRecord
+from retrieval.tables.families import family_of
 
 VERSIONS = (
     VersionRecord(version_id=20, version="v2", base_model="SD 1.5", trigger_words=("pxl2",)),
@@ -71,6 +72,38 @@ def test_what_nobody_knows_is_the_default_of_the_family() -> None:
     assert (api.width, api.height) == (1024, 1024)
     assert (api.prompt, api.base_checkpoint, api.lora_weight) == ("a fox", None, None)
     assert (api.version_id, api.air, api.clip_skip) == (None, None, None)
+
+
+def test_the_default_call_is_that_of_the_paper_whatever_is_recommended() -> None:
+    base = ModelRecord(
+        model_id=9,
+        model="Base",
+        type="Checkpoint",
+        base_model="SDXL 1.0",
+        versions=(VersionRecord(version_id=90, version="v1", base_model="SDXL 1.0"),),
+        settings=Settings(sampling_method="DDIM", sampling_steps=50, cfg_scale=3.0, width=640, height=640),
+    )
+    assert default_api(base, REQUEST).to_wire() == {
+        "model": "Base",
+        "type": "Checkpoint",
+        "base model": "SDXL 1.0",
+        "width": 1024,
+        "height": 1024,
+        "sampling method": "Euler a",
+        "sampling steps": 20,
+        "cfg scale": 7,
+        "model description": "",
+        "model id": 9,
+        "version id": 90,
+        "version": "v1",
+        "air": "urn:air:sdxl:checkpoint:civitai:9@90",
+        "negative prompt": "blurry",
+        "prompt": "a fox",
+    }
+    assert default_api(base, None).prompt == ""
+    own = default_api(base.model_copy(update={"base_model": "My Family"}), REQUEST)
+    assert (own.base_model, own.width, own.air) == ("My Family", 512, "urn:air:sdxl:checkpoint:civitai:9@90")
+    assert default_settings(family_of("SD 2.1"))["height"] == 768
 
 
 def test_a_lora_without_a_known_checkpoint_runs_on_the_base_model() -> None:
