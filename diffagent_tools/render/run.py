@@ -77,7 +77,7 @@ def _apis(text: str) -> Iterator[tuple[str, T2IApi]]:
         if answer.get("api") is not None:
             found = True
             name = answer.get("id")
-            yield str(number if name is None else name), read_api(answer["api"]).api
+            yield str(number if name is None else name), T2IApi.from_wire(answer["api"])
     if not found:
         raise InvalidApi("no line has an 'api': every request failed; look at their 'error'")
 

@@ -16,7 +16,7 @@ from typing import Any
 from diffagent_tools.select.selection import BatchItem, Selector
 from finetune.data.answer_files import appending, check_order, resume
 from finetune.data.cases import Case
-from retrieval.records.api import T2IApi, read_api
+from retrieval.records.api import T2IApi
 
 WARM_UP = "a lighthouse in a storm"
 _EVERY_SECONDS = 10.0
@@ -45,8 +45,12 @@ class Prediction:
         return [model_id for model_id, _, _ in self.ranked]
 
     def call(self) -> T2IApi | None:
-        """The first API, read back."""
-        return read_api(dict(self.api)).api if self.api is not None else None
+        """The first API, read back.
+
+        Raises:
+            InvalidApi: the file holds another spelling than this module writes.
+        """
+        return T2IApi.from_wire(self.api) if self.api is not None else None
 
 
 def predict(

@@ -166,6 +166,23 @@ class T2IApi(BaseModel):
             wire[_spaced(name)] = value
         return wire
 
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "T2IApi":
+        """The record of which `to_wire` made this. Nothing is guessed; `read_api` reads what others write.
+
+        Raises:
+            InvalidApi: a field is missing, unknown or of another type; the message names the first.
+        """
+        try:
+            return cls.model_validate_json(json.dumps(wire), strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the whole"
+            raise InvalidApi(
+                f"this is no T2I API as `to_wire` writes it ({where}: {first['msg']}); read_api reads other "
+                "spellings"
+            ) from error
+
     def to_json(self, indent: int | None = None) -> str:
         """`to_wire` as JSON text."""
         return json.dumps(self.to_wire(), ensure_ascii=False, indent=indent)

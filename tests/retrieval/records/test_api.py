@@ -288,6 +288,22 @@ def test_every_assumption_is_a_sentence() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("wire", "field"),
+    [
+        ({key: value for key, value in NINE.items() if key != "width"}, "width"),
+        ({**NINE, "width": "512"}, "width"),
+        ({**NINE, "sampler": "Euler a"}, "sampler"),
+        ({**NINE, "type": "LyCORIS"}, "type"),
+        ({**NINE, "base checkpoint": "DreamShaper"}, "base checkpoint"),
+        ([NINE], "the whole"),
+    ],
+)
+def test_the_own_wire_is_read_strictly(wire: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidApi, match=rf"\({field}: .*read_api reads other"):
+        T2IApi.from_wire(wire)
+
+
 def test_the_reading_says_which_fields_were_missing() -> None:
     assert read_api(NINE).missing == {}
     missing = read_api('{"model": "M", "type": "Checkpoint", "width": 512, "height": "tall"}').missing
@@ -508,6 +524,7 @@ APIS = st.builds(
 def test_what_is_written_is_read_back(api: T2IApi) -> None:
     assert read_api(api.to_json()) == ApiReading(api, ())
     assert read_api(api.to_wire()) == ApiReading(api, ())
+    assert T2IApi.from_wire(json.loads(api.to_json())) == api
     assert read_api(f"Agent: {api.to_json()}\n").api == api
 
 
