@@ -20,7 +20,7 @@ from pathlib import Path
 from diffagent_tools.exits import run_script
 from retrieval.calls.repair import repair
 from retrieval.catalogue import Catalogue, spelling
-from retrieval.catalogue.spelling import SpellingIndex, spelling_index
+from retrieval.catalogue.spelling import SpellingIndex
 from retrieval.records.model import ModelRecord
 
 SIGNS = "abcdefghijklmnopqrstuvwxyz0123456789 "
@@ -128,9 +128,7 @@ def report_edits(catalogue: Catalogue, rounds: int, seed: int) -> None:
 
 
 def report_invented(catalogue: Catalogue) -> None:
-    taken = [
-        (name, guess) for name in INVENTED if (guess := spelling_index(catalogue).best(name)) is not None
-    ]
+    taken = [(name, guess) for name in INVENTED if (guess := catalogue.spelling.best(name)) is not None]
     print(f"invented names taken for a misspelling: {len(taken)} of {len(INVENTED)}")
     for name, guess in taken:
         print(

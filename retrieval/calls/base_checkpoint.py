@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from retrieval.calls.identify import MAX_NAME, air_of, obtainable, proposable, table_family
 from retrieval.calls.limits import Change
 from retrieval.catalogue import Catalogue, Match
-from retrieval.catalogue.spelling import spelling_index
 from retrieval.errors import UnknownModel
 from retrieval.records.air import parse_air
 from retrieval.records.api import CheckpointRef, T2IApi
@@ -116,7 +115,7 @@ def base_checkpoint_change(api: T2IApi, record: ModelRecord | None, catalogue: C
         why = f"the base checkpoint {shown} {wrong}"
     else:
         why = f"{catalogue.name} holds no base checkpoint called {shown}"
-        near = spelling_index(catalogue).best(
+        near = catalogue.spelling.best(
             ref.model,
             lambda model_id: _fits(catalogue.get(model_id), family) and proposable(catalogue.get(model_id)),
         )

@@ -25,7 +25,6 @@ from retrieval.calls.identify import (
 )
 from retrieval.calls.limits import Change, corrections
 from retrieval.catalogue import Catalogue, Match
-from retrieval.catalogue.spelling import spelling_index
 from retrieval.records.api import T2IApi
 from retrieval.records.model import ModelRecord, VersionRecord
 
@@ -138,7 +137,7 @@ def check_call(api: T2IApi, match: Match | None, catalogue: Catalogue) -> Verdic
 
 
 def _invented(name: str, catalogue: Catalogue) -> Problem:
-    nearest = spelling_index(catalogue).best(name)
+    nearest = catalogue.spelling.best(name)
     hint = f"; the nearest name is {catalogue.get(nearest.model_id).model!r}" if nearest else ""
     return Problem("invented", f"{catalogue.name} holds no model called {_short(name)}{hint}", "model")
 

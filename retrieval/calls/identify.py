@@ -9,7 +9,6 @@ from typing import Literal
 
 from retrieval.catalogue import Catalogue, Match
 from retrieval.catalogue.names import normalise_name
-from retrieval.catalogue.spelling import spelling_index
 from retrieval.errors import UnknownBaseModel, UnknownModel
 from retrieval.records.air import make_air, parse_air
 from retrieval.records.api import T2IApi
@@ -101,7 +100,7 @@ def identify(name: str, catalogue: Catalogue, api: T2IApi | None = None) -> Matc
         return None
     if len(matches) == 1 and matches[0].how != "loose":
         return matches[0]
-    near = {guess.model_id: guess for guess in spelling_index(catalogue).nearest(name)}
+    near = {guess.model_id: guess for guess in catalogue.spelling.nearest(name)}
     if matches[0].how == "loose" and near:
         best = next(iter(near.values()))
         fits = [near[match.record.model_id].similarity for match in matches if match.record.model_id in near]

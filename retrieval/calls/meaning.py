@@ -8,6 +8,7 @@
 
 import math
 import re
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -135,10 +136,13 @@ class _WordIndex:
 
 
 _INDEXES: weakref.WeakKeyDictionary[Catalogue, _WordIndex] = weakref.WeakKeyDictionary()
+# tools for agents check in several threads at once
+_LOCK = threading.Lock()
 
 
 def _word_index(catalogue: Catalogue) -> _WordIndex:
-    index = _INDEXES.get(catalogue)
-    if index is None:
-        index = _INDEXES[catalogue] = _WordIndex(catalogue)
-    return index
+    with _LOCK:
+        index = _INDEXES.get(catalogue)
+        if index is None:
+            index = _INDEXES[catalogue] = _WordIndex(catalogue)
+        return index

@@ -20,7 +20,6 @@ from retrieval.calls.identify import (
 )
 from retrieval.calls.meaning import Searcher, nearest_in_meaning
 from retrieval.catalogue import Catalogue, Match
-from retrieval.catalogue.spelling import spelling_index
 from retrieval.records.api import Instruction, T2IApi
 from retrieval.records.model import ModelRecord, VersionRecord, document_text
 
@@ -58,7 +57,7 @@ def find_substitute(
     if match is not None:
         missing = _why_not(match.record, family, kind)
     else:
-        names = spelling_index(catalogue)
+        names = catalogue.spelling
         near = names.best(name, lambda model_id: fits(catalogue.get(model_id)))
         missing = f"no model is called {_short(name)}"
         if near is not None:

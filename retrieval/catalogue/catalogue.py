@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from retrieval.catalogue.name_index import HEAD, NAMES, Head, NameIndex, Names, Place
 from retrieval.catalogue.names import alias_keys, normalise_name, without_ending
+from retrieval.catalogue.spelling import SpellingIndex
 from retrieval.errors import CatalogueError, CatalogueFormatError, UnknownModel
 from retrieval.records.air import parse_air
 from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord, document_text, family_name
@@ -255,6 +256,11 @@ class Catalogue:
             family = family_name(head["base_model"])
             counts[family] = counts.get(family, 0) + 1
         return tuple(sorted(counts, key=lambda family: (-counts[family], family)))
+
+    @functools.cached_property
+    def spelling(self) -> SpellingIndex:
+        """The names as they are looked up when misspelled; made at the first use."""
+        return SpellingIndex(self.names())
 
     @functools.cached_property
     def digest(self) -> str:

@@ -1,7 +1,6 @@
 """Which model a misspelled name means: edit distance over every name of a catalogue and its parts.
 
-    names = spelling_index(catalogue)
-    for guess in names.nearest("Dream Shapper"):
+    for guess in catalogue.spelling.nearest("Dream Shapper"):
         print(catalogue.get(guess.model_id).model, guess.similarity, guess.accepted)
 
 A name is compared twice, as it is written (case and runs of spaces aside) and normalised, and the better
@@ -10,15 +9,12 @@ string alignment: insert, delete, substitute and swap of neighbours cost 1 each.
 """
 
 import functools
-import threading
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from retrieval.catalogue import Catalogue
 from retrieval.catalogue.names import alias_keys, normalise_name
 
-# Calibrated by `python benchmarks/repair_edits.py --sweep` on the starter's 999 names with 1 to 3 random
+# Calibrated by `python benchmarks/repair_edits.py --sweep` on the starter's names with 1 to 3 random
 # edits each and on 80 plausible names that no model has. At most 3 edits that leave half of the signs:
 # 99.0% of the edited names come back, 3 of the 80 are taken for a real name (they are 3 edits from one).
 # A similarity of 0.6 brings 97.6% back and takes as many; 4 edits bring 99.4% back and take 5.
@@ -76,7 +72,7 @@ class SpellingIndex:
         self._written = [_written(name) for name in self._names]
         self._normal = [normalise_name(name) for name in self._names]
         self._longest = max(map(len, self._written), default=0)
-        # a name is checked, identified and repaired in turn
+        # a name is looked for, then the nearest of those that fit in its place
         self._recent = functools.lru_cache(maxsize=64)(self._nearest)
 
     def best(self, name: str, keep: Callable[[int], bool] | None = None) -> Spelling | None:
@@ -146,16 +142,3 @@ class SpellingIndex:
 
 def _written(name: str) -> str:
     return " ".join(name.casefold().split())
-
-
-_LOCK = threading.Lock()
-_INDEXES: weakref.WeakKeyDictionary[Catalogue, SpellingIndex] = weakref.WeakKeyDictionary()
-
-
-def spelling_index(catalogue: Catalogue) -> SpellingIndex:
-    """The index of a catalogue, made at the first call."""
-    with _LOCK:
-        index = _INDEXES.get(catalogue)
-        if index is None:
-            index = _INDEXES[catalogue] = SpellingIndex(catalogue.names())
-        return index
