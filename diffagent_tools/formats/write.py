@@ -12,7 +12,7 @@ import json
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from retrieval.errors import InvalidApi
+from retrieval.errors import InvalidApi, InvalidInput
 
 if TYPE_CHECKING:
     from diffagent_tools.formats.plan import ExportPlan
@@ -56,7 +56,7 @@ def export(
     try:
         wanted = ExportFormat(format)
     except ValueError as error:
-        raise InvalidApi(
+        raise InvalidInput(
             f"found the format {format!r}; needed is one of {', '.join(ExportFormat)}"
         ) from error
     if wanted is ExportFormat.json:
