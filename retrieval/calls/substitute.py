@@ -75,12 +75,11 @@ def find_substitute(
             elsewhere = names.best(name)
             match = Match(catalogue.get(elsewhere.model_id), None, "loose") if elsewhere else None
     meant = match.record if match is not None else None
-    other = meant.model_id if meant is not None else None
     found = nearest_in_meaning(
         _query(name, call, request, meant),
         catalogue,
         search,
-        keep=lambda record: record.model_id != other and fits(record),
+        keep=fits,
         family=family,
         type=kind,
     )

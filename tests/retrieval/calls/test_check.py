@@ -196,6 +196,26 @@ def test_the_most_severe_problem_is_the_status_and_all_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "kinds"),
+    [
+        (
+            {"model": "Gone Towers", "type": "LORA", "width": 513},
+            ["unavailable", "wrong type", "bad parameters"],
+        ),
+        ({"model": "Large Vista", "type": "LORA"}, ["wrong type", "wrong family"]),
+        ({"model": "Large Vista", "width": 513}, ["wrong family", "bad parameters"]),
+        ({"model": "castle dreams", "width": 513}, ["bad parameters", "alias"]),
+    ],
+)
+def test_unavailable_then_type_then_family_then_parameters_then_alias(
+    fields: dict[str, object], kinds: list[str]
+) -> None:
+    verdict = check(call(**{**IDLESS, **fields}), CATALOGUE)
+    assert verdict.status == kinds[0]
+    assert {problem.kind for problem in verdict.problems} == set(kinds)
+
+
+@pytest.mark.parametrize(
     ("fields", "status", "fixed"),
     [
         ({"model": "castle-dreams"}, "alias", {"model": "Castle Dreams 城堡之梦"}),
