@@ -179,8 +179,8 @@ class T2IApi(BaseModel):
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the whole"
             raise InvalidApi(
-                f"this is no T2I API as `to_wire` writes it ({where}: {first['msg']}); read_api reads other "
-                "spellings"
+                f"this is no T2I API as this project writes it ({where}: {first['msg']}); "
+                "`diffagent check` reads other spellings and gives one that is"
             ) from error
 
     def to_json(self, indent: int | None = None) -> str:

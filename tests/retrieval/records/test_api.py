@@ -300,7 +300,7 @@ def test_every_assumption_is_a_sentence() -> None:
     ],
 )
 def test_the_own_wire_is_read_strictly(wire: dict[str, object], field: str) -> None:
-    with pytest.raises(InvalidApi, match=rf"\({field}: .*read_api reads other"):
+    with pytest.raises(InvalidApi, match=rf"\({field}: .*`diffagent check`"):
         T2IApi.from_wire(wire)
 
 
