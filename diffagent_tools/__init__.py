@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # the table below for type checkers, which run none of this
     from diffagent_tools.select.selection import Selector as Selector
     from diffagent_tools.select.selector import LlamaSelector as LlamaSelector
     from diffagent_tools.select.selector import RetrievalSelector as RetrievalSelector
-    from retrieval.calls import examine as _examine
+    from retrieval.calls.check import Check as Check
+    from retrieval.calls.check import check as check
     from retrieval.calls.repair import Repair as Repair
     from retrieval.calls.repair import repair as repair
     from retrieval.catalogue.catalogue import Catalogue as Catalogue
@@ -37,15 +38,12 @@ if TYPE_CHECKING:  # the table below for type checkers, which run none of this
     from retrieval.search.filters import Filter as Filter
     from retrieval.search.index import DescriptionIndex as DescriptionIndex
 
-    Check = _examine.Examination
-    check = _examine.examine
-
 __version__ = "0.1.0"
 
 HOMES = {
     "BatchItem": "diffagent_tools.select.selection:BatchItem",
     "Catalogue": "retrieval.catalogue.catalogue:Catalogue",
-    "Check": "retrieval.calls.examine:Examination",
+    "Check": "retrieval.calls.check:Check",
     "CheckT2IApiTool": "diffagent_tools.agents.langchain:CheckT2IApiTool",
     "DescriptionIndex": "retrieval.search.index:DescriptionIndex",
     "DiffAgentError": "retrieval.errors:DiffAgentError",
@@ -61,7 +59,7 @@ HOMES = {
     "Selection": "diffagent_tools.select.selection:Selection",
     "Selector": "diffagent_tools.select.selection:Selector",
     "T2IApi": "retrieval.records.api:T2IApi",
-    "check": "retrieval.calls.examine:examine",
+    "check": "retrieval.calls.check:check",
     "export": "diffagent_tools.formats.write:export",
     "import_file": "diffagent_tools.formats.read:import_file",
     "read_api": "retrieval.records.api:read_api",

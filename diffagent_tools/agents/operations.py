@@ -21,7 +21,7 @@ from diffagent_tools.agents.arguments import CheckArguments, SearchArguments, Se
 from diffagent_tools.agents.text import examination_text, hit_text, selection_text
 from diffagent_tools.quoting import DOCUMENT_CHARS, plain
 from diffagent_tools.select.selection import NO_MODEL, Request, Selection, Selector
-from retrieval.calls.examine import Examination, examine
+from retrieval.calls.check import Check, check
 from retrieval.calls.limits import adjust
 from retrieval.catalogue import Catalogue
 from retrieval.errors import NoModelFits
@@ -88,9 +88,9 @@ class Operations:
         }
         return [adjusted(selection, **wanted) for selection in found]
 
-    def examine(self, written: Any, instruction: Any = None) -> Examination:
-        """What was written, checked and repaired. Raises what `retrieval.calls.examine.examine` raises."""
-        return examine(written, self.catalogue, self.index, instruction)
+    def examine(self, written: Any, instruction: Any = None) -> Check:
+        """What was written, checked and repaired. Raises what `retrieval.calls.check.check` raises."""
+        return check(written, self.catalogue, self.index, instruction)
 
     def find(self, query: str, k: int, **words: Unpack[FilterWords]) -> list[Hit]:
         """Models by what they are good at, best first.

@@ -13,7 +13,7 @@ from retrieval.calls.licence import SALE_WORDS
 from retrieval.records.api import T2IApi
 
 if TYPE_CHECKING:
-    from retrieval.calls.examine import Examination
+    from retrieval.calls.check import Check
     from retrieval.search.searching import Hit
 
 _FEW_CHANGES = 12
@@ -57,7 +57,7 @@ def hit_text(place: int, hit: "Hit") -> str:
     return "\n   ".join(lines)
 
 
-def examination_text(found: "Examination") -> str:
+def examination_text(found: "Check") -> str:
     """A few lines on what was checked: the verdict, its reasons, and the API to call."""
     lines = [f"verdict: {found.verdict.status}"]
     lines += [f"- {plain(reason, 300)}" for reason in found.verdict.reasons[:_FEW_CHANGES]]

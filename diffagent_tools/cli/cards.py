@@ -14,7 +14,7 @@ from retrieval.calls.licence import SALE_WORDS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from retrieval.calls.examine import Examination
+    from retrieval.calls.check import Check
     from retrieval.records.model import ModelRecord
 
 PROMPT_CHARS = 1_500
@@ -42,7 +42,7 @@ def show_selections(console: "Console", found: Sequence[Selection]) -> None:
     show_rows(console, title, rows, colour="yellow" if best.abstained else "green")
 
 
-def show_examination(console: "Console", found: "Examination") -> None:
+def show_examination(console: "Console", found: "Check") -> None:
     """The verdict, its reasons, and the API to use."""
     rows: Rows = [("checked", plain(found.named, NAME_CHARS)), ("verdict", found.verdict.status)]
     rows += [("assumed", plain(guess, _LINE_CHARS)) for guess in found.guesses[:_SHOWN]]

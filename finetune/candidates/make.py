@@ -30,8 +30,8 @@ from diffagent_tools.llm.adapter import STARTER_ADAPTER
 from finetune.data.answer_files import appending
 from finetune.data.cases import WHERE, Case, Row, read_pairs
 from retrieval.calls.base_checkpoint import family_default
-from retrieval.calls.check import check
 from retrieval.calls.compose import api_for, default_api
+from retrieval.calls.verdict import judge
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidApi, InvalidInstruction, StorageError
 from retrieval.records.api import Instruction, T2IApi, read_api, read_instruction
@@ -219,7 +219,7 @@ def model_of(text: str, catalogue: Catalogue) -> tuple[ModelRecord | None, str]:
         return None, "unparsable"
     if {"type", "base_model"} & reading.missing.keys():
         return None, "unparsable"
-    verdict = check(reading.api, catalogue)
+    verdict = judge(reading.api, catalogue)
     kinds = {problem.kind for problem in verdict.problems}
     for kind in ("invented", "unavailable", "wrong type", "wrong family"):
         if kind in kinds:

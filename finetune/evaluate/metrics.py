@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from retrieval.calls.check import check
+from retrieval.calls.verdict import judge
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
 from retrieval.records.api import T2IApi, read_api
@@ -194,7 +194,7 @@ def outcome_of(said: str, gold: int | None, catalogue: Catalogue) -> tuple[Outco
 
 def outcome_of_api(api: T2IApi, gold: int | None, catalogue: Catalogue) -> Outcome:
     """As `outcome_of`, of an API that has been read."""
-    verdict = check(api, catalogue)
+    verdict = judge(api, catalogue)
     kinds = {problem.kind for problem in verdict.problems}
     if verdict.record is None:
         return "invented"

@@ -30,8 +30,8 @@ from finetune.paper.free_answers import Answer
 from finetune.paper.inputs import Adapter
 from finetune.paper.prompt_sets import PromptSet
 from retrieval.calls.base_checkpoint import family_default
-from retrieval.calls.check import check
 from retrieval.calls.compose import api_for, default_api
+from retrieval.calls.verdict import judge
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel
 from retrieval.records.api import DEFAULT_PARAMETERS, Instruction, T2IApi, read_api, read_instruction
@@ -136,7 +136,7 @@ def callable_model(said: str, catalogue: Catalogue, architecture: str) -> ModelR
         return None
     if outcome_of_api(api, None, catalogue) in HALLUCINATED:
         return None
-    record = check(api, catalogue).record
+    record = judge(api, catalogue).record
     if record is None:
         return None
     try:

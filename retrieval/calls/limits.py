@@ -3,7 +3,7 @@
     for change in corrections(api, family_of("SD 1.5"), record):
         print(change.field, change.before, "->", change.after, change.why)
 
-`check` names these faults and `repair` applies them, so that what is repaired checks as valid.
+`judge` names these faults and `repair` applies them, so that what is repaired is valid.
 """
 
 import math

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrieval.calls.base_checkpoint import default_record
-from retrieval.calls.check import Problem, Verdict, check, check_call
 from retrieval.calls.compose import default_api, facts, recommended_api, with_trigger
 from retrieval.calls.identify import fits_family, table_family
 from retrieval.calls.limits import Change, corrections
 from retrieval.calls.meaning import Searcher
 from retrieval.calls.substitute import Substitute, find_substitute
+from retrieval.calls.verdict import Problem, Verdict, judge, judge_call
 from retrieval.catalogue import Catalogue, Match
 from retrieval.records.api import Instruction, T2IApi, read_instruction
 from retrieval.records.model import ModelRecord, VersionRecord, family_name
@@ -67,7 +67,7 @@ def repair(
     for asked in (request, None if isinstance(api, str) else api):
         if asked is not None:
             refuse(asked)
-    verdict = check(api, catalogue)
+    verdict = judge(api, catalogue)
     call = verdict.call
     if call is not None and verdict.mendable:
         mended, changes = _mended(call, call, {}, verdict.problems)
@@ -85,7 +85,7 @@ def repair(
     else:
         made = _substitute(call, record, found.version, request)
         whys = {change.field: found.why for change in _differences(call, made, {})}
-    again = check_call(made, Match(record, found.version, "name"), catalogue)
+    again = judge_call(made, Match(record, found.version, "name"), catalogue)
     mended, changes = _mended(call or made, made, whys, again.problems)
     if call is None and record.model != verdict.named:
         changes = (Change("model", verdict.named, record.model, found.why), *changes)

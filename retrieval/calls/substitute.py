@@ -1,6 +1,6 @@
 """Which model to call where a T2I API names none that can be called: by spelling, ids, then by meaning.
 
-    found = find_substitute(check("Dream Shapper", catalogue), request, catalogue, None)
+    found = find_substitute(judge("Dream Shapper", catalogue), request, catalogue, None)
     found.record, found.why
 
 `retrieval.calls.repair` writes the call.
@@ -8,7 +8,6 @@
 
 from dataclasses import dataclass
 
-from retrieval.calls.check import Verdict
 from retrieval.calls.identify import (
     fits_family,
     fitting_version,
@@ -19,6 +18,7 @@ from retrieval.calls.identify import (
     version_fault,
 )
 from retrieval.calls.meaning import Searcher, nearest_in_meaning
+from retrieval.calls.verdict import Verdict
 from retrieval.catalogue import Catalogue, Match
 from retrieval.records.api import Instruction, T2IApi
 from retrieval.records.model import ModelRecord, VersionRecord, document_text

@@ -115,7 +115,7 @@ class CheckpointRef(BaseModel):
 class T2IApi(BaseModel):
     """A text-to-image model with the settings to call it with.
 
-    A record with a width of 513 or a sampler nobody knows can be made: `retrieval.calls.check` names such
+    A record with a width of 513 or a sampler nobody knows can be made: `retrieval.calls.verdict` names such
     faults. Only writing (`to_wire`) refuses what no program could run.
     """
 

@@ -19,7 +19,7 @@ from diffagent_tools.cli import cards
 from diffagent_tools.cli import command as cli
 from diffagent_tools.cli import select as select_command
 from diffagent_tools.select.batch import read_lines
-from retrieval.calls.examine import examine
+from retrieval.calls.check import check
 from retrieval.errors import AdapterMismatch, BaseModelMissing, IndexMissing, StorageError, UnknownModel
 from retrieval.records.api import read_api
 
@@ -145,7 +145,7 @@ def test_control_characters_of_a_catalogue_never_reach_the_terminal() -> None:
 def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     console = Console(force_terminal=True, width=80, file=io.StringIO())
-    cards.show_examination(console, examine("Free Pixls", CATALOGUE))
+    cards.show_examination(console, check("Free Pixls", CATALOGUE))
     assert "\x1b[3" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 

@@ -19,7 +19,7 @@ from diffagent_tools.formats.picture_text import MAX_TEXT_BYTES, picture_texts_o
 from diffagent_tools.formats.plan import export_plan
 from diffagent_tools.formats.read import import_file, import_text
 from diffagent_tools.formats.write import export, infotext_export
-from retrieval.calls.examine import examine
+from retrieval.calls.check import check
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
 from retrieval.records.api import T2IApi
@@ -107,9 +107,9 @@ def test_hash_and_file_name_become_the_models_name_and_family(tmp_path: Path) ->
         "the model hash 879db523c3 is that of 'DreamShaper'",
         "the base model is that of 'DreamShaper' in the catalogue",
     )
-    assert examine(reading, CATALOGUE).verdict.status in ("valid", "alias")
+    assert check(reading, CATALOGUE).verdict.status in ("valid", "alias")
     named = save(tmp_path / "q.png", {"parameters": text.replace("renamed", "dreamshaper_8")})
-    assert examine(import_file(named, CATALOGUE), CATALOGUE).repair.api.model == "DreamShaper"
+    assert check(import_file(named, CATALOGUE), CATALOGUE).repair.api.model == "DreamShaper"
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.calls.check import check
 from retrieval.calls.compose import api_for
 from retrieval.calls.repair import Repair, repair
+from retrieval.calls.verdict import judge
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInstruction, UnknownModel
 from retrieval.records.api import CheckpointRef, Instruction, T2IApi
@@ -318,7 +318,7 @@ def test_a_bare_name_gets_the_recommended_settings() -> None:
 def test_a_name_that_says_a_version_of_another_family_gives_a_call_that_is_valid() -> None:
     result = repair("Castle Dreams 城堡之梦 XL", CATALOGUE)
     assert result.api.version_id == 102
-    assert check(result.api, CATALOGUE).valid
+    assert judge(result.api, CATALOGUE).valid
     assert [change.field for change in result.changes] == ["model", "version id", "version", "air"]
 
 
@@ -363,7 +363,7 @@ def test_whatever_comes_in_a_model_of_the_catalogue_comes_out(api: T2IApi | str)
     assert CATALOGUE.get(result.api.model_id).model == result.api.model if result.api.model_id else True
     assert result.api.base_checkpoint is None or result.api.base_checkpoint.model in NAMES
     result.api.to_json()
-    assert check(result.api, CATALOGUE).problems == ()
+    assert judge(result.api, CATALOGUE).problems == ()
     again = repair(result.api, CATALOGUE)
     assert (again.api, again.changes) == (result.api, ())
     if isinstance(api, T2IApi):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from retrieval.calls.check import check
 from retrieval.calls.compose import api_for
 from retrieval.calls.substitute import Substitute, find_substitute
+from retrieval.calls.verdict import judge
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import Instruction, T2IApi
 from retrieval.records.model import ModelRecord
@@ -33,7 +33,7 @@ CALL = api_for(CATALOGUE.get(1), ASKED).model_copy(
 
 
 def substitute(api: T2IApi | str, request: Instruction | None = None) -> Substitute:
-    return find_substitute(check(api, CATALOGUE), request, CATALOGUE, None)
+    return find_substitute(judge(api, CATALOGUE), request, CATALOGUE, None)
 
 
 def named(found: Substitute) -> int | None:
