@@ -143,7 +143,7 @@ def _invented(name: str, catalogue: Catalogue) -> Problem:
 
 
 def _name_problems(name: str, match: Match, ids: tuple[Change, ...]) -> list[Problem]:
-    """`ids`: what must become of the ids, if the name is an address that says which version is meant."""
+    """`ids`: what the ids must become; a name can be an address that says which version is meant."""
     record = match.record
     problems: list[Problem] = []
     if record.model != name:
