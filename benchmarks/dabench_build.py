@@ -23,7 +23,7 @@ from diffagent_tools.exits import run_script
 from finetune.civitai.store import RawStore
 from finetune.dabench.build import build
 from finetune.dabench.config import read_config
-from finetune.data.cases import read_rows
+from retrieval.storage import read_jsonl
 from retrieval.tables.screen import is_blocked
 
 _STEP = 100_000_000
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, required=True, help="API objects, .jsonl or .jsonl.gz")
     parser.add_argument("--pairs", type=int, nargs="+", default=[10_000, 100_000])
     options = parser.parse_args()
-    models = read_rows(options.models, ("modelVersions",))
+    models = read_jsonl(options.models, ("modelVersions",), dict, hint="objects of Civitai's API")
     spawning = multiprocessing.get_context("spawn")
     print(f"{'raw pairs':>10}{'kept':>10}{'clock s':>10}{'processor s':>13}{'MiB':>8}")
     for wanted in options.pairs:

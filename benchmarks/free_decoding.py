@@ -17,7 +17,7 @@ from diffagent_tools.exits import run_script
 from diffagent_tools.llm.adapter import STARTER_ADAPTER
 from diffagent_tools.llm.free_decoding import ANSWER_TOKENS, ROWS
 from diffagent_tools.llm.llama import Llama
-from finetune.data.cases import read_pairs
+from finetune.data.pairs import read_pairs
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import Instruction, read_instruction
 

@@ -146,7 +146,8 @@ def main() -> None:
     import torch
 
     from diffagent_tools.llm.base import load_base
-    from finetune.sft.dialogues import Mix, build_dialogues, read_pairs
+    from finetune.data.pairs import read_pairs
+    from finetune.sft.dialogues import Mix, build_dialogues
     from finetune.sft.trainer import to_dataset
     from retrieval.catalogue import Catalogue
 

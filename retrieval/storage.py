@@ -1,14 +1,22 @@
-"""Where this project keeps files on a user's machine, and how it writes them.
+"""Where this project keeps files on a user's machine, and how it reads and writes them.
 
 DIFFAGENT_HOME=/data/diffagent diffagent info
 """
 
+import gzip
+import hashlib
+import json
 import os
 import secrets
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
-from retrieval.errors import StorageError
+from retrieval.errors import DataError, StorageError
+
+T = TypeVar("T")
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 def home() -> Path:
@@ -66,6 +74,68 @@ def atomic_write(path: Path, content: bytes | Callable[[Path], None]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA256 of a file's content, in lower case; raises OSError where it cannot be read."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_unpacked(path: Path) -> bytes:
+    """A file's content; of gzip, whatever the file is called, what is packed in it.
+
+    Raises:
+        OSError: there is no such file, or its gzip is broken.
+    """
+    content = path.read_bytes()
+    try:
+        return gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
+    except (EOFError, zlib.error) as error:
+        raise OSError(f"broken gzip: {error}") from error
+
+
+def read_jsonl(
+    path: Path, needed: Sequence[str], parse: Callable[[dict[str, Any]], T], *, hint: str
+) -> list[T]:
+    """Reads `.jsonl` or `.jsonl.gz`, one object a line; empty lines are passed over.
+
+    Args:
+        needed: fields that every object must have.
+        parse: makes of an object what is wanted; a ValueError, TypeError or KeyError of it names the line.
+        hint: where such a file comes from, for the messages.
+
+    Raises:
+        DataError: the file cannot be read or holds no line, or a line is not what is needed; it is named.
+    """
+    try:
+        content = read_unpacked(path)
+    except OSError as error:
+        raise DataError(
+            f"cannot read {path} ({error.strerror or error}); needed is a .jsonl or .jsonl.gz file: {hint}"
+        ) from error
+    parsed: list[T] = []
+    # not splitlines(), which takes a line separator inside a JSON string for an end of line
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"line {number} of {path}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where} is no JSON ({error}); mend or delete the line") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{where} is no JSON object; needed is one a line: {hint}")
+        if missing := [name for name in needed if name not in row]:
+            raise DataError(f"{where} has no {', '.join(missing)}; needed are {', '.join(needed)}: {hint}")
+        try:
+            parsed.append(parse(row))
+        except (ValueError, TypeError, KeyError) as error:
+            said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise DataError(f"{where}: {said}; mend or delete the line") from error
+    if not parsed:
+        raise DataError(f"{path} holds no line; {hint}")
+    return parsed
 
 
 _WHAT_TO_DO = "free some space or name a folder that you may write in DIFFAGENT_HOME"

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from diffagent_tools.files.folder import SUFFIX, ModelsFolder, sha256_of
+from diffagent_tools.files.folder import SUFFIX, ModelsFolder
 from diffagent_tools.files.wanted import WantedFile
 from retrieval.errors import FetchError, MissingModelFile, StorageError
+from retrieval.storage import sha256_of
 
 if TYPE_CHECKING:
     import httpx
@@ -128,7 +129,7 @@ class Fetcher:
             have = part.stat().st_size if part.exists() else 0
             self._check_room(remote, have)
             self._download(remote, part, have)
-            found = sha256_of(part)
+            found = sha256_of(part).upper()
             if found != remote.sha256:
                 part.unlink()
                 raise FetchError(

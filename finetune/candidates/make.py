@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from diffagent_tools.exits import tell
 from diffagent_tools.llm.adapter import STARTER_ADAPTER
 from finetune.data.answer_files import appending
-from finetune.data.cases import WHERE, Case, Row, read_pairs
+from finetune.data.cases import Case
+from finetune.data.pairs import WHERE, Pair, read_pairs
 from retrieval.calls.base_checkpoint import family_default
 from retrieval.calls.compose import api_for, default_api
 from retrieval.calls.verdict import judge
@@ -140,7 +141,7 @@ Decode = Callable[[Sequence[Instruction]], "Sequence[Sequence[Said]]"]
 
 
 def write_candidates(
-    pairs: Sequence[Row],
+    pairs: Sequence[Pair],
     output: Path,
     decode: Decode,
     catalogue: Catalogue,
@@ -163,7 +164,7 @@ def write_candidates(
             progress(f"candidates: {start + len(batch):,} of {len(pairs):,} prompts")
 
 
-def lines_of(pairs: Sequence[Row], decode: Decode, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+def lines_of(pairs: Sequence[Pair], decode: Decode, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
     """The lines of a batch. A pair without a prompt has a line without responses."""
     asked = [_instruction(pair) for pair in pairs]
     said = iter(decode([instruction for instruction in asked if instruction is not None]))
@@ -227,7 +228,7 @@ def model_of(text: str, catalogue: Catalogue) -> tuple[ModelRecord | None, str]:
     return verdict.record, ""
 
 
-def pair_id(pair: Row) -> str:
+def pair_id(pair: Pair) -> str:
     """Its own id, else a digest of the prompts and the model."""
     own = pair.get("id")
     return (
@@ -237,14 +238,14 @@ def pair_id(pair: Row) -> str:
     )
 
 
-def _instruction(pair: Row) -> Instruction | None:
+def _instruction(pair: Pair) -> Instruction | None:
     try:
         return read_instruction({"prompt": pair["prompt"], "negative prompt": pair["negative_prompt"]})
     except InvalidInstruction:
         return None
 
 
-def _resume(output: Path, run: Mapping[str, Any], pairs: Sequence[Row], batch_size: int) -> int:
+def _resume(output: Path, run: Mapping[str, Any], pairs: Sequence[Pair], batch_size: int) -> int:
     """How many prompts are done: whole batches only, because what lies in a batch is decoded together.
 
     Beside the output, `NAME.run.json` says how it was made.

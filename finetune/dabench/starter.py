@@ -11,7 +11,6 @@ them is written.
 """
 
 import argparse
-import gzip
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,11 +21,11 @@ from diffagent_tools.exits import run_script
 from finetune.dabench.card import starter_card_text
 from finetune.dabench.catalogue import clean_words, mode
 from finetune.dabench.starter_screen import PACKAGED, Decisions, Row, screen
+from finetune.data.pairs import read_pairs
 from finetune.describe.complete import complete
 from finetune.describe.extract import RecordFacts, describe
 from finetune.describe.profiles import TermStats
 from retrieval.catalogue import Catalogue
-from retrieval.errors import DataError
 from retrieval.records.air import make_air
 from retrieval.records.api import CheckpointRef
 from retrieval.records.model import (
@@ -40,7 +39,7 @@ from retrieval.records.model import (
 )
 from retrieval.search.encoders import PackagedEmbedder
 from retrieval.search.vectors import Embeddings
-from retrieval.storage import atomic_write
+from retrieval.storage import atomic_write, read_jsonl
 from retrieval.tables.families import family_of
 from retrieval.tables.samplers import find_sampler
 
@@ -78,9 +77,7 @@ _MODEL_FIELDS = (
     "allow_commercial_use",
 )
 _PAIR_FIELDS = (
-    "prompt",
     "negative_prompt",
-    "model_id",
     "base_checkpoint",
     "sampling_method",
     "sampling_steps",
@@ -91,26 +88,9 @@ _PAIR_FIELDS = (
 )
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Raises DataError if the file cannot be read."""
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines if line.strip()]
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(
-            f"cannot read {path} ({error}); needed is a .jsonl.gz file, one object a line"
-        ) from error
-
-
-def need(rows: Sequence[Row], fields: Sequence[str], path: Path) -> None:
-    """Raises DataError if a row is no object or lacks one of the fields."""
-    for place, row in enumerate(rows, 1):
-        missing = list(fields) if not isinstance(row, dict) else [name for name in fields if name not in row]
-        if missing:
-            raise DataError(
-                f"row {place} of {path} has no {', '.join(missing)}; needed is the form that the data's card "
-                "describes, one object a line"
-            )
+def read_models(path: Path) -> list[Row]:
+    """Raises DataError if the file cannot be read, or a line lacks a field; it names the line."""
+    return read_jsonl(path, _MODEL_FIELDS, dict, hint="needed is the form that the data's card describes")
 
 
 def build_records(models: Sequence[Row], pairs: Sequence[Row], texts: Iterable[str]) -> list[ModelRecord]:
@@ -287,9 +267,7 @@ def build(
         DataError: a file cannot be read, or one of its rows lacks a field.
         StorageError: `output` cannot be written.
     """
-    known, rows = read_rows(models), read_rows(pairs)
-    need(known, _MODEL_FIELDS, models)
-    need(rows, _PAIR_FIELDS, pairs)
+    known, rows = read_models(models), read_pairs(pairs, _PAIR_FIELDS)
     screened = screen(known, Decisions.packaged())
     texts = [model["description"] for model in known]
     records = [*build_records(screened.kept, rows, texts), *public_records(sources)]

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diffagent_tools.exits import run_script
-from finetune.dabench.starter import build_records, public_records, read_rows, sources_for
+from finetune.dabench.starter import build_records, public_records, read_models, sources_for
 from finetune.dabench.starter_screen import Row, screen
+from finetune.data.pairs import Pair, read_pairs
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
 from retrieval.storage import atomic_write
@@ -33,7 +34,7 @@ def is_held_out(model_id: int, share: float = SHARE) -> bool:
 
 
 def hold_out(
-    models: Sequence[Row], pairs: Sequence[Row], output: Path, *, share: float = SHARE
+    models: Sequence[Row], pairs: Sequence[Pair], output: Path, *, share: float = SHARE
 ) -> tuple[int, int]:
     """Writes `catalogue.jsonl`, `pairs_seen.jsonl` and `pairs_unseen.jsonl` below `output`.
 
@@ -78,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not 0 < options.share < 1:
         raise InvalidInput(f"--share is {options.share}; needed is a number between 0 and 1")
     models, pairs = hold_out(
-        read_rows(options.models),
-        read_rows(options.pairs),
+        read_models(options.models),
+        read_pairs(options.pairs),
         options.output,
         share=options.share,
     )

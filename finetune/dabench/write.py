@@ -82,7 +82,7 @@ def gzip_lines(objects: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def pair_line(pair: Pair, part: str) -> dict[str, Any]:
-    """What `finetune.sft.dialogues.read_pairs` and `finetune.data.cases.read_pairs` read."""
+    """What `finetune.data.pairs` reads."""
     version, base = pair.kept.version, pair.base
     return {
         "prompt": pair.instruction.prompt,

@@ -9,14 +9,13 @@ that never saw it, nor a near-duplicate of it.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+from finetune.data.pairs import Pair
 from finetune.describe.profiles import TermStats, keywords, profiles_of
 from retrieval.records.model import ModelRecord
 from retrieval.search.terms import words
 
-Pair = Mapping[str, Any]
 NEAR_DUPLICATE = 0.7
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from finetune.data.pairs import Pair
 from retrieval.search.encoders import Embedder
 
 Row = Mapping[str, Any]
@@ -44,7 +45,7 @@ NEGATIVE = " + negative"
 
 
 def fit_baselines(
-    models: Sequence[Row], train: Sequence[Row], *, embedder: Embedder | None = None
+    models: Sequence[Row], train: Sequence[Pair], *, embedder: Embedder | None = None
 ) -> dict[str, Baseline]:
     """All baselines by name.
 
@@ -93,7 +94,7 @@ def fit_baselines(
 
 
 def profiles(
-    models: Sequence[Row], pairs: Sequence[Row], *, description_chars: int | None = None
+    models: Sequence[Row], pairs: Sequence[Pair], *, description_chars: int | None = None
 ) -> list[str]:
     """One text a model: description, tags, trigger words, and its first 30 training prompts."""
     prompts: dict[Any, list[str]] = defaultdict(list)

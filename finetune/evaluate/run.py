@@ -23,18 +23,9 @@ from typing import Any
 from diffagent_tools.exits import tell
 from diffagent_tools.extras import require
 from diffagent_tools.select.selection import Selector
-from finetune.data.cases import (
-    WHERE,
-    Case,
-    Named,
-    Row,
-    Variant,
-    cases_of,
-    read_pairs,
-    read_prompts,
-    read_rows,
-)
-from finetune.evaluate.baselines import Baseline, fit_baselines
+from finetune.data.cases import Case, Named, Variant, cases_of, read_prompts
+from finetune.data.pairs import WHERE, Pair, read_pairs
+from finetune.evaluate.baselines import Baseline, Row, fit_baselines
 from finetune.evaluate.predictions import predict
 from finetune.evaluate.report import write_report
 from finetune.evaluate.summary import (
@@ -48,6 +39,7 @@ from finetune.evaluate.summary import (
 )
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
+from retrieval.storage import read_jsonl
 
 MODES = ("shortlist", "constrained", "free", "retrieval")
 PROMPTS: dict[str, tuple[Variant, ...]] = {
@@ -167,7 +159,7 @@ class EvaluationData:
     cases: Mapping[str, list[Case]]
     trained: Mapping[int, int]
     models: Sequence[Row] = ()
-    train: Sequence[Row] = ()
+    train: Sequence[Pair] = ()
     stripped_by: str = ""
 
 
@@ -181,7 +173,7 @@ def read_data(options: argparse.Namespace, catalogue: Catalogue) -> EvaluationDa
         return EvaluationData({"prompts": read_prompts(options.prompts_file)[: options.limit]}, {})
     pairs = read_pairs(options.pairs)[: options.limit]
     train = read_pairs(options.train) if options.train else []
-    models = read_rows(options.models, _MODEL_FIELDS) if options.models else []
+    models = read_jsonl(options.models, _MODEL_FIELDS, dict, hint=WHERE) if options.models else []
     trained: Mapping[int, int] = (
         Counter(pair["model_id"] for pair in train)
         if options.train

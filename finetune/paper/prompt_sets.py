@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from finetune.data.cases import WHERE, Case, cases_of, read_pairs, read_prompts
+from finetune.data.cases import Case, cases_of, read_prompts
+from finetune.data.pairs import WHERE, read_pairs
 from retrieval.errors import InvalidInput
 
 DABENCH = "DABench"

@@ -19,7 +19,8 @@ from typing import Any
 
 from diffagent_tools.exits import run_script, tell
 from diffagent_tools.extras import require
-from finetune.data.cases import WHERE, Case
+from finetune.data.cases import Case
+from finetune.data.pairs import WHERE
 from finetune.evaluate.metrics import (
     Outcome,
     bootstrap,

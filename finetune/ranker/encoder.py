@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.exits import Exit, run_script
-from finetune.data.folds import Pair, clusters, fold_of
+from finetune.data.folds import clusters, fold_of
+from finetune.data.pairs import Pair, known_pairs
 from finetune.data.stripping import strip_prompt
-from finetune.ranker.evidence import FOLDS, read_pairs
+from finetune.ranker.evidence import FOLDS
 from finetune.training.run import numbers_kept, set_precision, train_to_end
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
@@ -301,7 +302,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> Exit:
     options = make_parser().parse_args(arguments)
     catalogue = Catalogue.load(options.catalogue) if options.catalogue else Catalogue.starter()
-    pairs = read_pairs(options.pairs, catalogue)
+    pairs = known_pairs(options.pairs, catalogue)
     if options.hold_out is not None:
         folds = fold_of(pairs, FOLDS)
         pairs = [pair for pair, fold in zip(pairs, folds, strict=True) if fold != options.hold_out]

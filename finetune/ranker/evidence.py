@@ -3,19 +3,16 @@
 examples = lexical_examples(catalogue, pairs, fold_of(pairs, FOLDS))
 """
 
-import gzip
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from diffagent_tools.llm.llama import Llama
 from diffagent_tools.select.selector import SHORTLIST
-from finetune.data.folds import Pair, with_profiles
+from finetune.data.folds import with_profiles
+from finetune.data.pairs import Pair
 from finetune.data.stripping import strip_prompt
 from retrieval.catalogue import Catalogue
-from retrieval.errors import DataError
 from retrieval.records.api import Instruction
 from retrieval.search.dense import Retriever
 from retrieval.search.fusion import Fusion, design
@@ -181,23 +178,3 @@ def retrieval_examples(
                 said = {"retrieval": logits[listed], **llama.scores(instruction, names)}
                 place = int(np.flatnonzero(listed == right)[0])
                 yield Example(design(said, SHORTLIST_SCORES), place, variant, half)
-
-
-def read_pairs(path: Path, catalogue: Catalogue) -> list[Pair]:
-    """The pairs of a `.jsonl` or `.jsonl.gz` file whose models the catalogue holds.
-
-    Raises:
-        DataError: the file cannot be read, or no pair of it names a model of the catalogue.
-    """
-    opened: Any = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines if line.strip()]
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(
-            f"cannot read the pairs {path} ({error}); needed is a .jsonl or .jsonl.gz file"
-        ) from error
-    kept = [row for row in rows if row["model_id"] in catalogue]
-    if not kept:
-        raise DataError(f"none of the {len(rows)} pairs in {path} names a model of {catalogue.name}")
-    return kept

@@ -26,6 +26,7 @@ from diffagent_tools.llm.adapter import STARTER_ADAPTER, ranker_folder
 from diffagent_tools.llm.llama import Llama
 from diffagent_tools.select.shortlist import SHORTLIST_FILE
 from finetune.data.folds import fold_of
+from finetune.data.pairs import known_pairs
 from finetune.ranker.evidence import (
     FOLDS,
     HELD_OUT,
@@ -34,7 +35,6 @@ from finetune.ranker.evidence import (
     SHORTLIST_SCORES,
     Example,
     lexical_examples,
-    read_pairs,
     retrieval_examples,
 )
 from finetune.training.run import numbers_kept
@@ -268,7 +268,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = make_parser().parse_args(arguments)
     catalogue = Catalogue.load(options.catalogue) if options.catalogue else Catalogue.starter()
-    pairs = read_pairs(options.pairs, catalogue)
+    pairs = known_pairs(options.pairs, catalogue)
     # the later stages weigh few scores and have few examples: a small network, and more passes
     few = options.stage != "lexical"
     settings: dict[str, Any] = {

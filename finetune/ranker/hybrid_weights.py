@@ -14,16 +14,17 @@ measures the packaged weights on other pairs; it fits nothing.
 
 import argparse
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.exits import run_script
-from finetune.dabench.starter import build_records, read_rows
+from finetune.dabench.starter import build_records, read_models
 from finetune.dabench.starter_screen import screen
 from finetune.data.folds import fold_of
+from finetune.data.pairs import Pair, read_pairs
+from finetune.data.stripping import strip_prompt
 from retrieval.records.api import Instruction
 from retrieval.records.model import ModelRecord, document_text
 from retrieval.search.encoders import Embedder, PackagedEmbedder
@@ -42,7 +43,6 @@ KS = (1, 5, 10, 20)
 _NEGATIVE = "negative."
 _NAME_SHARE = 0.25  # what a request by name counts beside a prompt
 _L2 = 1e-3
-_SHORTEST = 4
 
 
 @dataclass(frozen=True)
@@ -55,29 +55,22 @@ class Asked:
     share: float = 1.0
 
 
-def strip_prompt(prompt: str, model: Row) -> str:
-    """A prompt without the trigger words and the name words (from four letters on) of its model."""
-    triggers = [word.strip() for entry in model["trigger_words"] or [] for word in entry.split(",")]
-    for word in triggers + re.findall(r"\w+", model["model"]):
-        if len(word) >= _SHORTEST:
-            prompt = re.sub(re.escape(word), " ", prompt, flags=re.IGNORECASE)
-    return prompt
-
-
-def ask(
-    records: Sequence[ModelRecord], models: Sequence[Row], pairs: Sequence[Row], embedder: Embedder
-) -> list[Asked]:
+def ask(records: Sequence[ModelRecord], pairs: Sequence[Pair], embedder: Embedder) -> list[Asked]:
     """What the records' scores say of held-out pairs, and of every model's bare name."""
     scorer = HybridScorer(records, {})
     documents = embedder.embed([document_text(record) for record in records])
     place = {record.model_id: i for i, record in enumerate(records)}
-    raw = {model["model_id"]: model for model in models}
-    known = [pair for pair in pairs if pair["model_id"] in place]
+    named = {record.model_id: (record.model, record.trigger_words) for record in records}
+    as_they_are = [
+        (pair["prompt"], pair["negative_prompt"], pair["model_id"])
+        for pair in pairs
+        if pair["model_id"] in place
+    ]
     requests = {
-        "as they are": [(pair["prompt"], pair["negative_prompt"], pair["model_id"]) for pair in known],
+        "as they are": as_they_are,
         "stripped": [
-            (strip_prompt(pair["prompt"], raw[pair["model_id"]]), pair["negative_prompt"], pair["model_id"])
-            for pair in known
+            (strip_prompt(prompt, *named[model_id]), negative, model_id)
+            for prompt, negative, model_id in as_they_are
         ],
         "by name": [(record.model, "", record.model_id) for record in records],
     }
@@ -163,18 +156,18 @@ def _array(values: Sequence[int]) -> "NDArray[np.int64]":
     return np.asarray(values, dtype=np.int64)
 
 
-def records_of(models: Sequence[Row], pairs: Sequence[Row]) -> list[ModelRecord]:
+def records_of(models: Sequence[Row], pairs: Sequence[Pair]) -> list[ModelRecord]:
     """The records as the starter catalogue has them, made of these pairs alone."""
     return build_records(models, pairs, [model["description"] for model in models])
 
 
-def held_out(models: Sequence[Row], pairs: Sequence[Row], folds: int, embedder: Embedder) -> list[Asked]:
+def held_out(models: Sequence[Row], pairs: Sequence[Pair], folds: int, embedder: Embedder) -> list[Asked]:
     """What `ask` says of each of the first `folds` folds, with records made from the others."""
     fold = fold_of(pairs, FOLDS)
     asked: list[Asked] = []
     for out in range(folds):
         records = records_of(models, [p for p, f in zip(pairs, fold, strict=True) if f != out])
-        asked += ask(records, models, [p for p, f in zip(pairs, fold, strict=True) if f == out], embedder)
+        asked += ask(records, [p for p, f in zip(pairs, fold, strict=True) if f == out], embedder)
     return asked
 
 
@@ -206,10 +199,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = make_parser().parse_args(arguments)
-    models, pairs = screen(read_rows(options.models)).kept, read_rows(options.pairs)
+    models, pairs = screen(read_models(options.models)).kept, read_pairs(options.pairs)
     embedder = PackagedEmbedder()
     if options.report:
-        asked = ask(records_of(models, pairs), models, read_rows(options.report), embedder)
+        asked = ask(records_of(models, pairs), read_pairs(options.report), embedder)
         print(report(asked, packaged_weights()))
         return
     asked = held_out(models, pairs, options.folds, embedder)

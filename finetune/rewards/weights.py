@@ -7,7 +7,6 @@ The authors publish pickles (.pt, .bin). One is read only with `weights_only=Tru
 its SHA256 is the known one, and is written once as safetensors into the cache; from then on that is read.
 """
 
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval.errors import BrokenModelFile, ChecksumError, MissingModelFile
-from retrieval.storage import atomic_write, cache_dir
+from retrieval.storage import atomic_write, cache_dir, sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,12 +152,6 @@ def load_state(path: Path) -> "dict[str, Tensor]":
         raise BrokenModelFile(
             f"{path} cannot be read as safetensors ({error}); delete it and fetch it again"
         ) from error
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA256 of a file, in lower case."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def version_of(path: Path) -> str:

@@ -14,7 +14,6 @@ scoring is broken, and is refused.
 """
 
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from diffagent_tools.llm.prompt import encode_dialogue, encode_name, encode_prom
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidApi, InvalidInstruction
 from retrieval.records.api import Instruction, read_api, read_instruction
+from retrieval.storage import read_jsonl
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -109,41 +109,25 @@ def read_scored(path: Path) -> list[Scored]:
         DataError: no such file, or a line that is broken, or a score that is NaN or infinite; it names the
             line.
     """
-    try:
-        # not splitlines(), which takes a line separator inside a JSON string for an end of line
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the scored responses {path} ({error}); {_MAKE}") from error
-    scored = [_read(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
-    if not scored:
-        raise DataError(f"{path} holds no prompts; {_MAKE}")
-    return scored
+    return read_jsonl(path, ("instruction", "responses", "scores"), _scored, hint=_MAKE)
 
 
-def _read(line: str, where: str) -> Scored:
-    try:
-        row: Any = json.loads(line)
-        instruction = read_instruction(row["instruction"])
-        responses, scores = row["responses"], row["scores"]
-    except (ValueError, TypeError, KeyError) as error:
-        said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise DataError(
-            f"{where}: {said}; needed are instruction, responses and scores; mend or delete the line"
-        ) from error
+def _scored(row: Mapping[str, Any]) -> Scored:
+    responses, scores = row["responses"], row["scores"]
     if not isinstance(responses, list) or not isinstance(scores, list) or len(responses) != len(scores):
-        raise DataError(f"{where}: needed are two lists of one length, responses and their scores; {_MAKE}")
+        raise TypeError(f"needed are two lists of one length, responses and their scores; {_MAKE}")
     for number, (response, score) in enumerate(zip(responses, scores, strict=True), 1):
         if not isinstance(response, str):
-            raise DataError(f"{where}: response {number} is {response!r}, needed is the text of a T2I API")
+            raise TypeError(f"response {number} is {response!r}, needed is the text of a T2I API")
         if score is None:
             continue
         if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-            raise DataError(
-                f"{where}: the score of response {number} is {score!r}, and nothing can be ranked by it; "
+            raise ValueError(
+                f"the score of response {number} is {score!r}, and nothing can be ranked by it; "
                 "score it again, or write null to leave the response out"
             )
     return Scored(
-        instruction,
+        read_instruction(row["instruction"]),
         tuple(responses),
         tuple(None if score is None else float(score) for score in scores),
         str(row.get("reward", "")),

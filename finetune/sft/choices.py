@@ -10,10 +10,10 @@ did not help to build: else the right model would be told by words that only thi
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from diffagent_tools.llm.prompt import describe_choice
 from finetune.data.folds import fold_of, with_profiles
+from finetune.data.pairs import Pair
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import Instruction
 from retrieval.records.model import ModelRecord
@@ -31,12 +31,12 @@ class _Fold:
     records: Mapping[int, ModelRecord]
 
 
-def list_choices(pairs: Sequence[Mapping[str, Any]], catalogue: Catalogue, count: int = 8) -> ListChoices:
+def list_choices(pairs: Sequence[Pair], catalogue: Catalogue, count: int = 8) -> ListChoices:
     """A function from a pair's place in `pairs` and its instruction to `count` choices, the right one among
     them, in random order.
 
     Args:
-        pairs: with `prompt`, `negative_prompt` and `model_id`, all of models that the catalogue holds.
+        pairs: all of models that the catalogue holds.
     """
     folds = fold_of(pairs, FOLDS)
     made: dict[int, _Fold] = {}
@@ -49,7 +49,7 @@ def list_choices(pairs: Sequence[Mapping[str, Any]], catalogue: Catalogue, count
             fold = made[folds[place]] = _Fold(
                 LexicalScorer(records), {record.model_id: record for record in records}
             )
-        right = int(pairs[place]["model_id"])
+        right = pairs[place]["model_id"]
         scores = fold.scorer.features(instruction)
         # the rough sum that finetune/ranker/evidence.py draws hard candidates by
         rough = scores["all.cosine"] + scores["terms.cosine"] + scores["negative.cosine"]

@@ -5,15 +5,13 @@
     built.rows[0].input_ids, built.rows[0].response_start
     print(built.report())
 
-A pair is a line of JSON as in DABench (paper section 3.1): `prompt`, `negative_prompt`, `model_id`, `model`
-and the parameters. One pair can be said in several ways, each with a rate of its own:
+One pair can be said in several ways, each with a rate of its own:
 
     pair         the instruction as it is
     stripped     without the trigger words and name words of its model, so that the picture must decide
     no_negative  without the negative prompt
     choice       with a list of models to choose from, the right one among them (finetune/sft/choices.py),
-    as it
-                 is or stripped by lot
+                 as it is or stripped by lot
     description  not from a pair: what the catalogue says of a model -> that model, so that models with few
                  pairs or none are learnt; in turns the description and a draw of the model's terms
 
@@ -21,19 +19,17 @@ and the response in two lengths: `name` ends with the closing quote of the model
 JSON of nine fields and the end of text.
 """
 
-import gzip
 import hashlib
-import json
 import random
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.llm.prompt import encode_dialogue, encode_name, encode_prompt
+from finetune.data.pairs import Pair, parameters_of
 from finetune.data.stripping import strip_prompt
+from finetune.sft.choices import list_choices
 from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInstruction
@@ -43,28 +39,8 @@ from retrieval.records.model import ModelRecord
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from finetune.sft.choices import ListChoices
-
 _TERMS = (4, 12)
 _TELLING = 40  # characters; "SD 1.5 checkpoint." fits hundreds of models
-_PARAMETERS = {
-    "sampling_method": str,
-    "sampling_steps": int,
-    "cfg_scale": float,
-    "width": int,
-    "height": int,
-}
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An instruction and the model that made the image, with the parameters that the file gave."""
-
-    prompt: str
-    negative_prompt: str
-    model_id: int
-    model: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,61 +109,6 @@ class Dialogues:
         return f"{len(self.rows):,} dialogues of {len(self.model_ids):,} models ({kinds}); {left_out}"
 
 
-def read_pairs(path: Path) -> list[Pair]:
-    """Reads `.jsonl` or `.jsonl.gz`.
-
-    Raises:
-        DataError: no such file, a broken line, or a line without a prompt or a response; it names the line.
-    """
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"cannot read the pairs {path} ({error}); needed is a .jsonl or .jsonl.gz file, a pair a line"
-        ) from error
-    pairs = [_pair(line, path, number) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
-    if not pairs:
-        raise DataError(
-            f"{path} holds no pairs; needed is a pair a line (finetune/dabench/build.py collects them)"
-        )
-    return pairs
-
-
-def _pair(line: bytes, path: Path, number: int) -> Pair:
-    try:
-        row: Any = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{path}, line {number} is not JSON ({error}); mend or delete the line") from error
-    if not isinstance(row, dict):
-        raise DataError(
-            f"{path}, line {number} is no JSON object; needed are at least prompt, model_id, model"
-        )
-    model, model_id, prompt = row.get("model"), row.get("model_id"), row.get("prompt")
-    if not isinstance(model, str) or not model.strip() or type(model_id) is not int:
-        raise DataError(
-            f"{path}, line {number} has no response: model is {model!r}, model_id {model_id!r}; needed are "
-            "the name and the number of the model that made the image; delete the line or fill them in"
-        )
-    if not isinstance(prompt, str):
-        raise DataError(f"{path}, line {number} has no prompt; delete the line or fill it in")
-    parameters: dict[str, Any] = {}
-    for name, kind in _PARAMETERS.items():
-        value = row.get(name)
-        if value is None or value == "":
-            continue
-        try:
-            parameters[name] = kind(value)
-        except (TypeError, ValueError) as error:
-            raise DataError(
-                f"{path}, line {number}: {name} is {value!r}, needed is a value of type {kind.__name__}; "
-                "correct it or leave it out"
-            ) from error
-    return Pair(prompt, str(row.get("negative_prompt") or ""), model_id, model, parameters)
-
-
 def build_dialogues(
     pairs: Sequence[Pair],
     catalogue: Catalogue,
@@ -212,8 +133,8 @@ def build_dialogues(
     rows: list[Row] = []
     kinds: Counter[str] = Counter()
     too_long = empty = 0
-    known = [pair for pair in pairs if pair.model_id in catalogue]
-    listed = _lists(known, catalogue) if mix.choice else None
+    known = [pair for pair in pairs if pair["model_id"] in catalogue]
+    listed = list_choices(known, catalogue) if mix.choice else None
     for kind, spoken, record, parameters, place in _spoken(known, catalogue, mix, lot):
         full = kind != "choice" and lot.random() < mix.full_share
         if not spoken["prompt"].strip(" ,.;\n\t"):
@@ -251,36 +172,25 @@ def build_dialogues(
     return Dialogues(tuple(rows), dict(kinds), too_long, unknown, empty)
 
 
-def _lists(pairs: Sequence[Pair], catalogue: Catalogue) -> "ListChoices":
-    from finetune.sft.choices import list_choices
-
-    return list_choices(
-        [
-            {"prompt": pair.prompt, "negative_prompt": pair.negative_prompt, "model_id": pair.model_id}
-            for pair in pairs
-        ],
-        catalogue,
-    )
-
-
 _Spoken = tuple[str, dict[str, str], ModelRecord, Mapping[str, Any], int]
 
 
 def _spoken(pairs: Sequence[Pair], catalogue: Catalogue, mix: Mix, lot: random.Random) -> Iterator[_Spoken]:
     """Kind, instruction, model, parameters and the pair's place (-1 without one) of every dialogue."""
     for place, pair in enumerate(pairs):
-        record = catalogue.get(pair.model_id)
-        said = {"prompt": pair.prompt, "negative_prompt": pair.negative_prompt}
-        stripped = strip_prompt(pair.prompt, record.model, record.trigger_words)
+        record = catalogue.get(pair["model_id"])
+        said = {"prompt": pair["prompt"], "negative_prompt": pair["negative_prompt"]}
+        parameters = parameters_of(pair)
+        stripped = strip_prompt(pair["prompt"], record.model, record.trigger_words)
         for _ in range(_times(mix.pair, lot)):
-            yield "pair", said, record, pair.parameters, place
+            yield "pair", said, record, parameters, place
         for _ in range(_times(mix.stripped, lot)):
-            yield "stripped", {**said, "prompt": stripped}, record, pair.parameters, place
+            yield "stripped", {**said, "prompt": stripped}, record, parameters, place
         for _ in range(_times(mix.no_negative, lot)):
-            yield "no_negative", {**said, "negative_prompt": ""}, record, pair.parameters, place
+            yield "no_negative", {**said, "negative_prompt": ""}, record, parameters, place
         for _ in range(_times(mix.choice, lot) if mix.choice else 0):
-            prompt = pair.prompt if lot.random() < 0.5 else stripped
-            yield "choice", {**said, "prompt": prompt}, record, pair.parameters, place
+            prompt = pair["prompt"] if lot.random() < 0.5 else stripped
+            yield "choice", {**said, "prompt": prompt}, record, parameters, place
     for record in catalogue:
         if not record.available:
             continue

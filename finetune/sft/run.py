@@ -156,7 +156,8 @@ def prepare(
 ) -> "tuple[Catalogue, Base, Dialogues, Dialogues | None]":
     """The catalogue, the base, and the dialogues to train on and to measure the loss on."""
     from diffagent_tools.llm.base import load_base
-    from finetune.sft.dialogues import Mix, build_dialogues, read_pairs
+    from finetune.data.pairs import read_pairs
+    from finetune.sft.dialogues import Mix, build_dialogues
     from retrieval.catalogue import Catalogue
 
     catalogue = Catalogue.load(Path(config.catalogue)) if config.catalogue else Catalogue.starter()

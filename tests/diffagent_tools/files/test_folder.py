@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from calls import checkpoint
 
-from diffagent_tools.files.folder import INDEX_NAME, ModelsFolder, sha256_of
+from diffagent_tools.files.folder import INDEX_NAME, ModelsFolder
 from diffagent_tools.files.wanted import WantedFile, wanted_files
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput, MissingModelFile
 from retrieval.records.api import CheckpointRef
 from retrieval.records.model import ModelRecord, VersionRecord
+from retrieval.storage import sha256_of
 
 API = checkpoint()
 
@@ -63,8 +64,8 @@ SEVEN = "0"
 @pytest.fixture(autouse=True)
 def _digests(folder: Path) -> None:
     global EIGHT, SEVEN
-    EIGHT = sha256_of(folder / "checkpoints" / "dream_8.safetensors")
-    SEVEN = sha256_of(folder / "checkpoints" / "renamed.safetensors")
+    EIGHT = sha256_of(folder / "checkpoints" / "dream_8.safetensors").upper()
+    SEVEN = sha256_of(folder / "checkpoints" / "renamed.safetensors").upper()
 
 
 def test_safetensors_and_folders_are_seen_and_nothing_else(folder: Path) -> None:

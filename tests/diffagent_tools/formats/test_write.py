@@ -180,9 +180,10 @@ def test_the_script_makes_the_picture_that_the_renderer_makes(
 ) -> None:
     from PIL import Image
 
-    from diffagent_tools.files.folder import ModelsFolder, sha256_of
+    from diffagent_tools.files.folder import ModelsFolder
     from diffagent_tools.formats.read import import_file
     from diffagent_tools.render.renderer import Renderer
+    from retrieval.storage import sha256_of
 
     api = T2IApi(
         **{"model": "Lantern", "type": "LORA", "base_model": family, "width": 64, "height": 64},
@@ -191,7 +192,7 @@ def test_the_script_makes_the_picture_that_the_renderer_makes(
         base_checkpoint=CheckpointRef(model=checkpoint),
     )
     # the catalogue knows no file name, as of most models; the file is found by what is in it
-    digest = sha256_of(models / f"{model}.safetensors")
+    digest = sha256_of(models / f"{model}.safetensors").upper()
     version = {"version_id": 34, "version": "v1", "base_model": family, "sha256": [digest]}
     record = {"model_id": 12, "model": "Lantern", "type": "LORA", "base_model": family, "description": ""}
     catalogue = Catalogue([ModelRecord.model_validate({**record, "versions": [version]})])

@@ -26,8 +26,7 @@ from diffagent_tools.cli.command import app
 from finetune.dabench.build import build, read_set_report
 from finetune.dabench.config import read_config
 from finetune.dabench.stats import stats_text
-from finetune.data import cases
-from finetune.sft import dialogues
+from finetune.data.pairs import parameters_of, read_pairs
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
 from retrieval.records.api import read_api
@@ -112,10 +111,10 @@ def test_trainer_and_evaluation_read_the_pairs(built: Path) -> None:
     catalogue = Catalogue.load(built / "sd1" / "catalogue.jsonl")
     for part in PARTS:
         path = built / "sd1" / f"pairs_{part}.jsonl.gz"
-        read = dialogues.read_pairs(path)
-        assert len(read) == len(cases.read_pairs(path)) > 0
-        assert all(pair.model_id in catalogue for pair in read)
-        assert set(read[0].parameters) == {
+        read = read_pairs(path)
+        assert len(read) > 0
+        assert all(pair["model_id"] in catalogue for pair in read)
+        assert set(parameters_of(read[0])) == {
             "sampling_method",
             "sampling_steps",
             "cfg_scale",
@@ -125,7 +124,7 @@ def test_trainer_and_evaluation_read_the_pairs(built: Path) -> None:
 
 
 def test_a_loras_pair_has_its_weight_and_base_checkpoint_and_no_tag(built: Path) -> None:
-    rows = cases.read_pairs(built / "sd1" / "pairs_train.jsonl.gz")
+    rows = read_pairs(built / "sd1" / "pairs_train.jsonl.gz")
     ink = [row for row in rows if row["type"] == "LORA"]
     assert ink
     for row in ink:
@@ -140,7 +139,7 @@ def test_a_loras_pair_has_its_weight_and_base_checkpoint_and_no_tag(built: Path)
 
 
 def test_what_is_not_of_sd_15_has_no_clip_skip(built: Path) -> None:
-    rows = cases.read_pairs(built / "sdxl" / "pairs_train.jsonl.gz")
+    rows = read_pairs(built / "sdxl" / "pairs_train.jsonl.gz")
     assert {(row["clip_skip"], row["width"], row["base_checkpoint"]) for row in rows} == {(None, 1024, None)}
 
 
@@ -164,7 +163,7 @@ def test_evaluation_is_unknown_to_the_catalogues(tmp_path: Path) -> None:
     for image, mark in zip(models[0]["modelVersions"][0]["images"], marks, strict=True):
         image["meta"]["prompt"] += f", {mark}"
     built_from(tmp_path, models)
-    held = cases.read_pairs(tmp_path / "set" / "sd1" / "pairs_val.jsonl.gz")
+    held = read_pairs(tmp_path / "set" / "sd1" / "pairs_val.jsonl.gz")
     said = (tmp_path / "set" / "sd1" / "catalogue.jsonl").read_text()
     seen = [mark for row in held for mark in marks if row["prompt"].endswith(f" {mark}")]
     assert seen

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 import retrieval
 from diffagent_tools.cli.command import app
 from finetune.dabench.catalogue import clean_words, mode
-from finetune.dabench.starter import build, read_rows, settings_of, sources_for
+from finetune.dabench.starter import build, read_models, settings_of, sources_for
 from finetune.dabench.starter_screen import Decisions, Dropped, screen
+from finetune.data.pairs import read_pairs
 from finetune.describe.extract import runs
 from retrieval.calls.base_checkpoint import family_default
 from retrieval.calls.compose import api_for
@@ -94,8 +95,8 @@ def test_descriptions_quote_neither_a_prompt_nor_a_creator(starter: Catalogue) -
     folder = Path(os.environ.get("DIFFAGENT_DATA", FOLDER.parents[2] / "shared" / "data"))
     if not (folder / "models.jsonl.gz").exists():
         pytest.skip("the data that the catalogue was built from is not here (DIFFAGENT_DATA)")
-    texts = [row["description"] for row in read_rows(folder / "models.jsonl.gz")]
-    texts += [row["prompt"] for row in read_rows(folder / "pairs_train.jsonl.gz")]
+    texts = [row["description"] for row in read_models(folder / "models.jsonl.gz")]
+    texts += [pair["prompt"] for pair in read_pairs(folder / "pairs_train.jsonl.gz")]
     said = {run for text in texts for run in runs(text)}
     for record in starter:
         if record.base_model == "SD 1.5":
@@ -243,7 +244,7 @@ def test_the_command_builds_the_same(tmp_path: Path) -> None:
     write(models, [{"model_id": 1}])
     failed = runner.invoke(app, asked)
     assert failed.exit_code == 2
-    assert "row 1 of" in failed.stderr
+    assert "line 1 of" in failed.stderr
     assert "trigger_words" in failed.stderr
 
 

@@ -6,7 +6,7 @@ import pytest
 from starter_world import model, pair, write
 
 from finetune.dabench.unseen import hold_out, is_held_out, main
-from finetune.data.cases import read_rows
+from finetune.data.pairs import read_pairs
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
 
@@ -23,8 +23,8 @@ def test_what_is_held_out_is_in_the_catalogue_and_not_in_training(tmp_path: Path
     held = {number for number in IDS if is_held_out(number)}
     assert held
     assert (count, asked) == (len(held), 2 * len(held))
-    seen = {each["model_id"] for each in read_rows(tmp_path / "pairs_seen.jsonl")}
-    unseen = {each["model_id"] for each in read_rows(tmp_path / "pairs_unseen.jsonl")}
+    seen = {each["model_id"] for each in read_pairs(tmp_path / "pairs_seen.jsonl")}
+    unseen = {each["model_id"] for each in read_pairs(tmp_path / "pairs_unseen.jsonl")}
     assert unseen == held
     assert not seen & unseen
     for number in IDS:

@@ -1,7 +1,6 @@
 """The evaluation from files to report, on seven models, with a selector that counts shared words."""
 
 import gzip
-import importlib.util
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -12,8 +11,8 @@ import pytest
 from small_world import WordSelector, small_catalogue, small_records
 
 from diffagent_tools.select.selection import BatchItem, Request
-from finetune.data.cases import Case, cases_of, read_pairs, read_prompts
-from finetune.data.stripping import strip_prompt
+from finetune.data.cases import Case, cases_of, read_prompts
+from finetune.data.pairs import read_pairs
 from finetune.evaluate.predictions import predict
 from finetune.evaluate.run import main
 from finetune.evaluate.summary import examples_slice
@@ -251,32 +250,13 @@ def test_a_missing_file_says_where_data_can_be_had(files: dict[str, Path], tmp_p
         main(["--prompts-file", str(tmp_path / "nowhere.txt")], selector=Words())
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("{broken", "line 2: .*needed is one JSON object a line"),
-        ('{"prompt": "a dog"}', "line 2: no model_id"),
-        ("[1]", "line 2: no prompt, model_id"),
-        ('{"prompt": 3, "model_id": 1}', "pair 2: the prompt must be text"),
-    ],
-)
-def test_a_broken_line_is_named(tmp_path: Path, line: str, message: str) -> None:
-    path = tmp_path / "pairs.jsonl"
-    path.write_text('{"prompt": "a dog", "model_id": 1}\n' + line + "\n")
-    with pytest.raises(DataError, match=message):
-        read_pairs(path)
-
-
 def test_files_without_prompts_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n \n")
     (tmp_path / "b.tsv").write_text("Text\tCategory\na\tb\n")
-    (tmp_path / "c.jsonl").write_text("")
     with pytest.raises(DataError, match="holds no prompt"):
         read_prompts(tmp_path / "a.txt")
     with pytest.raises(DataError, match="Text, Category; needed is a column called Prompt"):
         read_prompts(tmp_path / "b.tsv")
-    with pytest.raises(DataError, match="holds no line"):
-        read_pairs(tmp_path / "c.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -298,21 +278,3 @@ def test_slices_by_number_of_training_examples() -> None:
         "10+",
         "10+",
     ]
-
-
-@pytest.mark.skipif(
-    not (DATA / "strip_prompt.py").is_file(),
-    reason="the evaluation pairs are not beside the checkout; name their folder in DIFFAGENT_DATA",
-)
-def test_stripping_is_the_rule_of_the_known_figures() -> None:
-    spec = importlib.util.spec_from_file_location("known_rule", DATA / "strip_prompt.py")
-    assert spec is not None
-    assert spec.loader is not None
-    known = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(known)
-    with gzip.open(DATA / "models.jsonl.gz", "rt", encoding="utf-8") as lines:
-        models = {row["model_id"]: row for row in map(json.loads, lines)}
-    for pair in read_pairs(DATA / "pairs_val.jsonl.gz"):
-        model = models[pair["model_id"]]
-        ours = strip_prompt(pair["prompt"], model["model"], model["trigger_words"])
-        assert ours == known.strip_prompt(pair["prompt"], model)

@@ -3,11 +3,9 @@
 import numpy as np
 from index_world import records
 
-from finetune.ranker.hybrid_weights import Asked, accuracies, ask, fit, report, strip_prompt, without_negative
+from finetune.ranker.hybrid_weights import Asked, accuracies, ask, fit, report, without_negative
 from retrieval.search.encoders import HashEmbedder
 from retrieval.search.hybrid import DENSE
-
-MODEL = {"model_id": 1, "model": "Pixel Helper", "trigger_words": ["pixel art, 16bit", "px"]}
 
 
 def asked(**features: list[list[float]]) -> Asked:
@@ -19,16 +17,6 @@ def asked(**features: list[list[float]]) -> Asked:
 
 GOOD = [[1.0, 0.2, 0.1], [0.3, 0.9, 0.1], [0.0, 0.2, 0.8]]
 BAD = [[0.1, 0.5, 0.9], [0.8, 0.1, 0.3], [0.5, 0.9, 0.0]]
-
-
-def test_stripping_takes_name_and_trigger_words_from_four_letters_on() -> None:
-    assert strip_prompt("Pixel art, 16bit px corgi by a HELPER", MODEL).split() == [
-        ",",
-        "px",
-        "corgi",
-        "by",
-        "a",
-    ]
 
 
 def test_the_useful_feature_gets_the_weight_and_the_misleading_one_none() -> None:
@@ -57,7 +45,7 @@ def test_held_out_pairs_are_asked_in_three_ways() -> None:
     pairs = [{"model_id": 1, "prompt": "pixel corgi", "negative_prompt": "photo"}]
     pairs.append({"model_id": 999, "prompt": "of no record", "negative_prompt": ""})
     pairs.append({"model_id": 1, "prompt": "pixel", "negative_prompt": ""})  # nothing is left of it
-    kinds = ask(records(), [MODEL], pairs, HashEmbedder(16))
+    kinds = ask(records(), pairs, HashEmbedder(16))
     assert [(one.kind, len(one.right), one.share) for one in kinds] == [
         ("as they are", 2, 1.0),
         ("stripped", 2, 1.0),

@@ -166,15 +166,15 @@ def test_a_score_that_is_no_number_is_not_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no prompt"),
-        ("{", "line 1 of .* is not a prompt with its responses"),
-        ('{"id": "a", "instruction": {"prompt": "x"}}', "'responses' is missing"),
+        ("", "holds no line"),
+        ("{", "line 1 of .* is no JSON"),
+        ('{"id": "a", "instruction": {"prompt": "x"}}', "line 1 of .* has no responses"),
         ('{"id": "a", "instruction": {"prompt": " "}, "responses": []}', "prompt cannot be used"),
         (
             '{"id": "a", "instruction": {"prompt": "x"}, "responses": [{"api": {"model": "m"}}]}',
             "api: type: Field required",
         ),
-        ('{"id": "a", "instruction": {"prompt": "x"}, "responses": []}\n' * 2, "lines 1 and 2 .* id 'a'"),
+        ('{"id": "a", "instruction": {"prompt": "x"}, "responses": []}\n' * 2, "2 lines .* id 'a'"),
     ],
 )
 def test_a_broken_candidates_file_says_where(tmp_path: Path, text: str, message: str) -> None:
@@ -185,5 +185,5 @@ def test_a_broken_candidates_file_says_where(tmp_path: Path, text: str, message:
 
 
 def test_a_missing_candidates_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot read the candidates .*gone.jsonl"):
+    with pytest.raises(DataError, match=r"cannot read .*gone.jsonl .*finetune/candidates/make.py"):
         read_candidates(tmp_path / "gone.jsonl")

@@ -11,8 +11,9 @@ from finetune.rewards import clip as clip_score
 from finetune.rewards.clip import ClipScore
 from finetune.rewards.load import make_reward
 from finetune.rewards.pixels import MEAN, STD, centre_pixels, letterbox_pixels
-from finetune.rewards.weights import HubFile, sha256_of
+from finetune.rewards.weights import HubFile
 from retrieval.errors import BrokenModelFile, ChecksumError, InvalidInput, MissingModelFile
+from retrieval.storage import sha256_of
 
 
 @pytest.fixture(scope="module")

@@ -247,15 +247,18 @@ def test_the_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (line(scores=[0.1, NAN]), r"line 2: the score of response 2 is nan, and nothing can be ranked by it"),
+        (
+            line(scores=[0.1, NAN]),
+            r"line 2 of .*: the score of response 2 is nan, and nothing can be ranked by it",
+        ),
         (line(scores=[math.inf, 0.1]), r"the score of response 1 is inf, .* write null to leave"),
         (line(scores=["0.1", 0.2]), r"the score of response 1 is '0.1'"),
-        (line(scores=[0.1]), r"line 2: needed are two lists of one length"),
+        (line(scores=[0.1]), r"line 2 of .*: needed are two lists of one length"),
         (line(responses=[1, "x"]), r"response 1 is 1, needed is the text"),
-        (line(instruction={"prompt": " "}), r"line 2: .*; needed are instruction, responses and scores"),
-        ('{"responses": []}', r"line 2: 'instruction' is missing; needed are"),
-        ("[]", r"line 2: .*needed are instruction"),
-        ("{", r"line 2: .*mend or delete the line"),
+        (line(instruction={"prompt": " "}), r"line 2 of .*: .*mend or delete the line"),
+        ('{"responses": []}', r"line 2 of .* has no instruction, scores; needed are"),
+        ("[]", r"line 2 of .* is no JSON object"),
+        ("{", r"line 2 of .*mend or delete the line"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, broken: str, message: str) -> None:
@@ -266,8 +269,8 @@ def test_a_broken_line_is_named(tmp_path: Path, broken: str, message: str) -> No
 
 
 def test_a_file_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot read the scored responses .*scored\.jsonl"):
+    with pytest.raises(DataError, match=r"cannot read .*scored\.jsonl"):
         read_scored(tmp_path / "scored.jsonl")
     (tmp_path / "scored.jsonl").write_text("\n", encoding="utf-8")
-    with pytest.raises(DataError, match="holds no prompts"):
+    with pytest.raises(DataError, match="holds no line"):
         read_scored(tmp_path / "scored.jsonl")

@@ -1,31 +1,32 @@
 """Pairs and a catalogue become token ids: what is said, what is answered, what is left out."""
 
-import gzip
-import importlib.util
 import json
-import os
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from small_world import small_catalogue
 from tiny import tiny_tokenizer
 
 from diffagent_tools.llm.prompt import encode_name
-from finetune.data.stripping import strip_prompt
-from finetune.sft.dialogues import Dialogues, Mix, Pair, build_dialogues, read_pairs
+from finetune.data.pairs import Pair
+from finetune.sft.dialogues import Dialogues, Mix, build_dialogues
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
 from retrieval.records.api import read_api
 
-DATA = Path(os.environ.get("DIFFAGENT_DATA", Path(__file__).parents[4] / "shared" / "data"))
 TOKENIZER = tiny_tokenizer()
 NOTHING = Mix(pair=0, stripped=0, no_negative=0, description=0)
+
+
+def pair(prompt: str, negative_prompt: str, model_id: int, **parameters: Any) -> Pair:
+    return cast(
+        Pair, {"prompt": prompt, "negative_prompt": negative_prompt, "model_id": model_id, **parameters}
+    )
+
+
 PAIRS = (
-    Pair(
-        "a corgi, Pixel Art, helper", "blurry", 201, "Pixel Art Helper", {"sampling_steps": 31, "width": 640}
-    ),
-    Pair("lakes, watercolor", "", 203, "Watercolor Wash"),
+    pair("a corgi, Pixel Art, helper", "blurry", 201, sampling_steps=31, width=640),
+    pair("lakes, watercolor", "", 203),
 )
 
 
@@ -51,39 +52,6 @@ def said(built: Dialogues) -> list[dict[str, str]]:
 
 def answers(built: Dialogues) -> list[str]:
     return [str(TOKENIZER.decode(row.input_ids[row.response_start :])) for row in built.rows]
-
-
-@pytest.mark.parametrize(
-    ("prompt", "model", "triggers", "left"),
-    [
-        ("a corgi in PIXEL ART style", "Retro", ["pixel art"], "a corgi in   style"),
-        ("pixel-art by retrosprite", "Retro Art", ["pix, retrosprite"], "pixel-art by  "),
-        ("fantastic retro art", "RETRO (art)", [], "fantastic   art"),
-        ("水墨风格 mountains", "水墨风格", [], "  mountains"),
-        ("nothing of it", "abc de", ["x", ""], "nothing of it"),
-        ("a.c is not abcd", "-", ["a.cd"], "a.c is not abcd"),
-    ],
-)
-def test_strip_prompt(prompt: str, model: str, triggers: list[str], left: str) -> None:
-    assert strip_prompt(prompt, model, triggers) == left
-
-
-@pytest.mark.skipif(not (DATA / "strip_prompt.py").is_file(), reason=f"no development data in {DATA}")
-def test_strip_prompt_does_what_the_measurement_does() -> None:
-    spec = importlib.util.spec_from_file_location("measured", DATA / "strip_prompt.py")
-    assert spec
-    assert spec.loader
-    measured = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(measured)
-    with gzip.open(DATA / "models.jsonl.gz", "rt", encoding="utf-8") as stream:
-        models = {model["model_id"]: model for model in map(json.loads, stream)}
-    compared = 0
-    for pair in read_pairs(DATA / "pairs_val.jsonl.gz"):
-        model = models[pair.model_id]
-        mine = strip_prompt(pair.prompt, model["model"], model["trigger_words"] or [])
-        assert mine == measured.strip_prompt(pair.prompt, model)
-        compared += 1
-    assert compared > 500
 
 
 def test_a_pair_is_said_as_it_is_stripped_and_without_its_negative() -> None:
@@ -163,7 +131,7 @@ def test_a_choice_lists_the_right_model_among_others_and_the_answer_is_its_name(
 
 
 def test_a_choice_says_nothing_that_only_the_asked_prompt_taught() -> None:
-    telling = Pair("zorblax on a hill", "", 201, "Pixel Art Helper")
+    telling = pair("zorblax on a hill", "", 201)
     built = build(Mix(pair=0, stripped=0, choice=1, description=0), telling, *PAIRS[1:])
     assert "zorblax" in said(built)[0]["prompt"]
     assert not any("zorblax" in line for line in said(built)[0]["models"])
@@ -193,82 +161,18 @@ def test_a_response_longer_than_the_context_is_left_out_and_counted() -> None:
 
 
 def test_the_prompt_is_cut_and_the_response_is_not() -> None:
-    long = Pair("corgi " * 300, "blurry " * 300, 203, "Watercolor Wash")
+    long = pair("corgi " * 300, "blurry " * 300, 203)
     built = build(Mix(pair=1, stripped=0, description=0), long, max_prompt_tokens=24)
     assert answers(built) == ['Watercolor Wash"']
     assert built.rows[0].response_start < 80
 
 
 def test_a_model_that_the_catalogue_lacks_and_an_empty_prompt_are_counted() -> None:
-    stranger = Pair("a cat", "", 999, "Nowhere")
-    nameless = Pair("Watercolor Wash, watercolor", "", 203, "Watercolor Wash")
+    stranger = pair("a cat", "", 999)
+    nameless = pair("Watercolor Wash, watercolor", "", 203)
     built = build(Mix(pair=1, stripped=1, description=0), *PAIRS, stranger, nameless)
     assert (built.unknown, built.empty) == (1, 1)
     with pytest.raises(DataError, match="of 1 pairs 1 name models that the catalogue 'the small one' lacks"):
         build(Mix(pair=1, stripped=0, description=0), stranger)
     with pytest.raises(DataError, match="nothing is left"):
         build(NOTHING)
-
-
-ROW: dict[str, Any] = {
-    "prompt": "a cat",
-    "negative_prompt": None,
-    "model_id": 201,
-    "model": "Pixel Art Helper",
-}
-
-
-def write(path: Path, *lines: str) -> Path:
-    path.write_text("\n".join(lines), encoding="utf-8")
-    return path
-
-
-def test_pairs_are_read_plain_and_compressed(tmp_path: Path) -> None:
-    full = {**ROW, "sampling_method": "DDIM", "sampling_steps": 20, "cfg_scale": 7, "width": None, "seed": 3}
-    plain = write(tmp_path / "pairs.jsonl", json.dumps(ROW), "", json.dumps(full))
-    pairs = read_pairs(plain)
-    assert pairs == [
-        Pair("a cat", "", 201, "Pixel Art Helper"),
-        Pair(
-            "a cat",
-            "",
-            201,
-            "Pixel Art Helper",
-            {"sampling_method": "DDIM", "sampling_steps": 20, "cfg_scale": 7.0},
-        ),
-    ]
-    packed = tmp_path / "pairs.jsonl.gz"
-    packed.write_bytes(gzip.compress(plain.read_bytes()))
-    assert read_pairs(packed) == pairs
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (json.dumps({"prompt": "a cat"}), "line 2 has no response: model is None"),
-        (json.dumps({**ROW, "model": " "}), "line 2 has no response: model is ' '"),
-        (json.dumps({**ROW, "model_id": "201"}), "model_id '201'; needed are the name and the number"),
-        (json.dumps({**ROW, "model_id": True}), "line 2 has no response"),
-        (json.dumps({**ROW, "prompt": 3}), "line 2 has no prompt; delete the line or fill it in"),
-        (json.dumps({**ROW, "width": "wide"}), "line 2: width is 'wide', needed is a value of type int"),
-        ("[1]", "line 2 is no JSON object"),
-        ('{"prompt": ', "line 2 is not JSON"),
-    ],
-)
-def test_a_line_that_cannot_be_trained_on_is_named(tmp_path: Path, line: str, message: str) -> None:
-    path = write(tmp_path / "pairs.jsonl", json.dumps(ROW), line)
-    with pytest.raises(DataError) as caught:
-        read_pairs(path)
-    assert message in str(caught.value)
-    assert str(path) in str(caught.value)
-
-
-def test_files_without_pairs_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot read the pairs .*none\.jsonl"):
-        read_pairs(tmp_path / "none.jsonl")
-    with pytest.raises(DataError, match="holds no pairs"):
-        read_pairs(write(tmp_path / "empty.jsonl", ""))
-    broken = tmp_path / "broken.jsonl.gz"
-    broken.write_bytes(gzip.compress(json.dumps(ROW).encode())[:-9])
-    with pytest.raises(DataError, match="cannot read the pairs"):
-        read_pairs(broken)
