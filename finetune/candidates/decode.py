@@ -2,7 +2,7 @@
 
 decoder = CandidateDecoder(llama, catalogue, groups=5, penalty=1.0)
 for said in decoder.decode(instructions)[0]:
-    print(said.source, said.log_probability, said.text)
+    print(said.source, said.text)
 """
 
 import copy
@@ -29,11 +29,10 @@ INFO_TOKENS = 96
 
 @dataclass(frozen=True)
 class Said:
-    """An answer as it was written, its summed log-probability, and its model where a trie held the name."""
+    """An answer as it was written, and its model where a trie held the name."""
 
     text: str
     source: Literal["sampled", "beams"]
-    log_probability: float
     record: ModelRecord | None = None
 
 
@@ -87,7 +86,7 @@ class CandidateDecoder:
             seed=self._seed,
             allowed=None if self._trie is None else self._processor(0).allowed,
         )
-        return [self._said(answer.tokens, "sampled", sum(answer.log_probabilities)) for answer in answers]
+        return [self._said(answer.tokens, "sampled") for answer in answers]
 
     def _search(self, prompts: Sequence[Sequence[int]]) -> list[list[Said]]:
         import torch
@@ -120,7 +119,7 @@ class CandidateDecoder:
         scores = found.sequences_scores.tolist()
         return [
             [
-                self._said(_until(row, end), "beams", score)
+                self._said(_until(row, end), "beams")
                 for row, score in zip(rows[first : first + self._groups], scores[first:], strict=False)
                 if score > float("-inf")
             ]
@@ -134,13 +133,13 @@ class CandidateDecoder:
         end = self._llama.base.tokenizer.eos_token_id
         return TrieLogitsProcessor(self._trie, prompt_length, eos_token_id=end, free_after=True)
 
-    def _said(self, tokens: Sequence[int], source: Literal["sampled", "beams"], score: float) -> Said:
+    def _said(self, tokens: Sequence[int], source: Literal["sampled", "beams"]) -> Said:
         text = answer_prefix() + str(
             self._llama.base.tokenizer.decode(list(tokens), skip_special_tokens=True)
         )
         # of records of one name the first stands for all, as in Llama.decode_names
         places = self._trie.match(tokens) if self._trie is not None else ()
-        return Said(text, source, score, self._records[places[0]] if places else None)
+        return Said(text, source, self._records[places[0]] if places else None)
 
 
 class _Complete:

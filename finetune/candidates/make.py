@@ -8,58 +8,34 @@ Of each the model information alone is kept: model, type, base model. It is chec
 complete response is rebuilt from the catalogue, equal ones are merged, and the default API is added. As only
 the model information is kept, nothing beyond it is decoded.
 
-One JSON line a prompt; `dropped` says what the model wrote that is no candidate, and why:
-
-    {"id": "...", "instruction": {"prompt": "...", "negative prompt": "..."}, "dropped": {"invented": 1},
-     "responses": [{"api": {...}, "text": "{...}", "source": "sampled", "log_probability": -4.1}, ...]}
-
-`text` is what RRHF trains on, `source` "sampled", "beams" or "default", `log_probability` the SFT model's of
-the model information as it wrote it (with --constrained: of the name). A run that was stopped goes on.
+One JSON line a prompt, as finetune/candidates/file.py shows it. A pair whose prompt cannot be asked is passed
+over. A run that was stopped goes on.
 """
 
 import argparse
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from diffagent_tools.exits import tell
 from diffagent_tools.llm.adapter import STARTER_ADAPTER
-from finetune.data.answer_files import appending
+from finetune.candidates.file import Candidate, CandidateLine, read_candidates, read_line
 from finetune.data.cases import Case
+from finetune.data.journal import Journal
 from finetune.data.pairs import WHERE, Pair, read_pairs
 from retrieval.calls.base_checkpoint import family_default
 from retrieval.calls.compose import api_for, default_api
 from retrieval.calls.verdict import judge
 from retrieval.catalogue import Catalogue
-from retrieval.errors import DataError, InvalidApi, InvalidInstruction, StorageError
-from retrieval.records.api import Instruction, T2IApi, read_api, read_instruction
+from retrieval.errors import InvalidApi, InvalidInstruction
+from retrieval.records.api import Instruction, read_api, read_instruction
 from retrieval.records.model import ModelRecord
 from retrieval.tables.families import DEFAULT_FAMILY
 
 if TYPE_CHECKING:
     from finetune.candidates.decode import Said
-
-Source = Literal["sampled", "beams", "default"]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A complete response, where it came from, and how likely the SFT model found its model information."""
-
-    api: T2IApi
-    source: Source
-    log_probability: float | None
-
-    def to_wire(self) -> dict[str, Any]:
-        return {
-            "api": self.api.to_wire(),
-            "text": self.api.paper_json(),
-            "source": self.source,
-            "log_probability": None if self.log_probability is None else round(self.log_probability, 4),
-        }
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -103,15 +79,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.penalty < 0 or options.temperature <= 0:
         parser.error("--penalty must be 0 or more, and --temperature more than 0")
     catalogue = Catalogue.load(options.catalogue) if options.catalogue else Catalogue.starter()
-    pairs = read_pairs(options.pairs)[: options.limit]
+    asked = askable(read_pairs(options.pairs)[: options.limit])
     run = {
         "adapter": _adapter_digest(options.adapter),
         "base": options.base,
         "catalogue": catalogue.digest,
         **{name: getattr(options, name) for name in _SETTINGS},
     }
-    done = _resume(options.output, run, pairs, options.batch_size)
-    if done < len(pairs):
+    journal = Journal(
+        options.output,
+        run,
+        read_line,
+        asked=list(asked),
+        key=lambda line: line.id,
+        batch=options.batch_size,
+        another=f"name another --output, or delete {options.output}",
+    )
+    if len(journal.done) < len(asked):
         llama = Llama.load(
             catalogue,
             base=options.base,
@@ -129,8 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=options.seed,
             constrained=options.constrained,
         )
-        write_candidates(pairs, options.output, decoder.decode, catalogue, options.batch_size, done=done)
-    print(report(options.output))
+        write_candidates(asked, journal, decoder.decode, catalogue, options.batch_size)
+    print(report(read_candidates(options.output)))
     return 0
 
 
@@ -140,48 +124,39 @@ Decode = Callable[[Sequence[Instruction]], "Sequence[Sequence[Said]]"]
 """What the model wrote for each instruction: the sample first, then the beams."""
 
 
+def askable(pairs: Sequence[Pair]) -> dict[str, Instruction]:
+    """Instructions by their pair's id, without those that cannot be asked: empty, or too long."""
+    asked = {}
+    for pair in pairs:
+        with suppress(InvalidInstruction):
+            said = {"prompt": pair["prompt"], "negative prompt": pair["negative_prompt"]}
+            asked[pair_id(pair)] = read_instruction(said)
+    return asked
+
+
 def write_candidates(
-    pairs: Sequence[Pair],
-    output: Path,
+    asked: Mapping[str, Instruction],
+    journal: Journal[CandidateLine],
     decode: Decode,
     catalogue: Catalogue,
     batch_size: int,
     *,
-    done: int = 0,
     progress: Callable[[str], None] = tell,
 ) -> None:
-    """Appends a line for each pair after the first `done` ones, a batch at a time.
+    """Appends a line for each instruction after those that are done, a batch at a time.
 
     Raises:
         StorageError: the output cannot be written.
     """
-    with appending(output) as stream:
-        for start in range(done, len(pairs), batch_size):
-            batch = pairs[start : start + batch_size]
-            for line in lines_of(batch, decode, catalogue):
-                stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-            stream.flush()
-            progress(f"candidates: {start + len(batch):,} of {len(pairs):,} prompts")
-
-
-def lines_of(pairs: Sequence[Pair], decode: Decode, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
-    """The lines of a batch. A pair without a prompt has a line without responses."""
-    asked = [_instruction(pair) for pair in pairs]
-    said = iter(decode([instruction for instruction in asked if instruction is not None]))
-    for pair, instruction in zip(pairs, asked, strict=True):
-        if instruction is None:
-            spoken = {"prompt": pair["prompt"], "negative prompt": pair["negative_prompt"]}
-            dropped: Mapping[str, int] = {"prompt empty or too long": 1}
-            responses: list[Candidate] = []
-        else:
-            spoken = instruction.to_wire()
-            responses, dropped = candidates_of(next(said), instruction, catalogue)
-        yield {
-            "id": pair_id(pair),
-            "instruction": spoken,
-            "responses": [response.to_wire() for response in responses],
-            "dropped": dict(dropped),
-        }
+    listed = list(asked.items())
+    with journal.appending() as write:
+        for start in range(len(journal.done), len(listed), batch_size):
+            batch = listed[start : start + batch_size]
+            said = decode([instruction for _, instruction in batch])
+            for (name, instruction), answers in zip(batch, said, strict=True):
+                found, dropped = candidates_of(answers, instruction, catalogue)
+                write(CandidateLine(name, instruction, tuple(found), dropped).to_wire())
+            progress(f"candidates: {start + len(batch):,} of {len(listed):,} prompts")
 
 
 def candidates_of(
@@ -198,13 +173,13 @@ def candidates_of(
         if record is None:
             dropped[why] += 1
             continue
-        candidate = Candidate(api_for(record, instruction), answer.source, answer.log_probability)
-        if found.setdefault(candidate.api.paper_json(), candidate) is not candidate:
+        candidate = Candidate(api_for(record, instruction), answer.source)
+        if found.setdefault(candidate.text, candidate) is not candidate:
             dropped["duplicate"] += 1
     families = Counter(candidate.api.base_model for candidate in found.values()).most_common(1)
     base = family_default(catalogue, families[0][0] if families else DEFAULT_FAMILY)
     default = default_api(base, instruction)
-    if found.setdefault(default.paper_json(), Candidate(default, "default", None)).source != "default":
+    if found.setdefault(default.paper_json(), Candidate(default, "default")).source != "default":
         dropped["duplicate"] += 1
     return list(found.values()), dropped
 
@@ -238,54 +213,6 @@ def pair_id(pair: Pair) -> str:
     )
 
 
-def _instruction(pair: Pair) -> Instruction | None:
-    try:
-        return read_instruction({"prompt": pair["prompt"], "negative prompt": pair["negative_prompt"]})
-    except InvalidInstruction:
-        return None
-
-
-def _resume(output: Path, run: Mapping[str, Any], pairs: Sequence[Pair], batch_size: int) -> int:
-    """How many prompts are done: whole batches only, because what lies in a batch is decoded together.
-
-    Beside the output, `NAME.run.json` says how it was made.
-
-    Raises:
-        DataError: the output was made with other settings, or from other pairs.
-        StorageError: it cannot be written.
-    """
-    said = output.with_name(f"{output.name}.run.json")
-    wanted = json.dumps(run, indent=1, sort_keys=True) + "\n"
-    another = f"name another --output, or delete {output}"
-    try:
-        content = output.read_bytes() if output.exists() else b""
-        before = said.read_text(encoding="utf-8") if said.exists() else None
-        if content and before != wanted:
-            raise DataError(f"{output} was made with other settings ({said.name} says which); {another}")
-        output.parent.mkdir(parents=True, exist_ok=True)
-        said.write_text(wanted, encoding="utf-8")
-        lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)[: len(pairs)]
-        if len(lines) < len(pairs):
-            lines = lines[: len(lines) // batch_size * batch_size]
-        for number, (line, pair) in enumerate(zip(lines, pairs, strict=False), start=1):
-            if _id_of(line) != pair_id(pair):
-                raise DataError(f"{output}, line {number} is not of pair {number} of the pairs; {another}")
-        whole = b"".join(lines)
-        if len(whole) < len(content) and len(lines) < len(pairs):
-            output.write_bytes(whole)
-    except OSError as error:
-        raise StorageError(f"cannot write {output} ({error.strerror}); name another --output") from error
-    return len(lines)
-
-
-def _id_of(line: bytes) -> object:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return None
-    return value.get("id") if isinstance(value, dict) else None
-
-
 def _adapter_digest(folder: Path) -> str:
     """Its name and its files' content, so that candidates of an older training are not taken for its own."""
     import hashlib
@@ -296,26 +223,19 @@ def _adapter_digest(folder: Path) -> str:
     return f"{folder.name}, {content.hexdigest()[:12]}"
 
 
-def report(output: Path) -> str:
-    """What a file of candidates holds, in a few lines."""
-    prompts = names = 0
-    counts, sources, dropped = Counter[int](), Counter[str](), Counter[str]()
-    models: set[str] = set()
-    with output.open(encoding="utf-8") as stream:
-        for line in stream:
-            value = json.loads(line)
-            prompts += 1
-            counts[len(value["responses"])] += 1
-            names += len(value["responses"])
-            sources.update(response["source"] for response in value["responses"])
-            dropped.update(value["dropped"])
-            models.update(response["api"]["model"] for response in value["responses"])
-    few = sum(count for size, count in counts.items() if size < 2)
+def report(lines: Sequence[CandidateLine]) -> str:
+    """What candidates there are, in a few lines."""
+    dropped = Counter[str]()
+    for line in lines:
+        dropped.update(line.dropped)
+    found = [candidate for line in lines for candidate in line.candidates]
+    models = {candidate.api.model for candidate in found}
+    few = sum(len(line.candidates) < 2 for line in lines)
     return "\n".join(
         (
-            f"{prompts:,} prompts, {names:,} responses ({names / max(prompts, 1):.2f} a prompt), "
+            f"{len(lines):,} prompts, {len(found):,} responses ({len(found) / len(lines):.2f} a prompt), "
             f"{len(models):,} models; {few:,} prompts with fewer than two responses",
-            "source: " + _listed(sources),
+            "source: " + _listed(Counter(candidate.source for candidate in found)),
             "dropped: " + _listed(dropped),
         )
     )

@@ -6,7 +6,6 @@ The first line of the file says which run it is; a file of another run is refuse
 prompt is written, only its digest.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from diffagent_tools.select.selection import BatchItem, Selector
-from finetune.data.answer_files import appending, check_order, resume
 from finetune.data.cases import Case
+from finetune.data.journal import Journal
 from retrieval.records.api import T2IApi
 
 WARM_UP = "a lighthouse in a storm"
@@ -73,9 +72,11 @@ def predict(
         StorageError: the file cannot be written.
     """
     another = f"write to another folder with --output, or delete {path.parent}"
-    done = resume(path, {**run, "k": k}, _read, another=another)
-    check_order(path, [prediction.case for prediction in done], cases, another=another)
-    done = done[: len(cases)]
+    asked = [case.digest for case in cases]
+    journal = Journal(
+        path, {**run, "k": k}, _read, asked=asked, key=lambda answer: answer.case, another=another
+    )
+    done = journal.done
     left = cases[len(done) :]
     if not left:
         return done
@@ -86,12 +87,11 @@ def predict(
         pass
     requests = ({"prompt": case.prompt, "negative_prompt": case.negative_prompt} for case in left)
     started = told = last = time.perf_counter()
-    with appending(path) as lines:
+    with journal.appending() as write:
         for case, item in zip(left, selector.select_batch(requests, k=k), strict=True):
             now = time.perf_counter()
             prediction = prediction_of(case, item, now - last)
-            lines.write(json.dumps(asdict(prediction), ensure_ascii=False) + "\n")
-            lines.flush()
+            write(asdict(prediction))
             done.append(prediction)
             # writing is not the selector's time
             last = time.perf_counter()

@@ -8,7 +8,6 @@ prefix trie of the catalogue's names, the name is decoded once more, held to the
 holding it would have changed nothing. The first line of the file says which run it is; a stopped run goes on.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.llm.free_decoding import ANSWER_TOKENS, MODEL_INFO, NAME, ROWS
-from finetune.data.answer_files import appending, check_order, resume
 from finetune.data.cases import Case
+from finetune.data.journal import Journal
 from retrieval.calls.identify import obtainable
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInstruction
@@ -72,20 +71,26 @@ def free_answers(
         StorageError: the file cannot be written.
     """
     another = f"name another --output, or delete {path}"
-    done = resume(path, {**run, "whole": whole}, lambda line: Answer(**line), another=another)
-    check_order(path, [answer.case for answer in done], cases, another=another)
-    if len(done) >= len(cases):
-        return done[: len(cases)]
+    journal = Journal(
+        path,
+        {**run, "whole": whole},
+        lambda line: Answer(**line),
+        asked=[case.digest for case in cases],
+        key=lambda answer: answer.case,
+        another=another,
+    )
+    done = journal.done
+    if len(done) == len(cases):
+        return done
     decoder = _Decoder(llama(), catalogue, whole=whole, rows=rows)
     progress(f"{path.stem}: {len(done):,} of {len(cases):,} answered before")
     started = told = time.perf_counter()
     first = len(done)
-    with appending(path) as lines:
+    with journal.appending() as write:
         for start in range(first, len(cases), CHUNK):
             for answer in decoder(cases[start : start + CHUNK]):
-                lines.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
+                write(asdict(answer))
                 done.append(answer)
-            lines.flush()
             now = time.perf_counter()
             if now - told > _EVERY_SECONDS:
                 told = now

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from finetune.candidates.make import Candidate
+from finetune.candidates.file import Candidate, CandidateLine
 from finetune.data.cases import Case
 from finetune.evaluate.metrics import HALLUCINATED, outcome_of_api
 from finetune.paper.figures import ARCHITECTURES
@@ -156,17 +156,11 @@ def write_calls(path: Path, plan: Plan) -> None:
     for rows in plan.values():
         for row in rows:
             source = {index: method for method, index in reversed(list(row.methods.items()))}
-            responses = [
-                {**Candidate(api, "default", None).to_wire(), "source": source[index]}
-                for index, api in enumerate(row.calls)
-            ]
+            calls = tuple(Candidate(api, source[index]) for index, api in enumerate(row.calls))
             line = {
-                "id": row.id,
-                "instruction": row.instruction.to_wire(),
-                "responses": responses,
+                **CandidateLine(row.id, row.instruction, calls).to_wire(),
                 "methods": dict(row.methods),
                 "fell back": list(row.fell_back),
-                "dropped": {},
             }
             lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     atomic_write(path, "".join(lines).encode())

@@ -55,10 +55,7 @@ def line(responses: list[T2IApi], prompt: str = "a castle in fog", id: str = "p0
     return {
         "id": id,
         "instruction": {"prompt": prompt, "negative prompt": ""},
-        "responses": [
-            {"api": r.to_wire(), "text": r.paper_json(), "source": "sampled", "log_probability": None}
-            for r in responses
-        ],
+        "responses": [{"api": r.to_wire(), "source": "sampled"} for r in responses],
         "dropped": {},
     }
 
@@ -168,7 +165,7 @@ def test_a_score_that_is_no_number_is_not_written(tmp_path: Path) -> None:
     [
         ("", "holds no line"),
         ("{", "line 1 of .* is no JSON"),
-        ('{"id": "a", "instruction": {"prompt": "x"}}', "line 1 of .* has no responses"),
+        ('{"id": "a", "instruction": {"prompt": "x"}}', "line 1 of .*: .responses. is missing"),
         ('{"id": "a", "instruction": {"prompt": " "}, "responses": []}', "prompt cannot be used"),
         (
             '{"id": "a", "instruction": {"prompt": "x"}, "responses": [{"api": {"model": "m"}}]}',

@@ -33,7 +33,7 @@ def api(model: str, base: str | None = None) -> T2IApi:
 
 
 def line(id: str, *models: str) -> CandidateLine:
-    candidates = tuple(Candidate(api(model), f"text of {model}", "sampled") for model in models)
+    candidates = tuple(Candidate(api(model), "sampled") for model in models)
     return CandidateLine(id, Instruction(prompt=f"prompt {id}"), candidates)
 
 
@@ -114,7 +114,7 @@ def test_only_missing_seeds_are_rendered(store: RewardStore) -> None:
 
 def test_one_shape_for_all_and_one_checkpoint_after_the_other(store: RewardStore) -> None:
     lines = [line("p0", "b", "a"), line("p1", "b")]
-    lora = Candidate(api("some lora", base="a"), "t", "beams")
+    lora = Candidate(api("some lora", base="a"), "beams")
     lines.append(CandidateLine("p2", Instruction(prompt="x"), (lora,)))
     work = work_list(lines, SEEDS, store, size=(32, 48))
     assert [piece.api.model for piece in work] == ["a", "some lora", "b", "b"]
