@@ -12,12 +12,10 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune.describe.answer_cache import AnswerCache
-from finetune.describe.chat import is_transient, name_of, status_of
+from diffagent_tools.llm.chat_model import CachedChat, Question, bare
 from retrieval.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -53,9 +51,7 @@ EXAMPLES = (
 )
 """Written for this project; none is a prompt of the data that is rewritten."""
 MAX_CHARS = 600
-_ATTEMPTS = 4
 _TEMPLATE = hashlib.sha256(json.dumps([SYSTEM, EXAMPLES]).encode()).hexdigest()
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _LABEL = re.compile(r"^(?:prompt|rewritten prompt|answer)\s*:\s*", re.IGNORECASE)
 
 
@@ -66,7 +62,7 @@ class PromptRewriter:
         cache: a file for its answers; None keeps them in memory.
         workers: how many calls run at a time.
         progress: told how far it is.
-        wait: seconds before the second attempt at a call; twice as many before each further one.
+        sleep: waits so many seconds between two attempts at a call.
     """
 
     def __init__(
@@ -76,14 +72,10 @@ class PromptRewriter:
         cache: Path | None = None,
         workers: int = 4,
         progress: Callable[[str], None] | None = None,
-        wait: float = 1.0,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
-        self.name = name_of(chat)
-        self._chat = chat
-        self._cache = AnswerCache(cache)
-        self._workers = max(1, workers)
+        self._chat = CachedChat(chat, cache=cache, workers=workers, sleep=sleep)
         self._tell = progress or (lambda line: None)
-        self._wait = wait
 
     def __call__(self, prompts: Sequence[str]) -> tuple[list[str], str]:
         """The prompts in their order, rewritten or as they were, and in words how they were made.
@@ -92,53 +84,25 @@ class PromptRewriter:
             ServiceError: the service refuses, or does not answer; what was answered is in the cache.
             StorageError: the cache cannot be written.
         """
-        said: list[str] = []
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="rewrite") as pool:
-            futures = [pool.submit(self._answer, prompt) for prompt in prompts]
-            try:
-                for number, future in enumerate(futures, start=1):
-                    said.append(future.result())
-                    if number % 50 == 0 or number == len(futures):
-                        self._tell(f"rewrote {number:,} of {len(futures):,} prompts")
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        found = [usable(text) for text in said]
+
+        def tell(count: int) -> None:
+            if count % 50 == 0 or count == len(prompts):
+                self._tell(f"rewrote {count:,} of {len(prompts):,} prompts")
+
+        questions = [Question((_TEMPLATE, prompt), messages_of(prompt)) for prompt in prompts]
+        replies = self._chat.ask(questions, progress=tell)
+        missing = next((reply.fault for reply in replies if reply.text is None), None)
+        if missing is not None:
+            raise ServiceError(
+                f"{self._chat.name} does not rewrite every prompt ({missing}); try again later: what was "
+                "answered is kept in the cache. Without a chat model the raw prompts are used, and the table "
+                "says so"
+            )
+        found = [usable(reply.text or "") for reply in replies]
         kept = sum(text is None for text in found)
-        how = f"rewritten by {self.name} with {len(EXAMPLES)} examples"
+        how = f"rewritten by {self._chat.name} with {len(EXAMPLES)} examples"
         how += f", {kept:,} left as they were" if kept else ""
         return [new or old for new, old in zip(found, prompts, strict=True)], how
-
-    def _answer(self, prompt: str) -> str:
-        key = hashlib.sha256(json.dumps([self.name, _TEMPLATE, prompt]).encode()).hexdigest()
-        known = self._cache.get(key)
-        if known is None:
-            known = self._ask(prompt)
-            self._cache.put(key, 0, known)
-        return known
-
-    def _ask(self, prompt: str) -> str:
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
-
-        retrying = Retrying(
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_exponential(multiplier=self._wait, max=60),
-            retry=retry_if_exception(is_transient),
-            reraise=True,
-        )
-        try:
-            return str(retrying(self._chat.invoke, messages_of(prompt)).text)
-        except Exception as error:
-            # providers' errors share no base class; what is neither busy nor an HTTP status goes on up
-            status = status_of(error)
-            if status is None and not is_transient(error):
-                raise
-            said = f"HTTP {status}" if status is not None else type(error).__name__
-            raise ServiceError(
-                f"{self.name} does not rewrite prompts ({said}); needed are a network, a valid key, credit "
-                "and the name of a model that exists. What was answered is kept in the cache; without a chat "
-                "model the raw prompts are used, and the table says so"
-            ) from error
 
 
 def messages_of(prompt: str) -> list[tuple[str, str]]:
@@ -149,6 +113,5 @@ def messages_of(prompt: str) -> list[tuple[str, str]]:
 
 def usable(said: str) -> str | None:
     """The prompt in an answer; None where there is none, or far more than one."""
-    text = " ".join(_THOUGHT.sub(" ", said).split()).strip("`\"'“” ")
-    text = _LABEL.sub("", text).strip("`\"'“” ")
+    text = _LABEL.sub("", bare(said)).strip("`\"'“” ")
     return text if 0 < len(text) <= MAX_CHARS else None

@@ -9,13 +9,13 @@ import httpx
 import pytest
 from describing_chat import GOOD, ScriptedChat, chat
 
-from finetune.describe.answer_cache import AnswerCache
+from diffagent_tools.llm.chat_model import NO_ANSWER
 from finetune.describe.catalogue import Description, Quoted, describe_all, reasons
-from finetune.describe.chat import NO_ANSWER, ChatDescriber, Prices, checked, is_transient, name_of, tokens_of
+from finetune.describe.chat import ChatDescriber, Prices, checked, tokens_of
 from finetune.describe.chat_prompt import PROMPTS_SHOWN, Subject, request
 from finetune.describe.checks import Source, fault_of, said_triggers
 from finetune.describe.extract import RecordFacts
-from retrieval.errors import ServiceError, StorageError
+from retrieval.errors import ServiceError
 from retrieval.records.model import ModelRecord
 
 
@@ -215,15 +215,6 @@ def test_a_service_that_is_down_or_refuses_all_stops_the_run() -> None:
     assert len(model.asked) < 10
 
 
-def test_which_errors_pass() -> None:
-    wrapped = RuntimeError("the provider's own")
-    wrapped.__cause__ = httpx.ConnectError("no route")
-    assert is_transient(wrapped)
-    assert is_transient(Busy(429))
-    assert not is_transient(Busy(401))
-    assert not is_transient(ValueError("a mistake"))
-
-
 def test_the_estimate_is_made_before_any_call() -> None:
     model = chat()
     estimate = describer(model).estimate([subject(1), subject(2)], Prices(1.0, 10.0))
@@ -236,19 +227,6 @@ def test_the_estimate_is_made_before_any_call() -> None:
     assert "$0.00" in estimate.text
     assert describer(model).estimate([]).cost is None
     assert (tokens_of(""), tokens_of("abcde"), tokens_of("漫画")) == (0, 2, 2)
-
-
-def test_a_chat_models_name() -> None:
-    assert name_of(chat()) == "ScriptedChat scripted-1 temperature=0.0"
-
-
-def test_a_cache_that_is_no_cache(tmp_path: Path) -> None:
-    broken = tmp_path / "said.sqlite"
-    broken.write_bytes(b"no database" * 100)
-    with pytest.raises(StorageError, match=r"said\.sqlite"):
-        AnswerCache(broken)
-    with pytest.raises(StorageError, match="somewhere"):
-        AnswerCache(broken / "somewhere")
 
 
 RECORDS = [

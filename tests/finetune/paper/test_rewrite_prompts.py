@@ -58,13 +58,21 @@ def test_rewritten_once_and_kept(tmp_path: Path) -> None:
 
 
 def test_a_busy_service_is_asked_again() -> None:
-    assert PromptRewriter(Chat(errors=[Busy(), Busy()]), wait=0)(["a fox"])[0] == ["a fox, soft light"]
+    assert PromptRewriter(Chat(errors=[Busy(), Busy()]), sleep=lambda seconds: None)(["a fox"])[0] == [
+        "a fox, soft light"
+    ]
 
 
-@pytest.mark.parametrize("errors", [[Refused()], [Busy()] * 4])
-def test_a_service_that_refuses(errors: list[Exception]) -> None:
-    with pytest.raises(ServiceError, match=r"does not rewrite prompts \(HTTP .*raw prompts are used"):
-        PromptRewriter(Chat(errors=errors), wait=0, workers=1)(["a fox", "a lake"])
+@pytest.mark.parametrize(
+    ("errors", "message"),
+    [
+        ([Refused()], r"refuses with HTTP 401"),
+        ([Busy()] * 5, r"does not rewrite every prompt \(no answer in 5 attempts\).*raw prompts are used"),
+    ],
+)
+def test_a_service_that_refuses(errors: list[Exception], message: str) -> None:
+    with pytest.raises(ServiceError, match=message):
+        PromptRewriter(Chat(errors=errors), sleep=lambda seconds: None, workers=1)(["a fox", "a lake"])
 
 
 def test_a_mistake_in_the_code_is_not_hidden() -> None:
