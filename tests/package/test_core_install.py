@@ -54,10 +54,10 @@ NEEDS = {
 FAILS = {
     "dabench starter": (2, "cannot read none"),
     "finetune.candidates": (3, "train an adapter for this catalogue"),
-    "finetune.rewards.catalogue": (2, "holds no prompt"),
+    "finetune.rewards.catalogue": (2, "holds no line"),
     "finetune.ranker.hybrid_weights": (2, "Not a gzipped file"),
-    "finetune.dabench.starter": (2, "Not a gzipped file"),
-    "finetune.dabench.unseen": (2, "Not a gzipped file"),
+    "finetune.dabench.starter": (2, "line 1 of"),
+    "finetune.dabench.unseen": (2, "line 1 of"),
     "finetune.rewards.authors": (3, "authors create"),
     "study serve": (2, "there is no study"),
     "fetch": (3, "civitai.com cannot be reached"),
