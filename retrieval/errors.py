@@ -4,6 +4,7 @@
     ├── InvalidInput (also a ValueError)
     │   ├── InvalidInstruction   a request that cannot be used: empty, too long, not text
     │   ├── RequestRefused       a request that no model is looked for: sexual content with minors
+    │   ├── NoPictureAsked       a text that asks for no picture: a greeting, a question
     │   ├── NoModelFits          filters that no model of the catalogue passes
     │   ├── InvalidApi           text in which no T2I API can be found, or a record that may not be written
     │   ├── UnknownBaseModel     a base model of no known family
@@ -62,6 +63,10 @@ class InvalidInstruction(InvalidInput):
 
 class RequestRefused(InvalidInput):
     """The request is one that DiffAgent does not help with."""
+
+
+class NoPictureAsked(InvalidInput):
+    """The text asks for no picture, so no model is proposed."""
 
 
 class NoModelFits(InvalidInput):

@@ -12,7 +12,7 @@ request or ask something, the rest is appended to the prompt. A message in quota
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from diffagent_tools.chat.grammar import (
     NOISE,
@@ -25,10 +25,11 @@ from diffagent_tools.chat.grammar import (
     read_wording,
 )
 from diffagent_tools.quoting import plain, quoted
+from retrieval.calls.shape import shaped
+from retrieval.calls.shape import step as whole_step
 from retrieval.records.api import MAX_PROMPT_CHARS, T2IApi
-from retrieval.tables.families import family_of
+from retrieval.requests.sizes import Shape
 
-Shape = Literal["wide", "tall", "square"]
 KEPT = 20
 """Earlier requests that can be gone back to."""
 
@@ -209,35 +210,11 @@ def read_message(message: str, *, follows: bool, known: Known = _nobody) -> tupl
 
 
 def sized(api: T2IApi, request: StandingRequest) -> tuple[int, int]:
-    """Width and height of a chosen model under a request, before its family's limits.
-
-    A model's own size is kept where it has the wanted shape, and turned where that is enough. Else SD 1.x
-    keeps its short side, as it is used, and the others their area; both in steps of 64.
-    """
-    family = family_of(api.base_model)
-    width, height = api.width, api.height
-    ratio = request.ratio or {"wide": (3, 2), "tall": (2, 3), "square": (1, 1), None: None}[request.shape]
-    if ratio is not None:
-        if request.ratio is None and request.shape != "square" and width != height:
-            long, short = max(width, height), min(width, height)
-            width, height = (long, short) if request.shape == "wide" else (short, long)
-        else:
-            width, height = _at_ratio(ratio, family.native_size, keep_area=family.native_size > 512)
+    """Width and height of a chosen model under a request, before its family's limits."""
+    width, height = shaped(api, shape=request.shape, ratio=request.ratio)
     if request.scale != 1:
-        width, height = (_step(side * request.scale) for side in (width, height))
+        width, height = (whole_step(side * request.scale) for side in (width, height))
     return request.width or width, request.height or height
-
-
-def _at_ratio(ratio: tuple[int, int], native: int, *, keep_area: bool) -> tuple[int, int]:
-    value = ratio[0] / ratio[1]
-    if keep_area:
-        return _step(native * value**0.5), _step(native / value**0.5)
-    long = _step(native * max(value, 1 / value))
-    return (long, native) if value > 1 else (native, long)
-
-
-def _step(side: float) -> int:
-    return max(64, round(side / 64) * 64)
 
 
 def _clauses(message: str) -> Iterator[str]:
@@ -289,7 +266,7 @@ def _applied(request: StandingRequest, step: Step) -> tuple[dict[str, Any], str]
             scale = min(4.0, max(0.25, request.scale * value))
             if request.width or request.height:
                 sides = {
-                    name: _step(side * value) if side else None
+                    name: whole_step(side * value) if side else None
                     for name, side in (("width", request.width), ("height", request.height))
                 }
                 return dict(sides), "larger" if value > 1 else "smaller"

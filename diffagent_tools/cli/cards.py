@@ -102,9 +102,8 @@ def selection_rows(selection: Selection) -> Rows:
         ("kind", _kind(api.type, api.base_model, api.version)),
         ("why", plain(selection.reason, _LINE_CHARS)),
     ]
-    matched = selection.evidence.matched_trigger_words
-    if matched:
-        rows.append(("matched", plain(", ".join(matched), _LINE_CHARS)))
+    if selection.understood:
+        rows.append(("understood", plain("; ".join(selection.understood), _LINE_CHARS)))
     rows.append(("settings", settings_text(api)))
     rows.append(("prompt", plain(api.prompt, PROMPT_CHARS)))
     if api.negative_prompt:

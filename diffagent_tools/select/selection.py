@@ -23,7 +23,8 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 class Evidence(BaseModel):
     """Why a model was chosen.
 
-    `matched_trigger_words` and `name_said`: what of the model the request says; `similarity`: cosine of the
+    `matched_trigger_words` and `name_said`: what of the model the request says; `made_for`: what of the
+    request the model is made for (retrieval/search/purpose.py); `similarity`: cosine of the
     request and the model's description, in [-1, 1]; `retrieval_score`: the learnt score of all retrieval
     evidence together (a logit, comparable within one request only); `llm_score`: the language model's
     length-normalised log-probability of the name (paper Eq. 7), None where it was not asked; `said`: in free
@@ -34,6 +35,7 @@ class Evidence(BaseModel):
 
     matched_trigger_words: tuple[str, ...] = ()
     matched_terms: tuple[str, ...] = ()
+    made_for: tuple[str, ...] = ()
     name_said: bool = False
     similarity: float | None = None
     retrieval_score: float | None = None
@@ -48,7 +50,8 @@ class Selection(BaseModel):
     calibration was fitted; `abstained`: nothing fitted the request, and `api` is the family's base model.
     `rating`: the model's browsing level in words, or "not rated"; `max_nsfw`: the highest level that was
     let pass (1, 2, 4, 8 or 16). `may_sell`: whether the licences of the model and of the checkpoint below it
-    let images be sold, None where that is not known.
+    let images be sold, None where that is not known. `understood`: what of the request is no wish for the
+    picture itself, a phrase each: what is refused, a shape, a licence.
     """
 
     model_config = _FROZEN
@@ -64,6 +67,7 @@ class Selection(BaseModel):
     max_nsfw: int = SAFE
     may_sell: bool | None = None
     notes: tuple[str, ...] = ()
+    understood: tuple[str, ...] = ()
 
     @property
     def rating_words(self) -> str | None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
-from typing import Unpack, get_args
+from typing import Any, Unpack, get_args
 
 from diffagent_tools.llm.adapter import STARTER_ADAPTER, ranker_folder
 from diffagent_tools.llm.llama import Llama
@@ -36,19 +36,24 @@ from diffagent_tools.select.shortlist import load_weights, needs_llm, weigh
 from retrieval.calls.base_checkpoint import family_default, on_offered_checkpoint
 from retrieval.calls.compose import api_for, default_api
 from retrieval.calls.licence import may_sell
+from retrieval.calls.limits import adjust
 from retrieval.calls.repair import repair
+from retrieval.calls.shape import shaped
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel, UnknownModel
-from retrieval.records.api import read_api, read_instruction
-from retrieval.records.model import SAFE
+from retrieval.records.api import Instruction, T2IApi, read_api, read_instruction
+from retrieval.records.model import SAFE, ModelRecord
 from retrieval.requests.consent import refuse
-from retrieval.search.filters import Ask, FilterWords
+from retrieval.search.filters import Ask, Filter, FilterWords, understood
 from retrieval.search.fusion import Fusion
 from retrieval.search.lexical import matched_triggers
 from retrieval.search.ranker import Candidate, Ranker
 from retrieval.tables.families import DEFAULT_FAMILY
 
 SHORTLIST = 8
+_PARTS, _POPULAR = 2, 10_000
+NAMED = 0.99
+"""the confidence in a model that the request names"""
 """of retrieval's candidates the language model scores as many"""
 
 
@@ -60,6 +65,7 @@ class _Ranked:
     llm_score: float | None = None
     said: str | None = None
     notes: tuple[str, ...] = ()
+    named: bool = False
 
 
 class _Selector(ABC):
@@ -94,7 +100,7 @@ class _Selector(ABC):
         """See `diffagent_tools.select.selection.Selector.select`."""
         _positive(k)
         wanted = self.ranker.filter(**words)
-        return self._answer(Ask(read_instruction(instruction), wanted, k))
+        return self._answer(read_instruction(instruction), wanted, k)
 
     async def aselect(
         self, instruction: Request, *, k: int = 1, **words: Unpack[FilterWords]
@@ -114,17 +120,30 @@ class _Selector(ABC):
                 name = request.get("id", place)
                 request = {key: value for key, value in request.items() if key != "id"}
             try:
-                ranked = self._answer(Ask(read_instruction(request), wanted, k))
+                ranked = self._answer(read_instruction(request), wanted, k)
             except InvalidInput as error:
                 yield BatchItem(id=name, error=str(error))
             else:
                 yield BatchItem(id=name, ranked=tuple(ranked))
 
-    def _answer(self, ask: Ask) -> list[Selection]:
-        refuse(ask.instruction)
-        if not self.ranker.knows(ask.instruction):
+    def _answer(self, instruction: Instruction, wanted: Filter, k: int) -> list[Selection]:
+        refuse(instruction)
+        ask = understood(instruction, wanted, k, self.ranker.named)
+        named = self._named(ask)
+        if named is None and not self.ranker.knows(ask.instruction):
             return self._abstention(ask)
-        return [self._selection(ranked, ask) for ranked in self._rank(ask)]
+        ranked = self._rank(ask)
+        if named is not None:
+            others = (each for each in ranked if each.candidate.record is not named.candidate.record)
+            ranked = [named, *others][:k]
+        return [self._selection(each, ask) for each in ranked]
+
+    def _named(self, ask: Ask) -> "_Ranked | None":
+        """The model that the request names, if the filters let it pass."""
+        if ask.understood is None or ask.understood.named is None:
+            return None
+        candidate = self.ranker.rank(ask.instruction, ask.wanted).of(ask.understood.named)
+        return None if candidate is None else _Ranked(candidate, candidate.logit, NAMED, named=True)
 
     def _abstention(self, ask: Ask) -> list[Selection]:
         """The family's base model with default parameters, as the paper falls back (section 4.1).
@@ -167,7 +186,8 @@ class _Selector(ABC):
         evidence = Evidence(
             matched_trigger_words=triggers,
             matched_terms=terms,
-            name_said=candidate.scores.get("name.said", 0.0) > 0,
+            name_said=ranked.named or self.ranker.says_name(record, request),
+            made_for=tuple(dict.fromkeys(candidate.made_for.values())),
             similarity=candidate.scores.get("retriever.facts"),
             retrieval_score=candidate.logit,
             llm_score=ranked.llm_score,
@@ -175,17 +195,19 @@ class _Selector(ABC):
         )
         api = api_for(record, request, confidence=ranked.confidence)
         api, notes = on_offered_checkpoint(api, self.catalogue, wanted)
+        api, notes = _as_understood(api, ask, notes)
         return Selection(
             api=api,
             score=ranked.score,
             confidence=ranked.confidence,
             evidence=evidence,
-            reason=_reason(evidence),
+            reason=_reason(evidence, record),
             page_url=record.page_url,
             rating=record.rating,
             max_nsfw=wanted.max_nsfw or SAFE,
             may_sell=may_sell(api, self.catalogue).allowed,
             notes=(*ranked.notes, *notes, *consent_notes(request)),
+            understood=ask.understood.words if ask.understood else (),
         )
 
 
@@ -208,7 +230,7 @@ class RetrievalSelector(_Selector):
         super().__init__(catalogue, adapter, progress)
 
     def _rank(self, ask: Ask) -> list[_Ranked]:
-        found = self.ranker.rank(ask.instruction, ask.wanted).best(ask.k)
+        found = self.ranker.rank(ask.instruction, ask.wanted, ask.refused).best(ask.k)
         return [_Ranked(candidate, candidate.logit, candidate.chance) for candidate in found]
 
 
@@ -274,7 +296,7 @@ class LlamaSelector(_Selector):
         return self._free(ask) if self.mode == "free" else self._from_shortlist(ask)
 
     def _from_shortlist(self, ask: Ask) -> list[_Ranked]:
-        found = self.ranker.rank(ask.instruction, ask.wanted).best(max(ask.k, SHORTLIST))
+        found = self.ranker.rank(ask.instruction, ask.wanted, ask.refused).best(max(ask.k, SHORTLIST))
         head, tail = found[:SHORTLIST], found[SHORTLIST:]
         if not head:
             return []
@@ -291,7 +313,7 @@ class LlamaSelector(_Selector):
         return ranked[: ask.k]
 
     def _constrained(self, ask: Ask) -> list[_Ranked]:
-        ranking = self.ranker.rank(ask.instruction, ask.wanted)
+        ranking = self.ranker.rank(ask.instruction, ask.wanted, ask.refused)
         if not len(ranking):
             return []
         # in the catalogue's order, in which the trie of the last request is kept
@@ -302,7 +324,7 @@ class LlamaSelector(_Selector):
 
     def _free(self, ask: Ask) -> list[_Ranked]:
         said = self.llama.write(ask.instruction)
-        ranking = self.ranker.rank(ask.instruction, ask.wanted)
+        ranking = self.ranker.rank(ask.instruction, ask.wanted, ask.refused)
         if not len(ranking):
             return []
         (nearest,) = ranking.best(1)
@@ -327,16 +349,40 @@ def _positive(k: int) -> None:
         raise InvalidInput(f"k is {k}; ask for one model or more")
 
 
-def _reason(evidence: Evidence) -> str:
+def _as_understood(api: T2IApi, ask: Ask, notes: tuple[str, ...]) -> tuple[T2IApi, tuple[str, ...]]:
+    """The call at the shape that the request asks for, and with the LoRA weight that it names."""
+    found = ask.understood
+    if found is None:
+        return api, notes
+    update: dict[str, Any] = {}
+    if found.size or found.ratio or found.shape:
+        size = found.size or shaped(api, shape=found.shape, ratio=found.ratio)
+        update = dict(zip(("width", "height"), size, strict=True))
+    if found.lora_weight is not None and api.lora_weight is not None and api.model_id == found.named:
+        update["lora_weight"] = found.lora_weight
+    if not update:
+        return api, notes
+    api, more = adjust(api, **update)
+    return api, (*notes, *more)
+
+
+def _reason(evidence: Evidence, record: ModelRecord) -> str:
     parts: list[str] = []
+    if evidence.name_said:
+        parts.append("the request names it")
     if evidence.matched_trigger_words:
         parts.append("the request says its trigger words " + _quoted(evidence.matched_trigger_words[:3]))
-    elif evidence.name_said:
-        parts.append("the request names it")
-    if evidence.matched_terms:
+    if evidence.made_for:
+        parts.append("it is made for " + _quoted(evidence.made_for[:3]))
+    if evidence.matched_terms and len(parts) < _PARTS:
         parts.append("its sample prompts share " + _quoted(evidence.matched_terms[:4]))
     if not parts:
-        parts.append("no word of the request points at it; it is the closest by meaning")
+        popular = record.type == "Checkpoint" and (record.stats.downloads or 0) >= _POPULAR
+        parts.append(
+            "no word of the request points at one model; it is a popular all-round checkpoint"
+            if popular
+            else "no word of the request points at it; it is the closest by meaning"
+        )
     return "; ".join(parts)
 
 

@@ -75,7 +75,12 @@ def weigh(
         chances = None
     else:
         logits = weights.logits({"retrieval": retrieval, **scores})
-        chances = softmax(logits, weights.temperature) * sum(each.chance for each in candidates)
+        # where the language model counts nothing, retrieval's own chances stand
+        chances = (
+            np.asarray([each.chance for each in candidates])
+            if not needs_llm(weights)
+            else softmax(logits, weights.temperature) * sum(each.chance for each in candidates)
+        )
     return [
         Weighed(
             place=int(place),

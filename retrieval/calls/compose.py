@@ -15,6 +15,10 @@ from retrieval.records.model import ModelRecord, Settings, VersionRecord
 from retrieval.tables.families import DEFAULT_FAMILY, Family, family_of
 
 DEFAULT_LORA_WEIGHT = 0.8
+_MENU = 3
+_OFTEN = 0.5
+_MOST_STEPS = 40  # more cost time and change little with the samplers of today
+_VOUCHED = 3  # samples from which a setting is taken as it is
 
 
 def api_for(
@@ -59,8 +63,8 @@ def api_for(
         width=width,
         height=height,
         sampling_method=settings.sampling_method or DEFAULT_PARAMETERS["sampling_method"],
-        sampling_steps=settings.sampling_steps or DEFAULT_PARAMETERS["sampling_steps"],
-        cfg_scale=DEFAULT_PARAMETERS["cfg_scale"] if settings.cfg_scale is None else settings.cfg_scale,
+        sampling_steps=_steps(settings),
+        cfg_scale=_cfg(settings),
         model_description=record.description,
         model_id=record.model_id,
         version_id=version.version_id if version else None,
@@ -71,7 +75,7 @@ def api_for(
         trigger_words=triggers,
         clip_skip=settings.clip_skip if family.has_clip_skip else None,
         negative_prompt=instruction.negative_prompt,
-        prompt=with_trigger(triggers, instruction.prompt),
+        prompt=with_trigger(_worth_saying(record, triggers), instruction.prompt),
         confidence=confidence,
     )
 
@@ -128,7 +132,8 @@ def trigger_words(record: ModelRecord, version: VersionRecord | None) -> tuple[s
 def with_trigger(triggers: tuple[str, ...], prompt: str) -> str:
     """The prompt behind the first trigger word (or comma-separated group), unless it says any of them.
 
-    A creator's list is mostly one of "any of these"; adding all of them would drown the request.
+    A creator's list is mostly one of "any of these"; adding all of them would drown the request. A long list
+    is a menu, of which nothing is taken unasked.
     """
     said = f" {_words(prompt)} "
     compact = normalise_name(prompt)
@@ -136,7 +141,44 @@ def with_trigger(triggers: tuple[str, ...], prompt: str) -> str:
         words = _words(trigger)
         if f" {words} " in said or (not words.isascii() and normalise_name(trigger) in compact):
             return prompt
-    return ", ".join((*triggers[:1], prompt)) if prompt else triggers[0] if triggers else ""
+    first = triggers[:1] if len(triggers) <= _MENU else ()
+    return ", ".join((*first, prompt)) if prompt else "".join(first)
+
+
+def _worth_saying(record: ModelRecord, triggers: tuple[str, ...]) -> tuple[str, ...]:
+    """The trigger words in the order in which they are worth saying, the one that most samples say first.
+
+    A checkpoint draws without its own, so one is said only where at least half of its samples do, or where it
+    has no samples and one trigger word.
+    """
+    said = {trigger: _share(record, trigger) for trigger in triggers}
+    often = [trigger for trigger in triggers if said[trigger] >= _OFTEN]
+    if often:
+        return (max(often, key=lambda trigger: said[trigger]),)
+    unknown = not record.terms and len(triggers) == 1
+    return triggers if record.type == "LORA" or unknown else ()
+
+
+def _share(record: ModelRecord, trigger: str) -> float:
+    """The share of the sample prompts that say a trigger word, by its first two words."""
+    return record.terms.get(" ".join(_words(trigger.partition(",")[0]).split()[:2]), 0.0)
+
+
+def _steps(settings: Settings) -> int:
+    steps = settings.sampling_steps or int(DEFAULT_PARAMETERS["sampling_steps"])
+    return min(steps, _MOST_STEPS)
+
+
+def _cfg(settings: Settings) -> float:
+    """The model's own, drawn to the usual where few samples vouch for it."""
+    usual = float(DEFAULT_PARAMETERS["cfg_scale"])
+    if settings.cfg_scale is None:
+        return usual
+    # 0 where nobody knows how many: then a person set it
+    if not 0 < settings.samples < _VOUCHED:
+        return settings.cfg_scale
+    drawn = (settings.samples * settings.cfg_scale + _VOUCHED * usual) / (settings.samples + _VOUCHED)
+    return round(2 * drawn) / 2
 
 
 def _words(text: str) -> str:

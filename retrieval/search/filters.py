@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from retrieval.catalogue import Catalogue
-from retrieval.errors import InvalidInput
+from retrieval.errors import InvalidInput, NoPictureAsked
 from retrieval.records.api import Instruction
 from retrieval.records.model import SAFE, ModelRecord
+from retrieval.requests.understanding import Names, Understood, reads_as_prompt, understand
 from retrieval.tables.families import family_of
 
 if TYPE_CHECKING:
@@ -190,11 +191,39 @@ class FacetTable:
 
 @dataclass(frozen=True)
 class Ask:
-    """A request on its way: what is asked for, which models may answer, and how many."""
+    """A request on its way: what is asked for, which models may answer, how many, and what was understood.
+
+    `instruction` is the wish alone, with what is refused in its negative prompt.
+    """
 
     instruction: Instruction
     wanted: Filter
     k: int = 1
+    understood: Understood | None = None
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        return self.understood.refused if self.understood else ()
+
+
+def understood(instruction: Instruction, wanted: Filter, k: int, names: Names) -> Ask:
+    """A request as it is understood; what the caller said of family, type and licence goes before its words.
+
+    Raises:
+        NoPictureAsked: it asks for no picture.
+    """
+    found = understand(instruction.prompt, names, sentence=not reads_as_prompt(instruction.prompt))
+    if found.nothing is not None:
+        raise NoPictureAsked(found.nothing)
+    negative = ", ".join(part for part in (instruction.negative_prompt.strip(" ,"), *found.refused) if part)
+    asked = Instruction(prompt=found.wish, negative_prompt=negative)
+    filtered = replace(
+        wanted,
+        family=wanted.family or found.base_model,
+        type=wanted.type or found.type,
+        commercial=wanted.commercial or (_LICENCES[True] if found.commercial_use else None),
+    )
+    return Ask(asked, filtered, k, found)
 
 
 def _ids_of(catalogue: Catalogue, exclude: Iterable[int | str]) -> Iterator[int]:

@@ -170,6 +170,17 @@ class LexicalScorer:
             or any(name and name in said for name in self._names)
         )
 
+    def says_nothing_but_words(self, name: str) -> bool:
+        """Whether all words of a name are words of sample prompts, as "night" and "marble" are."""
+        said = words(name)
+        return bool(said) and all(word in self._fields["terms"].vocabulary for word in said)
+
+    def says_name(self, record: ModelRecord, prompt: str) -> bool:
+        """Whether a prompt says a record's name, word by word, and not only as everyday words."""
+        name = [word for word in words(record.model) if word not in _COMMON_NAME_WORDS]
+        said = f" {' '.join(words(prompt))} "
+        return bool(name) and f" {' '.join(name)} " in said and not self.says_nothing_but_words(record.model)
+
     def shared_terms(self, record: ModelRecord, prompt: str, k: int = 4) -> tuple[str, ...]:
         """What the request and the model's sample prompts both say, the most telling first.
 
@@ -195,9 +206,17 @@ class LexicalScorer:
 
 
 def matched_triggers(record: ModelRecord, prompt: str) -> tuple[str, ...]:
-    """The trigger words of a record that a prompt says, as the record spells them."""
-    said = squash(prompt)
-    return tuple(word for word in record.trigger_words if (short := squash(word)) and short in said)
+    """The trigger words of a record that a prompt says as words of their own, as the record spells them.
+
+    Scripts that write no spaces are looked for anywhere.
+    """
+    spoken, run = f" {' '.join(words(prompt))} ", squash(prompt)
+    return tuple(
+        word
+        for word in record.trigger_words
+        if (short := squash(word))
+        and (f" {' '.join(words(word))} " in spoken or (not short.isascii() and short in run))
+    )
 
 
 def _name_core(name: str) -> str:

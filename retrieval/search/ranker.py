@@ -4,11 +4,13 @@
     ranker.rank(Instruction(prompt="corgi, pixel art"), ranker.filter(type="LORA")).best(5)
 
 Word scores (retrieval/search/lexical.py) and, where the adapter brings a retriever, its cosines are
-weighed by fusions that were fitted on held-out training folds (finetune/ranker/fusion.py).
+weighed by fusions that were fitted on held-out training folds (finetune/ranker/fusion.py). Where the folder
+of weights has a mixture (retrieval/search/mixture.py), sentences are answered by what models are made for
+(retrieval/search/purpose.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -19,6 +21,8 @@ from retrieval.records.model import ModelRecord
 from retrieval.search.filters import FacetTable, Filter, FilterWords
 from retrieval.search.fusion import Fusion, softmax
 from retrieval.search.lexical import LexicalScorer
+from retrieval.search.mixture import Mixture, without
+from retrieval.search.purpose import Purposes, asked_facets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,23 +35,30 @@ if TYPE_CHECKING:
 STARTER_WEIGHTS = Path(__file__).parent / "starter"
 LEXICAL_FILE = "lexical.safetensors"
 RETRIEVAL_FILE = "retrieval.safetensors"
+MADE_FOR = 0.45
+"""the strength of a facet from which a model is said to be made for it"""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A ranked model: `logit` and `chance` by all retrieval evidence, `scores` the evidence by name."""
+    """A ranked model: `logit` and `chance` by all retrieval evidence, `scores` the evidence by name.
+
+    `made_for`: the asked facets that it is made for, with the phrases of the request.
+    """
 
     record: ModelRecord
     logit: float
     chance: float
     scores: dict[str, float]
+    made_for: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """Models in their order: `places` [N] into `records`, with `logits` and `chances` [N] in that order.
 
-    `scores`: each kind of evidence by name, over all records.
+    `scores`: each kind of evidence by name, over all records. `sentence`: how likely the request is one, in
+    [0, 1]. `made_for`: for each asked facet its phrase, and the strength of every record.
     """
 
     records: Sequence[ModelRecord]
@@ -55,6 +66,8 @@ class Ranking:
     logits: "Scores"
     chances: "Scores"
     scores: Mapping[str, "Scores"]
+    sentence: float = 0.0
+    made_for: Mapping[str, tuple[str, "Scores"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -76,6 +89,11 @@ class Ranking:
             logit=float(self.logits[rank]),
             chance=float(self.chances[rank]),
             scores={name: float(values[place]) for name, values in self.scores.items()},
+            made_for={
+                name: phrase
+                for name, (phrase, strength) in self.made_for.items()
+                if strength[place] >= MADE_FOR
+            },
         )
 
 
@@ -86,6 +104,7 @@ class Ranker:
         lexical: weighs the word scores.
         retriever: adds its cosines; None for words alone.
         retrieval: weighs "lexical" and the retriever's scores; needed with a retriever.
+        mixture: answers sentences by what models are made for; None: the fusion alone decides.
     """
 
     def __init__(
@@ -95,6 +114,7 @@ class Ranker:
         *,
         retriever: "Retriever | None" = None,
         retrieval: Fusion | None = None,
+        mixture: Mixture | None = None,
     ) -> None:
         import numpy as np
 
@@ -107,6 +127,8 @@ class Ranker:
         self._ids = np.asarray([record.model_id for record in self.records])
         self._downloads = np.asarray([record.stats.downloads or 0 for record in self.records])
         self._scorer = LexicalScorer(self.records)
+        self._purposes = Purposes(self.records)
+        self._mixture = mixture
         self._lexical = lexical
         self._retriever = retriever
         self._retrieval = retrieval
@@ -132,10 +154,12 @@ class Ranker:
             Fusion.load(folder / LEXICAL_FILE),
             retriever=retriever,
             retrieval=Fusion.load(folder / RETRIEVAL_FILE) if retriever else None,
+            mixture=Mixture.load(folder),
         )
 
     def scores(self, instruction: Instruction) -> dict[str, "Scores"]:
-        """All evidence by name, each [N], "retrieval" the logit of all of it together."""
+        """All evidence by name, each [N]: "retrieval" the logit of the fusion, "everyday" what a sentence is
+        answered by."""
         scores = self._scorer.features(instruction)
         scores["lexical"] = self._lexical.logits(scores)
         if self._retriever is not None and self._retrieval is not None:
@@ -143,27 +167,70 @@ class Ranker:
             scores["retrieval"] = self._retrieval.logits(scores)
         else:
             scores["retrieval"] = scores["lexical"]
+        scores.update(self._purposes.scores(asked_facets(instruction.prompt)))
+        if self._mixture is not None:
+            scores["everyday"] = self._mixture.everyday_logits(scores)
         return scores
 
     @property
     def temperature(self) -> float:
         return (self._retrieval or self._lexical).temperature
 
-    def rank(self, instruction: Instruction, wanted: Filter) -> "Ranking":
-        """The models that the filter lets pass, best first; equal logits by downloads, then id."""
+    def rank(self, instruction: Instruction, wanted: Filter, refused: Sequence[str] = ()) -> "Ranking":
+        """The models that the filter lets pass, best first; equal chances by downloads, then id.
+
+        Args:
+            refused: what the picture must not be, in words; models that are made for it go down.
+        """
         import numpy as np
 
         places = self.allowed(wanted)
         scores = self.scores(instruction)
+        sentence = 0.0
+        chances = softmax(scores["retrieval"][places], self.temperature)
         logits = scores["retrieval"][places]
+        if self._mixture is not None and len(places):
+            everywhere = softmax(scores["retrieval"], self.temperature)
+            sentence = self._mixture.sentence(instruction, everywhere)
+            here = {name: values[places] for name, values in scores.items()}
+            chances = self._mixture.chances(chances, here, sentence)
+            logits = np.log(chances + np.float32(1e-12))
+        against = self._purposes.against(refused)
+        if len(against) and len(places):
+            chances = without(chances, against[:, places])
+            logits = np.log(chances + np.float32(1e-12))
         order = np.lexsort((self._ids[places], -self._downloads[places], -logits))
         return Ranking(
             records=self.records,
             places=places[order],
             logits=logits[order],
-            chances=softmax(logits, self.temperature)[order],
+            chances=chances[order],
             scores=scores,
+            sentence=sentence,
+            made_for={
+                name: (phrase, self._purposes.strength(name))
+                for name, phrase in asked_facets(instruction.prompt).items()
+            },
         )
+
+    def named(self, name: str, sure: bool) -> int | None:
+        """The id of the model with exactly this name, for `retrieval.requests.understanding`.
+
+        Args:
+            sure: the text says that it is a model's name ("use X"); else a name that is made of everyday
+                words ("Night", "Splash") is taken for those words.
+        """
+        matches = self.catalogue.find(name) if len(name) > 1 else []
+        if not matches or matches[0].how not in ("name", "alias", "version"):
+            return None
+        everyday = self._scorer.says_nothing_but_words(name)
+        if everyday and not (sure and name[:1].isupper()):
+            return None
+        return matches[0].record.model_id
+
+    def says_name(self, record: ModelRecord, instruction: Instruction) -> bool:
+        """Whether the request says the model's name, if that is more than everyday words."""
+        return self._scorer.says_name(record, instruction.prompt)
 
     def knows(self, instruction: Instruction) -> bool:
         """Whether any word of the request is a word of any model; if not, a ranking would be a lottery."""

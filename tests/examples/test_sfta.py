@@ -45,7 +45,10 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def test_every_stage_leaves_what_the_next_one_reads(work: Path) -> None:
-    for line in lines(work / "candidates.jsonl"):
+    run, *candidates = lines(work / "candidates.jsonl")
+    assert set(run) == {"run"}
+    assert candidates
+    for line in candidates:
         assert len(line["responses"]) >= 2
     for line in lines(work / "scored.jsonl"):
         assert line["reward"] == "unified"

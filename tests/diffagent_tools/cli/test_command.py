@@ -79,7 +79,6 @@ def test_the_answer_in_a_pipe_is_plain_lines(selector: WordSelector) -> None:
     lines = dict(line.split(": ", 1) for line in result.stdout.splitlines())
     assert lines["model"] == "Pixel Art Helper"
     assert lines["kind"] == "LORA for SD 1.5, version v2"
-    assert lines["matched"] == "pixel art"
     assert lines["settings"].startswith("512x512, DPM++ 2M Karras, 25 steps, cfg 8")
     assert lines["prompt"] == "a happy corgi, pixel art"
     assert lines["negative"] == "blurry"

@@ -16,7 +16,7 @@ from diffagent_tools.formats.comfyui_nodes import AFTER_SEED, NODES
 from diffagent_tools.formats.comfyui_read import read_workflow
 from diffagent_tools.formats.write import ExportFormat, export
 from retrieval.catalogue import Catalogue
-from retrieval.errors import InvalidApi
+from retrieval.errors import InvalidApi, InvalidInput
 from retrieval.records.api import CheckpointRef, T2IApi
 from retrieval.records.model import ModelRecord
 from retrieval.tables.samplers import SAMPLERS
@@ -139,12 +139,16 @@ def test_links_join_outputs_to_inputs_of_one_type() -> None:
         ({"base_model": "Flux.1 D"}, "diffusers", "take the format json"),
         ({"cfg_scale": 101.0}, "comfyui", "ComfyUI takes 0 to 100"),
         ({"version_id": None}, "air", "no AIR"),
-        ({}, "png", "needed is one of infotext"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(changes: dict[str, Any], format: str, message: str) -> None:
     with pytest.raises(InvalidApi, match=message):
         export(API.model_copy(update=changes), format)
+
+
+def test_a_format_that_is_not_there_is_said() -> None:
+    with pytest.raises(InvalidInput, match="found the format 'png'; needed is one of infotext"):
+        export(API, "png")
 
 
 @pytest.fixture(scope="module")

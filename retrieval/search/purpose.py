@@ -1,0 +1,246 @@
+"""What every model of a catalogue is made for, read from its record by one program.
+
+    purposes = Purposes(catalogue)
+    purposes.strength("watercolor")                    # [N] in [0, 1]: 1 is made for it, .5 does it
+    purposes.scores(asked_facets("a lighthouse, watercolor"))["facets.fit"]
+
+The facets are those of retrieval/tables/facets.txt. Evidence is the name, then tags, trigger words, the
+creator's strongest words and those of sample prompts; each piece alone may be wrong, so they add up as a
+noisy-or. A model that claims many tags is less of each.
+"""
+
+import functools
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from retrieval.records.model import ModelRecord
+from retrieval.search.terms import words
+from retrieval.tables.facets import facets
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Scores = NDArray[np.float32]
+
+# how much one piece of evidence alone says that a model is made for a facet
+_NAME, _TAG, _TAG_PART, _TRIGGER, _CREATOR, _SAMPLES = 0.9, 0.9, 0.6, 0.5, 0.5, 0.3
+_TRIGGERS, _LATER_TRIGGER = 5, 0.3
+_FEW_TAGS = 4  # facets that a model may claim by tags before each counts less
+_NEAR = 0.4
+# a medium is asked for; worlds and subjects are what most models can draw anyway
+_WEIGHTS = {"medium": 1.0, "look": 0.6, "genre": 0.5, "subject": 0.12}
+_LEAST = 0.4
+"""of all weights together: a subject alone says less than a style"""
+_EMPTY_WORDS = "a an the of in on with any kind style look like and or too very so much"
+_EMPTY = frozenset(_EMPTY_WORDS.split())
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
+_STYLE_TAGS = frozenset({"style", "styles", "art style", "artstyle", "style lora", "style art"})
+# "a robot painting a portrait" and "drawing his sword" say what is done, not how the picture is made
+_VERB = re.compile(
+    r"\b(?:painting|drawing|sketching|knitting|photographing|rendering|filming|doodling)"
+    r"(?= (?:an?|the|his|her|its|their|my|your|our|some|on|at|with) )(?! (?:on|with) (?:canvas|paper|wood))",
+    re.IGNORECASE,
+)
+ALL_ROUND = ("photo", "digital painting", "fantasy")
+"""looks of which one does for a request that names none"""
+
+
+class Phrases:
+    """Phrases of words, each standing for one or more facets."""
+
+    def __init__(self, phrases: Mapping[tuple[str, ...], tuple[str, ...]]) -> None:
+        self._facets = dict(phrases)
+        self._starts = {phrase[0] for phrase in phrases}
+        self._longest = max(map(len, phrases), default=0)
+
+    def found(self, spoken: list[str]) -> Iterator[tuple[str, str, bool]]:
+        """Facet, phrase, and whether the phrase is all that was said; the longest phrases first."""
+        if not self._starts.intersection(spoken):
+            return
+        taken = [False] * len(spoken)
+        for length in range(min(self._longest, len(spoken)), 0, -1):
+            for first in range(len(spoken) - length + 1):
+                if spoken[first] not in self._starts or any(taken[first : first + length]):
+                    continue
+                phrase = tuple(spoken[first : first + length])
+                if phrase in self._facets:
+                    taken[first : first + length] = [True] * length
+                    for facet in self._facets[phrase]:
+                        yield facet, " ".join(phrase), length == len(spoken)
+
+
+@functools.cache
+def request_phrases() -> Phrases:
+    """What requests call the facets."""
+    return _phrases((facet.name, facet.said) for facet in facets())
+
+
+@functools.cache
+def record_phrases() -> Phrases:
+    """What names, tags, trigger words and descriptions of models call the facets."""
+    return _phrases((facet.name, (facet.name, *facet.said, *facet.also)) for facet in facets())
+
+
+def asked_facets(text: str) -> dict[str, str]:
+    """The facets that a request names, each with the phrase that names it."""
+    return {facet: phrase for facet, phrase, _ in request_phrases().found(words(_VERB.sub(" ", text)))}
+
+
+def _phrases(named: Iterable[tuple[str, tuple[str, ...]]]) -> Phrases:
+    table: dict[tuple[str, ...], dict[str, None]] = {}
+    for name, phrases in named:
+        for phrase in phrases:
+            table.setdefault(tuple(words(phrase)), {})[name] = None
+    return Phrases({phrase: tuple(names) for phrase, names in table.items() if phrase})
+
+
+class Purposes:
+    """The facets of all records of a catalogue.
+
+    Args:
+        records: in the order of the returned scores.
+    """
+
+    def __init__(self, records: Iterable[ModelRecord]) -> None:
+        import numpy as np
+
+        listed = list(records)
+        vocabulary = facets()
+        self._column = {facet.name: column for column, facet in enumerate(vocabulary)}
+        self._weight = {facet.name: _WEIGHTS[facet.kind] for facet in vocabulary}
+        self._strengths = np.zeros((len(listed), len(vocabulary)), np.float32)
+        for row, record in enumerate(listed):
+            for name, value in strengths(record).items():
+                self._strengths[row, self._column[name]] = value
+        self._near = {
+            facet.name: [self._column[other] for other in facet.near if other in self._column]
+            for facet in vocabulary
+        }
+        self._checkpoint = np.asarray([record.type == "Checkpoint" for record in listed], np.float32)
+        downloads = np.asarray([record.stats.downloads or 0 for record in listed], np.float32)
+        self._popular = _scaled(np.log10(downloads + 100))
+        self._downloads = np.log(downloads + 10)
+        self._spoken = [
+            frozenset(_words(" ".join((record.model, *record.tags, *record.trigger_words[:_TRIGGERS]))))
+            for record in listed
+        ]
+        self._special = np.asarray([is_special(record) for record in listed], np.float32)
+
+    def strength(self, facet: str) -> "Scores":
+        """How much each model is made for a facet, [N] in [0, 1]."""
+        found: Scores = self._strengths[:, self._column[facet]]
+        return found
+
+    def scores(self, asked: Mapping[str, str]) -> "dict[str, Scores]":
+        """ "facets.fit": the weighted mean over the asked facets, [N]; a neighbour does for less than half.
+        "facets.general": how well a model does where no style is asked for. "popular" and "checkpoint": what
+        users take most. "special": it is for one narrow thing."""
+        import numpy as np
+
+        styles = [name for name in asked if self._weight[name] > _WEIGHTS["subject"]]
+        fit = np.zeros(len(self._strengths), np.float32)
+        if asked:
+            weights = np.asarray([self._weight[name] for name in asked], np.float32)
+            each = np.stack([self._does(name) for name in asked], 1)
+            fit = each @ weights / np.float32(max(float(weights.sum()), _LEAST))
+        general = np.zeros_like(fit)
+        if not styles:
+            general = np.max([self.strength(name) for name in ALL_ROUND], axis=0)
+        return {
+            "facets.fit": fit,
+            "facets.general": general,
+            "popular": self._popular,
+            "downloads": self._downloads,
+            "checkpoint": self._checkpoint,
+            "special": self._special,
+            "narrow": np.full_like(fit, not styles) * (1 - self._checkpoint),
+        }
+
+    def against(self, refused: Sequence[str]) -> "Scores":
+        """How much each model is made for each refused thing, [r, N] in [0, 1]: by its facets, and by its
+        name, tags and trigger words where it is no facet."""
+        import numpy as np
+
+        rows: list[Scores] = []
+        for text in refused:
+            asked = asked_facets(text)
+            rows += [self.strength(name) for name in asked]
+            if not asked:
+                rows.append(self._says(text))
+        return np.stack(rows) if rows else np.zeros((0, len(self._strengths)), np.float32)
+
+    def _says(self, text: str) -> "Scores":
+        import numpy as np
+
+        said = set(words(text)) - _EMPTY
+        share = [len(said & spoken) / len(said) if said else 0.0 for spoken in self._spoken]
+        return np.asarray(share, np.float32) * np.float32(_TAG_PART)
+
+    def _does(self, name: str) -> "Scores":
+        import numpy as np
+
+        own: Scores = self.strength(name)
+        near = self._near[name]
+        return np.maximum(own, _NEAR * self._strengths[:, near].max(1)) if near else own
+
+
+def strengths(record: ModelRecord) -> dict[str, float]:
+    """How much a model is made for each facet that its record speaks of, in (0, 1]."""
+    evidence = [
+        {facet: _NAME for facet, _, _ in record_phrases().found(_words(record.model))},
+        _of_tags(record.tags),
+        _of_triggers(record.trigger_words[:_TRIGGERS]),
+        _of_terms(record.description_terms, _CREATOR),
+        _of_terms(record.terms, _SAMPLES),
+    ]
+    doubt: dict[str, float] = {}
+    for found in evidence:
+        for facet, value in found.items():
+            doubt[facet] = doubt.get(facet, 1.0) * (1 - value)
+    return {facet: 1 - left for facet, left in doubt.items()}
+
+
+def is_special(record: ModelRecord) -> bool:
+    """A LoRA that changes no style: a character, an outfit, a pose, an effect, one kind of object."""
+    return record.type == "LORA" and not _STYLE_TAGS.intersection(tag.casefold() for tag in record.tags)
+
+
+def _of_tags(tags: Sequence[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for tag in tags:
+        for facet, _, whole in record_phrases().found(_words(tag)):
+            found[facet] = max(found.get(facet, 0.0), _TAG if whole else _TAG_PART)
+    breadth = min(1.0, math.sqrt(_FEW_TAGS / max(1, len(found))))
+    return {facet: value * breadth for facet, value in found.items()}
+
+
+def _of_triggers(triggers: Sequence[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for place, trigger in enumerate(triggers):
+        for facet, _, _ in record_phrases().found(_words(trigger)):
+            found[facet] = max(found.get(facet, 0.0), _TRIGGER / (1 + _LATER_TRIGGER * place))
+    return found
+
+
+def _of_terms(terms: Mapping[str, float], most: float) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for term, weight in terms.items():
+        for facet, _, whole in record_phrases().found(term.split()):
+            if whole:
+                found[facet] = max(found.get(facet, 0.0), min(1.0, weight) * most)
+    return found
+
+
+def _words(text: str) -> list[str]:
+    """Words, those of "RetroFuturismAI" apart."""
+    return words(_HUMP.sub(" ", text))
+
+
+def _scaled(values: "Scores") -> "Scores":
+    if not values.size or values.max() == values.min():
+        return values * 0
+    scaled: Scores = (values - values.min()) / (values.max() - values.min())
+    return scaled

@@ -1,0 +1,23 @@
+"""The vocabulary itself: closed, without strays."""
+
+from collections import Counter
+
+from retrieval.tables.facets import facets
+
+
+def test_names_are_unique_and_neighbours_are_facets() -> None:
+    names = [facet.name for facet in facets()]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+    assert {near for facet in facets() for near in facet.near} - set(names) == set()
+    assert [facet.name for facet in facets() if facet.name in facet.near] == []
+
+
+def test_every_facet_can_be_asked_for() -> None:
+    assert [facet.name for facet in facets() if not facet.said] == []
+    doubled = [facet.name for facet in facets() if len(set(facet.said)) < len(facet.said)]
+    assert doubled == []
+
+
+def test_a_phrase_of_requests_stands_for_one_facet() -> None:
+    count = Counter(phrase for facet in facets() for phrase in facet.said)
+    assert [phrase for phrase, times in count.items() if times > 1] == []
