@@ -47,7 +47,7 @@ from retrieval.requests.consent import refuse
 from retrieval.search.filters import Ask, Filter, FilterWords, understood
 from retrieval.search.fusion import Fusion
 from retrieval.search.lexical import matched_triggers
-from retrieval.search.ranker import Candidate, Ranker
+from retrieval.search.ranker import Candidate, Ranker, Ranking
 from retrieval.tables.families import DEFAULT_FAMILY
 
 SHORTLIST = 8
@@ -130,7 +130,7 @@ class _Selector(ABC):
         refuse(instruction)
         ask = understood(instruction, wanted, k, self.ranker.named)
         named = self._named(ask)
-        if named is None and not self.ranker.knows(ask.instruction):
+        if named is None and ask.sentence is None and not self.ranker.knows(ask.instruction):
             return self._abstention(ask)
         ranked = self._rank(ask)
         if named is not None:
@@ -138,11 +138,14 @@ class _Selector(ABC):
             ranked = [named, *others][:k]
         return [self._selection(each, ask) for each in ranked]
 
+    def _ranking(self, ask: Ask) -> Ranking:
+        return self.ranker.rank(ask.evidence, ask.wanted, ask.refused, is_sentence=ask.sentence)
+
     def _named(self, ask: Ask) -> "_Ranked | None":
         """The model that the request names, if the filters let it pass."""
         if ask.understood is None or ask.understood.named is None:
             return None
-        candidate = self.ranker.rank(ask.instruction, ask.wanted).of(ask.understood.named)
+        candidate = self._ranking(ask).of(ask.understood.named)
         return None if candidate is None else _Ranked(candidate, candidate.logit, NAMED, named=True)
 
     def _abstention(self, ask: Ask) -> list[Selection]:
@@ -230,7 +233,7 @@ class RetrievalSelector(_Selector):
         super().__init__(catalogue, adapter, progress)
 
     def _rank(self, ask: Ask) -> list[_Ranked]:
-        found = self.ranker.rank(ask.instruction, ask.wanted, ask.refused).best(ask.k)
+        found = self._ranking(ask).best(ask.k)
         return [_Ranked(candidate, candidate.logit, candidate.chance) for candidate in found]
 
 
@@ -296,7 +299,7 @@ class LlamaSelector(_Selector):
         return self._free(ask) if self.mode == "free" else self._from_shortlist(ask)
 
     def _from_shortlist(self, ask: Ask) -> list[_Ranked]:
-        found = self.ranker.rank(ask.instruction, ask.wanted, ask.refused).best(max(ask.k, SHORTLIST))
+        found = self._ranking(ask).best(max(ask.k, SHORTLIST))
         head, tail = found[:SHORTLIST], found[SHORTLIST:]
         if not head:
             return []
@@ -313,7 +316,7 @@ class LlamaSelector(_Selector):
         return ranked[: ask.k]
 
     def _constrained(self, ask: Ask) -> list[_Ranked]:
-        ranking = self.ranker.rank(ask.instruction, ask.wanted, ask.refused)
+        ranking = self._ranking(ask)
         if not len(ranking):
             return []
         # in the catalogue's order, in which the trie of the last request is kept
@@ -324,7 +327,7 @@ class LlamaSelector(_Selector):
 
     def _free(self, ask: Ask) -> list[_Ranked]:
         said = self.llama.write(ask.instruction)
-        ranking = self.ranker.rank(ask.instruction, ask.wanted, ask.refused)
+        ranking = self._ranking(ask)
         if not len(ranking):
             return []
         (nearest,) = ranking.best(1)

@@ -14,21 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from retrieval.errors import UnknownBaseModel
+from retrieval.requests.languages import read_foreign
+from retrieval.requests.nothing import ONLY_REFUSED, asks_for_nothing
 from retrieval.requests.sizes import Shape, read_size
 from retrieval.tables.families import family_of
 
 Names = Callable[[str, bool], int | None]
 """The id of the model that has exactly this name, and None; True: the text says that it is a model's name."""
 
-NO_PICTURE = (
-    "this asks for no picture, so no model is proposed; say what the picture shall show, such as "
-    '"a red fox in the snow, watercolor"'
-)
-ONLY_REFUSED = "this says only what the picture must not show; say what it shall show"
-NO_FIGURES = (
-    "no image model draws exact figures, charts or codes, so none is proposed; make those with a chart "
-    "program, and ask here for a picture"
-)
 _LONGEST = 2_000
 _I = re.IGNORECASE
 
@@ -53,6 +46,8 @@ class Understood:
     type: str | None = None
     commercial_use: bool | None = None
     nothing: str | None = None
+    foreign: bool = False
+    gist: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -66,6 +61,7 @@ class Understood:
             ("only", self.base_model),
             ("only", {"LORA": "LoRAs", "Checkpoint": "checkpoints"}.get(self.type or "")),
             ("images", "may be sold" if self.commercial_use else None),
+            ("in English", self.gist or ("not understood" if self.foreign else None)),
         )
         return tuple(f"{name}: {value}" for name, value in said if value)
 
@@ -90,12 +86,30 @@ def understand(text: str, names: Names = _nobody, *, sentence: bool = True) -> U
     if len(text) > _LONGEST or not sentence:
         return Understood(text)
     said = " ".join(text.replace("’", "'").split())
-    reason = _asks_for_nothing(said)
+    reason = asks_for_nothing(said)
     if reason:
         return Understood(text, nothing=reason)
     named, said = _named(said, names)
     ratio, size, shape, said = read_size(said)
     family, kind, commercial, said = _filtered(said)
+    foreign = read_foreign(said)
+    if foreign is not None:
+        gist = ", ".join(foreign.facets)
+        wish = _tidy(said) or text
+        return Understood(
+            wish,
+            foreign.refused,
+            named,
+            None,
+            shape,
+            ratio,
+            size,
+            family,
+            kind,
+            commercial,
+            foreign=True,
+            gist=gist,
+        )
     refused, said = _refused(said)
     wish = _tidy(_polite(said))
     if not wish or not re.search(r"\w", wish):
@@ -121,74 +135,6 @@ def reads_as_prompt(text: str) -> bool:
     clauses = [clause for clause in text.split(",") if clause.strip()]
     short = len(clauses) > _TAGS and len(text.split()) / len(clauses) < _SHORT_CLAUSE
     return short or len(_PROMPT_LIKE.findall(text)) > 1
-
-
-# --- what asks for no picture -------------------------------------------------------------------------------
-
-_PICTURE = re.compile(
-    r"\b(?:draw|drawn|drawing|paint|painted|painting|picture|image|photo|photograph|illustrat\w*|render\w*|"
-    r"sketch|poster|logo|icon|sticker|wallpaper|portrait|artwork|art|model|lora|checkpoint|design|style|"
-    r"look like|looks like|comic|cartoon|anime|cover|banner|background|scene)\b",
-    _I,
-)
-_GREETINGS = """
-    hello|hi|hey|hiya|howdy|yo|greetings|good (?:morning|afternoon|evening|day|night)|thanks|thank you|bye|
-    goodbye|hola|buenos dias|buenos días|buenas|bonjour|salut|bonsoir|hallo|guten (?:tag|morgen|abend)|servus|
-    moin|ciao|buongiorno|olá|ola|oi|bom dia|hej|hei|god dag|goddag|ahoj|cześć|czesc|dzień dobry|привет|
-    здравствуйте|добрый день|привіт|здраво|zdravo|bok|merhaba|selam|salam|salaam|مرحبا|السلام عليكم|שלום|
-    shalom|नमस्ते|namaste|হ্যালো|வணக்கம்|నమస్కారం|ਸਤ ਸ੍ਰੀ ਅਕਾਲ|سلام|你好|您好|早上好|大家好|
-    こんにちは|こんばんは|おはよう|    おはようございます|
-    안녕|안녕하세요|สวัสดี|xin chào|xin chao|halo|selamat pagi|kumusta|jambo|habari|sawubona|hujambo|
-    γεια|γειά σου|γεια σας|καλημέρα|szia|helló|jó napot|salutare|bună|buna ziua|здравей|tere|labas|sveiki|moi|
-    terve|halló|dia duit|kaixo|barev|გამარჯობა|сайн байна уу|сәлем|salom|aloha|kia ora|test|testing
-"""
-_GREETING = re.compile(
-    rf"(?:(?:{''.join(_GREETINGS.split(chr(10))).replace('    ', '')})"
-    r"(?:[\s,]+(?:there|all|everyone|friend|you|diffagent|how are you(?: doing)?(?: today)?))*[\s,.!?…]*)+",
-    _I,
-)
-_QUESTION = re.compile(
-    r"(?:what|who|whom|whose|when|where|why|how|which|is|are|was|were|does|do|did|should|has|have)\b"
-    r"(?:'s|'re)?\s.+",
-    _I,
-)
-_ABOUT_IT = re.compile(r"\b(?:do|does|did|is|are) (?:you|it|this|diffagent)\b|\b(?:who|what) are you\b", _I)
-_TASK = re.compile(
-    r"(?:please |kindly |can you |could you |would you |will you |i (?:need|want) you to |help me (?:to )?|"
-    r"i'd like you to )*"
-    r"(?:translate|summari[sz]e|summary of|write(?! on)|rewrite|paraphrase|proofread|explain|calculate|"
-    r"compute|"
-    r"solve|define|spell|tell me|give me (?:a )?(?:recipe|list|advice|tips|summary)|answer|book (?:a|"
-    r"me)|order|"
-    r"call|email|text|send|play|remind|set (?:a|an) (?:timer|alarm|reminder)|convert|debug|compile|refactor|"
-    r"fix (?:my|this|the) (?:code|bug|essay)|search (?:for|the)|google|look up|schedule|compose (?:a|an) "
-    r"(?:email|letter|poem|song)|count|sort|cook|sing|recommend (?:a|me))\b",
-    _I,
-)
-_FIGURES = re.compile(
-    r"\b(?:exact (?:numbers|figures|text|values|data)|(?:bar|pie|line|gantt|org|flow) ?charts?|spreadsheet|"
-    r"qr[ -]?codes?|barcodes?|flow ?chart|scatter plot|histogram|excel table)\b",
-    _I,
-)
-_FILLER = re.compile(r"\blorem ipsum\b|\bdolor sit amet\b", _I)
-_MASHED = re.compile(r"[^aeiouyàâäáãåæéèêëíìîïóòôöõøúùûü\W\d_]{5,}", _I)
-
-
-def _asks_for_nothing(said: str) -> str | None:
-    if _FIGURES.search(said):
-        return NO_FIGURES
-    if _GREETING.fullmatch(said) or _FILLER.search(said):
-        return NO_PICTURE
-    if _TASK.match(said) and not _PICTURE.search(said):
-        return NO_PICTURE
-    asked = _QUESTION.fullmatch(said) and (said.endswith("?") or re.match(r"wh|how", said, _I))
-    if asked and (not _PICTURE.search(said) or _ABOUT_IT.search(said)):
-        return NO_PICTURE
-    words = re.findall(r"[^\W\d_]+", said)
-    latin = [word for word in words if word.isascii() and len(word) > 3]
-    if latin and len(latin) == len(words) and all(_MASHED.search(word) for word in latin):
-        return NO_PICTURE
-    return None
 
 
 # --- a named model ------------------------------------------------------------------------------------------

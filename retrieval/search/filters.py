@@ -202,6 +202,18 @@ class Ask:
     understood: Understood | None = None
 
     @property
+    def evidence(self) -> Instruction:
+        """What models are ranked by: of a request in another language, what was understood, in English."""
+        if self.understood is None or not self.understood.gist:
+            return self.instruction
+        return self.instruction.model_copy(update={"prompt": self.understood.gist})
+
+    @property
+    def sentence(self) -> bool | None:
+        """True where it is known that the request is a sentence, not a prompt as uploaders write them."""
+        return True if self.understood is not None and self.understood.foreign else None
+
+    @property
     def refused(self) -> tuple[str, ...]:
         return self.understood.refused if self.understood else ()
 
@@ -216,7 +228,8 @@ def understood(instruction: Instruction, wanted: Filter, k: int, names: Names) -
     if found.nothing is not None:
         raise NoPictureAsked(found.nothing)
     negative = ", ".join(part for part in (instruction.negative_prompt.strip(" ,"), *found.refused) if part)
-    asked = Instruction(prompt=found.wish, negative_prompt=negative)
+    wish = f"{found.wish}, {found.gist}" if found.gist else found.wish
+    asked = Instruction(prompt=wish, negative_prompt=negative)
     filtered = replace(
         wanted,
         family=wanted.family or found.base_model,

@@ -176,11 +176,19 @@ class Ranker:
     def temperature(self) -> float:
         return (self._retrieval or self._lexical).temperature
 
-    def rank(self, instruction: Instruction, wanted: Filter, refused: Sequence[str] = ()) -> "Ranking":
+    def rank(
+        self,
+        instruction: Instruction,
+        wanted: Filter,
+        refused: Sequence[str] = (),
+        *,
+        is_sentence: bool | None = None,
+    ) -> "Ranking":
         """The models that the filter lets pass, best first; equal chances by downloads, then id.
 
         Args:
             refused: what the picture must not be, in words; models that are made for it go down.
+            is_sentence: where it is known; else the wording tells.
         """
         import numpy as np
 
@@ -191,7 +199,7 @@ class Ranker:
         logits = scores["retrieval"][places]
         if self._mixture is not None and len(places):
             everywhere = softmax(scores["retrieval"], self.temperature)
-            sentence = self._mixture.sentence(instruction, everywhere)
+            sentence = self._mixture.sentence(instruction, everywhere) if is_sentence is None else is_sentence
             here = {name: values[places] for name, values in scores.items()}
             chances = self._mixture.chances(chances, here, sentence)
             logits = np.log(chances + np.float32(1e-12))

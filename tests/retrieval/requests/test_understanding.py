@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from retrieval.requests.understanding import NO_FIGURES, ONLY_REFUSED, reads_as_prompt, understand
+from retrieval.requests.nothing import NO_FIGURES, ONLY_REFUSED
+from retrieval.requests.understanding import reads_as_prompt, understand
 
 NAMES = {"DreamShaper": 1, "ReV Animated": 2, "majicMIX realistic": 3, "Night": 4}
 

@@ -1,0 +1,114 @@
+"""What a request in another language than English asks for, as far as a table of words goes.
+
+    read_foreign("вязаный шерстяной слон")     # Foreign(facets=("felt", "animal"), refused=())
+    read_foreign("a red fox in the snow")      # None: English
+
+German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian, Turkish, Chinese, Japanese, Korean,
+Arabic, Hindi, Thai and Vietnamese, by retrieval/tables/glosses.txt. The image models read English, so the
+answer's prompt says the facets in English beside the original.
+"""
+
+import functools
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+_FILE = Path(__file__).parent.parent / "tables" / "glosses.txt"
+_ENGLISH_WORDS = """
+    the of and with in on at for my a an is are to from by his her its their this that under over near
+"""
+_FOREIGN_WORDS = """
+    der das den dem ein eine einen einem einer eines und mit im auf von für fur aus kein keine
+    le les un une du de et dans sur avec au aux sans pour chez sous
+    el los las una unos y con del para por sobre sin entre en
+    il lo gli della dello dei di nel nella sul sulla alla uno senza che
+    uma com da dos das sem numa num pelo pela em meu minha
+    het een van op bij uit naar zonder voor tijdens boven onder mijn
+    w z nad przy bez dla oraz
+    bir ve ile icin icinde uzerinde altinda olan gibi
+    mot cua va trong tren voi duoi khong cho
+"""
+_ENGLISH, _FOREIGN = frozenset(_ENGLISH_WORDS.split()), frozenset(_FOREIGN_WORDS.split())
+_SHORTEST_STEM = 3
+_LETTER = re.compile(r"[^\W\d_]")
+_RUN_TOGETHER = re.compile(
+    r"[\u0600-\u06ff\u0900-\u097f\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+)
+_NOT = (
+    r"\b(?:kein|keine|keinen|ohne|nicht|sans|pas de|sin|senza|sem|zonder|geen|bez|без|не|khong co|khong)\b\s*"
+    r"|"
+    r"不要|没有|不是|无|بدون|بلا|ไม่มี|ไม่เอา|ไม่ใช่"
+)
+_REFUSED = re.compile(rf"(?:{_NOT})([^,.;，。、;!?]*)")
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """The facets that a text of another language asks for and refuses, by their English names."""
+
+    facets: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+def read_foreign(text: str) -> Foreign | None:
+    """What is understood of a text in another language; None for English."""
+    if not is_foreign(text):
+        return None
+    folded = _folded(text)
+    refused: dict[str, None] = {}
+    for match in _REFUSED.finditer(folded):
+        refused.update(dict.fromkeys(_facets(match[1])))
+    wanted = _facets(_REFUSED.sub(" ", folded))
+    return Foreign(tuple(name for name in wanted if name not in refused), tuple(refused))
+
+
+def is_foreign(text: str) -> bool:
+    """Whether a text is in another language than English, by its script and its small words."""
+    letters = _LETTER.findall(text)
+    if not letters:
+        return False
+    other = sum(not unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
+    if other > len(letters) / 3:
+        return True
+    spoken = re.findall(r"[^\W\d_]+", text.casefold())
+    english = sum(word in _ENGLISH for word in spoken)
+    foreign = sum(_plain(word) in _FOREIGN for word in spoken)
+    marked = sum(not word.isascii() for word in spoken)
+    return foreign + marked > english and (foreign > 0 or (marked > 0 and english == 0 and len(spoken) > 1))
+
+
+def _facets(folded: str) -> list[str]:
+    return [name for name, pattern in _patterns() if pattern.search(folded)]
+
+
+@functools.cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    made = []
+    for line in _FILE.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            name, _, listed = line.partition(":")
+            # people say many of them in English, too
+            stems = [_folded(stem) for stem in (name, *listed.split(",")) if stem.strip()]
+            made.append((name, re.compile("|".join(_stem(stem.strip()) for stem in stems))))
+    return tuple(made)
+
+
+def _stem(stem: str) -> str:
+    if _RUN_TOGETHER.search(stem):
+        return re.escape(stem)
+    return rf"\b{re.escape(stem)}" + (r"\b" if len(stem) <= _SHORTEST_STEM else "")
+
+
+def _folded(text: str) -> str:
+    """Lower case, marks of Latin and Cyrillic letters left out."""
+    return "".join(_plain(char) for char in unicodedata.normalize("NFKC", text).casefold())
+
+
+def _plain(text: str) -> str:
+    folded = text.replace("ł", "l").replace("đ", "d").replace("ı", "i").replace("ø", "o").replace("æ", "ae")
+    return "".join(char if _RUN_TOGETHER.match(char) else _unmarked(char) for char in folded)
+
+
+def _unmarked(char: str) -> str:
+    return "".join(part for part in unicodedata.normalize("NFD", char) if not unicodedata.combining(part))
