@@ -233,8 +233,12 @@ class RetrievalSelector(_Selector):
         super().__init__(catalogue, adapter, progress)
 
     def _rank(self, ask: Ask) -> list[_Ranked]:
-        found = self._ranking(ask).best(ask.k)
-        return [_Ranked(candidate, candidate.logit, candidate.chance) for candidate in found]
+        ranking = self._ranking(ask)
+        notes = _unmet(ranking)
+        return [
+            _Ranked(candidate, candidate.logit, candidate.chance, notes=notes)
+            for candidate in ranking.best(ask.k)
+        ]
 
 
 class LlamaSelector(_Selector):
@@ -299,14 +303,18 @@ class LlamaSelector(_Selector):
         return self._free(ask) if self.mode == "free" else self._from_shortlist(ask)
 
     def _from_shortlist(self, ask: Ask) -> list[_Ranked]:
-        found = self._ranking(ask).best(max(ask.k, SHORTLIST))
+        ranking = self._ranking(ask)
+        notes = _unmet(ranking)
+        found = ranking.best(max(ask.k, SHORTLIST))
         head, tail = found[:SHORTLIST], found[SHORTLIST:]
         if not head:
             return []
         names = [candidate.record.model for candidate in head]
         llm = self.llama.scores(ask.instruction, names) if self.asks_llama else None
         scored = weigh(head, self._weights, llm)
-        ranked = [_Ranked(head[item.place], item.score, item.chance, item.llm_score) for item in scored]
+        ranked = [
+            _Ranked(head[item.place], item.score, item.chance, item.llm_score, notes=notes) for item in scored
+        ]
         # what is not among the best few stays behind them, in retrieval's order
         lowest = min(item.score for item in scored)
         ranked += [
@@ -367,6 +375,13 @@ def _as_understood(api: T2IApi, ask: Ask, notes: tuple[str, ...]) -> tuple[T2IAp
         return api, notes
     api, more = adjust(api, **update)
     return api, (*notes, *more)
+
+
+def _unmet(ranking: Ranking) -> tuple[str, ...]:
+    """The note where nothing is made for what was asked."""
+    if not ranking.unmet:
+        return ()
+    return (f"no model here is made for {_quoted(ranking.unmet)}; the answer is what comes nearest",)
 
 
 def _reason(evidence: Evidence, record: ModelRecord) -> str:

@@ -50,8 +50,8 @@ EVERYDAY = {
 """what a model is made for leads, its nearness in meaning follows, what users take most decides between
 equals; "narrow" is a LoRA where no style is asked for"""
 TEMPERATURE = 0.1
-POPULAR, DOWNLOADS, CHECKPOINT = 0.4, 0.75, 1.5
-"""what is tried on popular models: at most two fifths of what nothing else explains, by downloads to the
+POPULAR, DOWNLOADS, CHECKPOINT = 0.25, 0.75, 1.5
+"""what is tried on popular models: at most a fourth of what nothing else explains, by downloads to the
 power of 0.75, mostly on checkpoints"""
 
 

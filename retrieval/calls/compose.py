@@ -18,6 +18,7 @@ DEFAULT_LORA_WEIGHT = 0.8
 _MENU = 3
 _OFTEN = 0.5
 _MOST_STEPS = 40  # more cost time and change little with the samplers of today
+_SMALLEST = 0.7  # of the native area
 _VOUCHED = 3  # samples from which a setting is taken as it is
 
 
@@ -48,11 +49,7 @@ def api_for(
         raise UnknownModel(f"{record.model!r} has no version {version_id}; its versions are {known}")
     family = family_of(record.base_model)
     settings = record.settings or Settings()
-    width, height = (
-        (settings.width, settings.height)
-        if settings.width is not None and settings.height is not None
-        else family.default_size
-    )
+    width, height = _size(settings, family)
     triggers = trigger_words(record, version)
     lora = record.type == "LORA"
     weight = DEFAULT_LORA_WEIGHT if settings.lora_weight is None else settings.lora_weight
@@ -162,6 +159,14 @@ def _worth_saying(record: ModelRecord, triggers: tuple[str, ...]) -> tuple[str, 
 def _share(record: ModelRecord, trigger: str) -> float:
     """The share of the sample prompts that say a trigger word, by its first two words."""
     return record.terms.get(" ".join(_words(trigger.partition(",")[0]).split()[:2]), 0.0)
+
+
+def _size(settings: Settings, family: Family) -> tuple[int, int]:
+    """The model's own, unless it is too small to draw well: many samples are made small and then enlarged."""
+    if settings.width is None or settings.height is None:
+        return family.default_size
+    small = settings.width * settings.height < _SMALLEST * family.native_size**2
+    return family.default_size if small else (settings.width, settings.height)
 
 
 def _steps(settings: Settings) -> int:

@@ -193,25 +193,30 @@ class FacetTable:
 class Ask:
     """A request on its way: what is asked for, which models may answer, how many, and what was understood.
 
-    `instruction` is the wish alone, with what is refused in its negative prompt.
+    `instruction` is the wish alone, with what is refused in its negative prompt; `negative` is that prompt
+    without it.
     """
 
     instruction: Instruction
     wanted: Filter
     k: int = 1
     understood: Understood | None = None
+    negative: str = ""
 
     @property
     def evidence(self) -> Instruction:
-        """What models are ranked by: of a request in another language, what was understood, in English."""
-        if self.understood is None or not self.understood.gist:
+        """What models are ranked by: without the refused things, which count apart; of a request in another
+        language what was understood, in English."""
+        found = self.understood
+        if found is None:
             return self.instruction
-        return self.instruction.model_copy(update={"prompt": self.understood.gist})
+        return Instruction(prompt=found.gist or found.wish, negative_prompt=self.negative)
 
     @property
     def sentence(self) -> bool | None:
         """True where it is known that the request is a sentence, not a prompt as uploaders write them."""
-        return True if self.understood is not None and self.understood.foreign else None
+        found = self.understood
+        return True if found is not None and (found.foreign or found.refused) else None
 
     @property
     def refused(self) -> tuple[str, ...]:
@@ -236,7 +241,7 @@ def understood(instruction: Instruction, wanted: Filter, k: int, names: Names) -
         type=wanted.type or found.type,
         commercial=wanted.commercial or (_LICENCES[True] if found.commercial_use else None),
     )
-    return Ask(asked, filtered, k, found)
+    return Ask(asked, filtered, k, found, instruction.negative_prompt)
 
 
 def _ids_of(catalogue: Catalogue, exclude: Iterable[int | str]) -> Iterator[int]:

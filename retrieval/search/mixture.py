@@ -63,7 +63,8 @@ _SIGN = re.compile(r"[()\[\]{}<>_:|]")
 _SIGNS, _LONGEST_CLAUSE = 3, 10
 _REFUSED = 6
 """half made for what is refused leaves a model a hundredth of its chance"""
-_UNDECIDED_FROM, _UNDECIDED_STEEP, _VERY_UNDECIDED = 4.0, 3.0, 4.5
+_UNDECIDED_FROM, _UNDECIDED_STEEP, _VERY_UNDECIDED = 4.5, 3.0, 4.5
+_PLAINLY, _COMMAS = 1.0, 2
 _SHARPER = 2.0
 """on the gate's logit: a sentence is answered by many equals, whose chances are small beside one of U's"""
 
@@ -95,6 +96,13 @@ def wording(request: Instruction, undecided: float) -> list[float]:
     ]
 
 
+def _plain(request: Instruction) -> bool:
+    """A few words without a prompt's marks, lists or negative prompt, as nearly every person's wish is."""
+    said = request.prompt.strip()
+    listed = said.count(",") > _COMMAS or not said[:1].isalnum()
+    return not (listed or request.negative_prompt.strip() or reads_as_prompt(said))
+
+
 @dataclass(frozen=True)
 class Mixture:
     """The weights. `gate`: of `WORDING`. `everyday`: of the scores that a sentence is answered by, whose
@@ -115,6 +123,7 @@ class Mixture:
         """
         features = wording(request, entropy(chances))
         logit = sum(self.gate[name] * value for name, value in zip(WORDING, features, strict=True))
+        logit += _PLAINLY if _plain(request) else 0.0
         return 1 / (1 + math.exp(-_SHARPER * logit))
 
     def everyday_logits(self, scores: Mapping[str, "Scores"]) -> "Scores":

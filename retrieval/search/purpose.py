@@ -84,6 +84,11 @@ def record_phrases() -> Phrases:
     return _phrases((facet.name, (facet.name, *facet.said, *facet.also)) for facet in facets())
 
 
+def is_medium(name: str) -> bool:
+    """Whether a facet says how a picture is made, as "watercolor" does."""
+    return any(facet.name == name and facet.kind == "medium" for facet in facets())
+
+
 def asked_facets(text: str) -> dict[str, str]:
     """The facets that a request names, each with the phrase that names it."""
     return {facet: phrase for facet, phrase, _ in request_phrases().found(words(_VERB.sub(" ", text)))}

@@ -22,7 +22,7 @@ from retrieval.search.filters import FacetTable, Filter, FilterWords
 from retrieval.search.fusion import Fusion, softmax
 from retrieval.search.lexical import LexicalScorer
 from retrieval.search.mixture import Mixture, without
-from retrieval.search.purpose import Purposes, asked_facets
+from retrieval.search.purpose import Purposes, asked_facets, is_medium
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +75,15 @@ class Ranking:
     def best(self, k: int) -> list[Candidate]:
         """The first `k`, fewer where there are fewer."""
         return [self._candidate(rank) for rank in range(min(k, len(self)))]
+
+    @property
+    def unmet(self) -> tuple[str, ...]:
+        """What the request says of a medium that no model which may be chosen is made for."""
+        return tuple(
+            phrase
+            for name, (phrase, strength) in self.made_for.items()
+            if is_medium(name) and not (strength[self.places] >= MADE_FOR).any()
+        )
 
     def of(self, model_id: int) -> Candidate | None:
         """A model by its id; None where it is not ranked."""

@@ -13,7 +13,7 @@ from retrieval.search.mixture import FILE, WORDING, Mixture, entropy, without, w
 from retrieval.search.ranker import STARTER_WEIGHTS
 
 PLAIN = Mixture(
-    gate=dict.fromkeys(WORDING, 0.0) | {"function words": 4.0, "constant": -1.0},
+    gate=dict.fromkeys(WORDING, 0.0) | {"function words": 4.0, "constant": -2.0},
     everyday={"facets.fit": 1.0, "retriever.facts": 2.0},
     temperature=0.1,
     popular=0.4,
@@ -32,6 +32,8 @@ def test_a_sentence_is_told_by_its_words() -> None:
     asked = PLAIN.sentence(Instruction(prompt="a fox in the snow with a hat on"), SURE)
     tags = PLAIN.sentence(Instruction(prompt="fox, snow, hat"), SURE)
     assert tags < 0.5 < asked
+    refusing = Instruction(prompt="a fox in the snow with a hat on", negative_prompt="blurry")
+    assert PLAIN.sentence(refusing, SURE) < asked, "who gives a negative prompt knows how prompts are written"
 
 
 def test_the_packaged_gate_knows_both_kinds() -> None:
