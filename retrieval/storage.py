@@ -127,7 +127,7 @@ def read_jsonl(
         if not isinstance(row, dict):
             raise DataError(f"{where} is no JSON object; needed is one a line: {hint}")
         if missing := [name for name in needed if name not in row]:
-            raise DataError(f"{where} has no {', '.join(missing)}; needed are {', '.join(needed)}: {hint}")
+            raise DataError(f"{where} has no {', '.join(missing)}; fill it in or delete the line: {hint}")
         try:
             parsed.append(parse(row))
         except (ValueError, TypeError, KeyError) as error:

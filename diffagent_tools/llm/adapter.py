@@ -4,6 +4,7 @@ card = read_card(STARTER_ADAPTER)
 check_base(card, base.name, base.digest, STARTER_ADAPTER)
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,19 @@ def ranker_folder(adapter: Path) -> Path:
     if not adapter.is_dir():
         raise AdapterError(f"there is no folder {adapter}; needed is that of a trained adapter")
     return adapter if (adapter / LEXICAL_FILE).is_file() else STARTER_WEIGHTS
+
+
+def adapter_digest(adapter: Path, *, ranker: bool = False) -> str:
+    """12 hex digits of its weights' SHA256, so that answers of an older training are not taken for its own.
+
+    Args:
+        ranker: with all else in its folder, and retrieval's weights where they lie elsewhere.
+    """
+    held = {*adapter.rglob("*"), *ranker_folder(adapter).rglob("*")} if ranker else adapter.glob("adapter_*")
+    content = hashlib.sha256()
+    for path in sorted(path for path in held if path.is_file()):
+        content.update(path.read_bytes())
+    return content.hexdigest()[:12]
 
 
 def read_card(adapter: Path) -> Mapping[str, Any]:

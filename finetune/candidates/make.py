@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffagent_tools.exits import tell
-from diffagent_tools.llm.adapter import STARTER_ADAPTER
+from diffagent_tools.llm.adapter import STARTER_ADAPTER, adapter_digest
 from finetune.candidates.file import Candidate, CandidateLine, read_candidates, read_line
 from finetune.data.cases import Case
 from finetune.data.journal import Journal
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     catalogue = Catalogue.load(options.catalogue) if options.catalogue else Catalogue.starter()
     asked = askable(read_pairs(options.pairs)[: options.limit])
     run = {
-        "adapter": _adapter_digest(options.adapter),
+        "adapter": f"{options.adapter.name}, {adapter_digest(options.adapter)}",
         "base": options.base,
         "catalogue": catalogue.digest,
         **{name: getattr(options, name) for name in _SETTINGS},
@@ -211,16 +211,6 @@ def pair_id(pair: Pair) -> str:
         if own is not None
         else Case(pair["prompt"], pair["negative_prompt"], pair["model_id"]).digest
     )
-
-
-def _adapter_digest(folder: Path) -> str:
-    """Its name and its files' content, so that candidates of an older training are not taken for its own."""
-    import hashlib
-
-    content = hashlib.sha256()
-    for path in sorted(folder.glob("adapter_*")):
-        content.update(path.read_bytes())
-    return f"{folder.name}, {content.hexdigest()[:12]}"
 
 
 def report(lines: Sequence[CandidateLine]) -> str:

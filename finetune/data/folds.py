@@ -11,39 +11,30 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from finetune.data.near_duplicates import NEAR_DUPLICATE, Joined, jaccard, word_set
 from finetune.data.pairs import Pair
 from finetune.describe.profiles import TermStats, keywords, profiles_of
 from retrieval.records.model import ModelRecord
-from retrieval.search.terms import words
-
-NEAR_DUPLICATE = 0.7
 
 
 def clusters(pairs: Sequence[Pair]) -> list[int]:
-    """For each pair the place of its cluster's representative.
+    """For each pair the place of its cluster's representative, which decides the fold (so it is not the first
+    of the cluster, as in near_duplicates.py: the packaged weights were fitted on these folds).
 
     Two pairs are in one cluster if their prompts are equal, or if they name one model and the Jaccard
     similarity of their prompts' word sets is at least 0.7.
     """
-    parent = list(range(len(pairs)))
-
-    def root(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = parent[parent[place]]
-            place = parent[place]
-        return place
-
-    sets = [frozenset(words(pair["prompt"])) for pair in pairs]
+    joined = Joined(len(pairs))
+    sets = [word_set(pair["prompt"]) for pair in pairs]
     of_model: dict[int, list[int]] = defaultdict(list)
     first: dict[str, int] = {}
     for place, pair in enumerate(pairs):
         for other in of_model[pair["model_id"]]:
-            union = len(sets[place] | sets[other])
-            if union and len(sets[place] & sets[other]) / union >= NEAR_DUPLICATE:
-                parent[root(place)] = root(other)
+            if jaccard(sets[place], sets[other]) >= NEAR_DUPLICATE:
+                joined.put(place, other)
         of_model[pair["model_id"]].append(place)
-        parent[root(place)] = root(first.setdefault(pair["prompt"].strip().casefold(), place))
-    return [root(place) for place in range(len(pairs))]
+        joined.put(place, first.setdefault(pair["prompt"].strip().casefold(), place))
+    return [joined.root(place) for place in range(len(pairs))]
 
 
 def fold_of(pairs: Sequence[Pair], count: int = 5) -> list[int]:

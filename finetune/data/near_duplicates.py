@@ -23,20 +23,26 @@ COMPARED_IN_PAIRS = 256
 _PERMUTATIONS, _BANDS, _ROWS = 128, 32, 4
 
 
-class _Joined:
-    """Sets that are joined (union-find); a cluster is named by its first member."""
+class Joined:
+    """Sets of places that are joined (union-find)."""
 
     def __init__(self, count: int) -> None:
         self._parent = list(range(count))
 
     def root(self, place: int) -> int:
+        """The place that names the set of another."""
         parent = self._parent
         while parent[place] != place:
             parent[place] = parent[parent[place]]
             place = parent[place]
         return place
 
+    def put(self, one: int, under: int) -> None:
+        """Joins two sets into one, which is named as that of `under` was."""
+        self._parent[self.root(one)] = self.root(under)
+
     def join(self, one: int, other: int) -> None:
+        """Joins two sets into one, which is named by its first member."""
         low, high = sorted((self.root(one), self.root(other)))
         self._parent[high] = low
 
@@ -50,10 +56,10 @@ def clusters(
         models: the model of each prompt.
         similarity: Jaccard similarity in (0, 1] from which two prompts of one model belong together.
     """
-    joined = _Joined(len(prompts))
+    joined = Joined(len(prompts))
     first: dict[str, int] = {}
     of_model: dict[int, dict[frozenset[str], int]] = defaultdict(dict)
-    sets = functools.lru_cache(maxsize=65_536)(_word_set)
+    sets = functools.lru_cache(maxsize=65_536)(word_set)
     for place, (model, prompt) in enumerate(zip(models, prompts, strict=True)):
         joined.join(place, first.setdefault(prompt.strip().casefold(), place))
         found = sets(prompt)
@@ -64,18 +70,20 @@ def clusters(
         pairs = _all_pairs(len(held)) if len(held) <= COMPARED_IN_PAIRS else _proposed_pairs(held)
         for one, other in pairs:
             here, there = places[held[one]], places[held[other]]
-            if joined.root(here) != joined.root(there) and _jaccard(held[one], held[other]) >= similarity:
+            if joined.root(here) != joined.root(there) and jaccard(held[one], held[other]) >= similarity:
                 joined.join(here, there)
     return [joined.root(place) for place in range(len(prompts))]
 
 
-def _word_set(prompt: str) -> frozenset[str]:
+def word_set(prompt: str) -> frozenset[str]:
+    """The words that two prompts are compared by."""
     return frozenset(words(prompt))
 
 
-def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    """The share of common words, in [0, 1]; of two empty sets 0."""
     common = len(one & other)
-    return common / (len(one) + len(other) - common)
+    return common / max(len(one) + len(other) - common, 1)
 
 
 def _all_pairs(count: int) -> Iterator[tuple[int, int]]:

@@ -1,6 +1,7 @@
 """Stripped prompts: without the trigger words and name words of the model they are to find.
 
     strip_prompt("Pixel Art corgi, pixelart", "Pixel Art", ("pixelart",))    # "      corgi,  "
+    stripped("Pixel Art corgi, pixelart", record)    # as the catalogue names its model
 
 Prompts often name their model, which any search finds. Accuracy is therefore reported twice, as prompts are
 and stripped. The rule is the one that published figures were measured by, so it is not improved upon: words
@@ -9,6 +10,8 @@ of more than 3 characters, anywhere in the prompt, in any case, each replaced by
 
 import re
 from collections.abc import Iterable
+
+from retrieval.records.model import ModelRecord
 
 SHORTEST = 4
 
@@ -24,3 +27,8 @@ def strip_prompt(prompt: str, name: str, trigger_words: Iterable[str]) -> str:
         if len(word) >= SHORTEST:
             prompt = re.sub(re.escape(word), " ", prompt, flags=re.IGNORECASE)
     return prompt
+
+
+def stripped(prompt: str, record: ModelRecord) -> str:
+    """The prompt without its model's trigger words and name, for training and for measuring alike."""
+    return strip_prompt(prompt, record.model, record.trigger_words)

@@ -11,7 +11,6 @@ prompt: a stopped run goes on where it was. With --train and --models the baseli
 """
 
 import argparse
-import hashlib
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -179,14 +178,16 @@ def read_data(options: argparse.Namespace, catalogue: Catalogue) -> EvaluationDa
         if options.train
         else {record.model_id: record.samples for record in catalogue}
     )
-    named: Named = {r.model_id: (r.model, r.trigger_words) for r in catalogue}
-    if models:
-        named = {**named, **{m["model_id"]: (m["model"], m["trigger_words"] or ()) for m in models}}
+    # the catalogue's words, by which training strips; what it lacks is stripped by the given models
+    named: Named = {
+        **{model["model_id"]: (model["model"], model["trigger_words"] or ()) for model in models},
+        **{record.model_id: (record.model, record.trigger_words) for record in catalogue},
+    }
     cases: dict[str, list[Case]] = {
         variant: cases_of(pairs, variant, named, negative=not options.no_negative)
         for variant in PROMPTS[options.prompts]
     }
-    by = options.models.name if models else f"{catalogue.name} (give --models for the known figures' rule)"
+    by = f"{catalogue.name}, and for models that it lacks {options.models.name}" if models else catalogue.name
     return EvaluationData(cases, trained, models, train, by)
 
 
@@ -242,17 +243,10 @@ def evaluate(
 
 
 def _adapter(folder: Path | None) -> str:
-    """Its name and a digest of its files, so that answers of an older training are not taken for its own."""
-    from diffagent_tools.llm.adapter import STARTER_ADAPTER, ranker_folder
+    from diffagent_tools.llm.adapter import STARTER_ADAPTER, adapter_digest
 
     named = "the packaged one" if folder is None else folder.name
-    content = hashlib.sha256()
-    adapter = folder or STARTER_ADAPTER
-    weights = ranker_folder(adapter)
-    held = {*adapter.rglob("*"), *weights.rglob("*")}
-    for path in sorted(path for path in held if path.is_file()):
-        content.update(path.name.encode() + b"\0" + path.read_bytes())
-    return f"{named}, digest {content.hexdigest()[:12]}"
+    return f"{named}, digest {adapter_digest(folder or STARTER_ADAPTER, ranker=True)}"
 
 
 def fitted(options: argparse.Namespace, data: EvaluationData) -> dict[str, Baseline]:

@@ -5,7 +5,6 @@ answers = Speaker(options, adapters[0], catalogue)(prompt_set, Path("evaluation/
 """
 
 import argparse
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +105,7 @@ def read_adapters(given: Sequence[str]) -> list[Adapter]:
     Raises:
         InvalidInput: not of that form, a name twice, or a folder that holds no adapter.
     """
-    from diffagent_tools.llm.adapter import read_card
+    from diffagent_tools.llm.adapter import adapter_digest, read_card
 
     found: dict[str, Adapter] = {}
     for text in given:
@@ -121,10 +120,7 @@ def read_adapters(given: Sequence[str]) -> list[Adapter]:
             raise InvalidInput(
                 f"{folder} holds no adapter; python -m finetune.sft or finetune.rrhf trains one"
             )
-        content = hashlib.sha256()
-        for file in sorted(folder.glob("adapter_*")):
-            content.update(file.read_bytes())
-        found[name] = Adapter(name, folder, stage_of(card), content.hexdigest()[:12])
+        found[name] = Adapter(name, folder, stage_of(card), adapter_digest(folder))
     return list(found.values())
 
 

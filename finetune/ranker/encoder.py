@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from diffagent_tools.exits import Exit, run_script
 from finetune.data.folds import clusters, fold_of
 from finetune.data.pairs import Pair, known_pairs
-from finetune.data.stripping import strip_prompt
+from finetune.data.stripping import stripped
 from finetune.ranker.evidence import FOLDS
 from finetune.training.run import numbers_kept, set_precision, train_to_end
 from retrieval.catalogue import Catalogue
@@ -100,12 +100,12 @@ def rows(
     for place, pair in enumerate(pairs):
         of_model[pair["model_id"]].append(place)
 
-    def said(place: int, stripped: float, no_negative: float) -> str:
+    def said(place: int, strip: float, no_negative: float) -> str:
         pair = pairs[place]
         record = catalogue.get(pair["model_id"])
         prompt = pair["prompt"]
-        if lot.random() < stripped:
-            less = strip_prompt(prompt, record.model, record.trigger_words)
+        if lot.random() < strip:
+            less = stripped(prompt, record)
             prompt = less if less.strip() else prompt
         return writer.request(prompt, "" if lot.random() < no_negative else pair["negative_prompt"])
 

@@ -11,7 +11,7 @@ from diffagent_tools.llm.llama import Llama
 from diffagent_tools.select.selector import SHORTLIST
 from finetune.data.folds import with_profiles
 from finetune.data.pairs import Pair
-from finetune.data.stripping import strip_prompt
+from finetune.data.stripping import stripped
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import Instruction
 from retrieval.search.dense import Retriever
@@ -73,8 +73,7 @@ def variants(pair: Pair, catalogue: Catalogue) -> Iterator[tuple[str, Instructio
     """The pair's instruction raw and stripped, each with and without its negative prompt; those that are
     empty after stripping are left out."""
     record = catalogue.get(pair["model_id"])
-    stripped = strip_prompt(pair["prompt"], record.model, record.trigger_words)
-    for name, prompt in (("raw", pair["prompt"]), ("stripped", stripped)):
+    for name, prompt in (("raw", pair["prompt"]), ("stripped", stripped(pair["prompt"], record))):
         if prompt.strip():
             negative = pair["negative_prompt"]
             if negative.strip():

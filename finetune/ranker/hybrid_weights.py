@@ -24,7 +24,7 @@ from finetune.dabench.starter import build_records, read_models
 from finetune.dabench.starter_screen import screen
 from finetune.data.folds import fold_of
 from finetune.data.pairs import Pair, read_pairs
-from finetune.data.stripping import strip_prompt
+from finetune.data.stripping import stripped
 from retrieval.records.api import Instruction
 from retrieval.records.model import ModelRecord, document_text
 from retrieval.search.encoders import Embedder, PackagedEmbedder
@@ -60,7 +60,7 @@ def ask(records: Sequence[ModelRecord], pairs: Sequence[Pair], embedder: Embedde
     scorer = HybridScorer(records, {})
     documents = embedder.embed([document_text(record) for record in records])
     place = {record.model_id: i for i, record in enumerate(records)}
-    named = {record.model_id: (record.model, record.trigger_words) for record in records}
+    named = {record.model_id: record for record in records}
     as_they_are = [
         (pair["prompt"], pair["negative_prompt"], pair["model_id"])
         for pair in pairs
@@ -69,7 +69,7 @@ def ask(records: Sequence[ModelRecord], pairs: Sequence[Pair], embedder: Embedde
     requests = {
         "as they are": as_they_are,
         "stripped": [
-            (strip_prompt(prompt, *named[model_id]), negative, model_id)
+            (stripped(prompt, named[model_id]), negative, model_id)
             for prompt, negative, model_id in as_they_are
         ],
         "by name": [(record.model, "", record.model_id) for record in records],

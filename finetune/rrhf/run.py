@@ -16,7 +16,6 @@ since it weighs the scores of the language model as it was: `python -m finetune.
 shortlist` fits it anew.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -36,6 +35,7 @@ from finetune.training.run import (
     silent,
 )
 from retrieval.errors import StorageError
+from retrieval.storage import sha256_of
 
 if TYPE_CHECKING:
     from trl.scripts.utils import TrlParser
@@ -247,7 +247,7 @@ def run_facts(
         "catalogue": catalogue.name,
         "catalogue_digest": catalogue.digest,
         "max_prompt_tokens": config.max_prompt_tokens or int(card.get("max_prompt_tokens", 64)),
-        "started_from": hashlib.sha256((start / ADAPTER_FILE).read_bytes()).hexdigest() if start else None,
+        "started_from": sha256_of(start / ADAPTER_FILE) if start else None,
         "rewards": list(train.rewards),
         "dialogues": {"digest": train.digest, "count": len(train.prompts), **train.counts},
         "config": {

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.llm.prompt import encode_dialogue, encode_name, encode_prompt
 from finetune.data.pairs import Pair, parameters_of
-from finetune.data.stripping import strip_prompt
+from finetune.data.stripping import stripped
 from finetune.sft.choices import list_choices
 from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
@@ -181,15 +181,15 @@ def _spoken(pairs: Sequence[Pair], catalogue: Catalogue, mix: Mix, lot: random.R
         record = catalogue.get(pair["model_id"])
         said = {"prompt": pair["prompt"], "negative_prompt": pair["negative_prompt"]}
         parameters = parameters_of(pair)
-        stripped = strip_prompt(pair["prompt"], record.model, record.trigger_words)
+        less = stripped(pair["prompt"], record)
         for _ in range(_times(mix.pair, lot)):
             yield "pair", said, record, parameters, place
         for _ in range(_times(mix.stripped, lot)):
-            yield "stripped", {**said, "prompt": stripped}, record, parameters, place
+            yield "stripped", {**said, "prompt": less}, record, parameters, place
         for _ in range(_times(mix.no_negative, lot)):
             yield "no_negative", {**said, "negative_prompt": ""}, record, parameters, place
         for _ in range(_times(mix.choice, lot) if mix.choice else 0):
-            prompt = pair["prompt"] if lot.random() < 0.5 else stripped
+            prompt = pair["prompt"] if lot.random() < 0.5 else less
             yield "choice", {**said, "prompt": prompt}, record, parameters, place
     for record in catalogue:
         if not record.available:

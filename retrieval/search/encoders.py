@@ -21,7 +21,7 @@ from retrieval.errors import AdapterError, StorageError
 from retrieval.quiet import quiet
 from retrieval.records.api import Instruction
 from retrieval.search.terms import prompt_terms
-from retrieval.storage import atomic_write
+from retrieval.storage import atomic_write, sha256_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -273,7 +273,7 @@ class LazyEncoder(Encoder):
     @functools.cached_property
     def digest(self) -> str:
         """SHA256 of the file of weights."""
-        return hashlib.sha256((self._folder / MODEL_FILE).read_bytes()).hexdigest()
+        return sha256_of(self._folder / MODEL_FILE)
 
     def _prepare(self) -> None:
         with self._lock:

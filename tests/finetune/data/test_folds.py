@@ -1,7 +1,16 @@
 """Folds: near-duplicates stay together, and a profile never holds what it is to be tested on."""
 
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
 from finetune.data.folds import clusters, fold_of, with_profiles
+from finetune.data.pairs import read_pairs
 from retrieval.records.model import ModelRecord
+
+DATA = Path(os.environ.get("DIFFAGENT_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 PAIRS = [
     {"model_id": 1, "prompt": "a red fox in deep snow at night", "negative_prompt": "blurry"},
@@ -41,3 +50,18 @@ def test_profiles_come_from_the_given_pairs_alone() -> None:
     assert fox.samples == 1
     assert dict(other.terms) == {}
     assert other.samples == 0
+
+
+def test_the_folds_are_those_that_the_packaged_weights_were_fitted_on() -> None:
+    assert clusters(PAIRS) == [0, 0, 2, 2, 2, 5]
+    assert fold_of(PAIRS, 5) == [1, 1, 3, 3, 3, 0]
+    # the third joins the others, and is named by the one that it joined last
+    chain = [range(10), range(2, 12), range(1, 11)]
+    pairs = [{"model_id": 1, "prompt": " ".join(f"word{number}" for number in one)} for one in chain]
+    assert clusters(pairs) == [1, 1, 1]
+
+
+@pytest.mark.skipif(not (DATA / "pairs_train.jsonl.gz").is_file(), reason=f"no training pairs in {DATA}")
+def test_the_folds_of_the_training_pairs_have_not_moved() -> None:
+    folds = bytes(fold_of(read_pairs(DATA / "pairs_train.jsonl.gz"), 5))
+    assert hashlib.sha256(folds).hexdigest().startswith("ebd09de5dc78df57")

@@ -45,7 +45,7 @@ def test_a_line_separator_inside_a_prompt_ends_no_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (json.dumps({"prompt": "a cat"}), "has no model_id; needed are prompt, model_id"),
+        (json.dumps({"prompt": "a cat"}), "has no model_id; fill it in or delete the line"),
         (json.dumps({**ROW, "model_id": "201"}), "the model_id '201'; needed are text and the whole number"),
         (json.dumps({**ROW, "model_id": True}), "the model_id True; needed"),
         (json.dumps({**ROW, "prompt": 3}), "the prompt is '3'"),

@@ -256,7 +256,7 @@ def test_the_file_is_read(tmp_path: Path) -> None:
         (line(scores=[0.1]), r"line 2 of .*: needed are two lists of one length"),
         (line(responses=[1, "x"]), r"response 1 is 1, needed is the text"),
         (line(instruction={"prompt": " "}), r"line 2 of .*: .*mend or delete the line"),
-        ('{"responses": []}', r"line 2 of .* has no instruction, scores; needed are"),
+        ('{"responses": []}', r"line 2 of .* has no instruction, scores; fill it in"),
         ("[]", r"line 2 of .* is no JSON object"),
         ("{", r"line 2 of .*mend or delete the line"),
     ],
