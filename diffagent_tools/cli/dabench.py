@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,7 @@ from diffagent_tools.exits import plain_exit, tell
 if TYPE_CHECKING:
     from finetune.civitai.collect import Query
     from finetune.civitai.store import StoreReport
+    from finetune.describe.catalogue import ChatWriter
     from finetune.describe.chat import Estimate
 
 app = typer.Typer(help="Build the dataset and a catalogue from Civitai's models.", no_args_is_help=True)
@@ -244,8 +245,8 @@ def build(
         from finetune.dabench.config import read_config
 
         chosen = read_config(config, families=families or None, seed=seed)
-        describing = _describing(chat_model, output, yes) if chat_model else {}
-        report = build_set(raw, output, chosen, show=tell, **describing)
+        writer = _writer(chat_model, output, yes) if chat_model else None
+        report = build_set(raw, output, chosen, show=tell, writer=writer)
         if as_json:
             print_json(report)
         else:
@@ -277,9 +278,10 @@ def stats(
             tell(f"drawn in {drawn}")
 
 
-def _describing(name: str, output: Path, yes: bool) -> dict[str, Any]:
-    """What the build needs to let a chat model describe."""
+def _writer(name: str, output: Path, yes: bool) -> "ChatWriter":
+    """The chat model that describes, after a yes to what it will cost."""
     from diffagent_tools.chat.agent import chat_model
+    from finetune.describe.catalogue import ChatWriter
 
     def ask(estimate: "Estimate") -> None:
         tell(estimate.text)
@@ -287,4 +289,4 @@ def _describing(name: str, output: Path, yes: bool) -> dict[str, Any]:
             typer.confirm("Go on?", abort=True, err=True)
 
     cache = output.parent / f"{output.name}-descriptions.sqlite"
-    return {"chat": chat_model(name), "cache": cache, "on_estimate": ask, "progress": tell}
+    return ChatWriter(chat_model(name), cache=cache, on_estimate=ask, progress=tell)

@@ -172,7 +172,7 @@ def read_model(raw: object) -> ApiModel | None:
         commercial_use=commercial_use(raw.get("allowCommercialUse")),
         allow_no_credit=_flag(raw.get("allowNoCredit")),
         allow_derivatives=_flag(raw.get("allowDerivatives")),
-        votes=_votes(raw.get("stats")),
+        votes=votes_of(raw.get("stats")),
         versions=tuple(version for item in _items(raw, "modelVersions") if (version := _version(item))),
     )
 
@@ -288,7 +288,8 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _votes(stats: object) -> Votes:
+def votes_of(stats: object) -> Votes:
+    """The counts in an object of the API; none where it has none."""
     if not isinstance(stats, Mapping):
         return Votes()
     return Votes(
@@ -322,7 +323,7 @@ def _version(raw: Json) -> ApiVersion | None:
         published=text(raw.get("publishedAt")),
         early_access_days=whole(raw.get("earlyAccessTimeFrame")) or 0,
         early_access_ends=text(raw.get("earlyAccessEndsAt")) or text(raw.get("earlyAccessDeadline")),
-        votes=_votes(raw.get("stats")),
+        votes=votes_of(raw.get("stats")),
     )
 
 

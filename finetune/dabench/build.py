@@ -51,6 +51,7 @@ from finetune.dabench.split import split_models, split_pairs
 from finetune.dabench.stats import distributions_of
 from finetune.dabench.write import Division, set_files, write_set
 from finetune.data.near_duplicates import clusters
+from finetune.describe.catalogue import ChatWriter
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
 from retrieval.records.model import ModelRecord
@@ -83,14 +84,14 @@ def build(
     config: BuildConfig,
     *,
     show: Show = lambda line: None,
-    **describing: Any,
+    writer: ChatWriter | None = None,
 ) -> dict[str, Any]:
     """Builds the sets and returns the report, which is also `report.json`.
 
     Args:
         raw: a store of `diffagent dabench collect`.
         show: is told in a line what is going on.
-        describing: who writes the descriptions: `chat`, `cache`, … of `finetune.describe.complete.complete`.
+        writer: writes the descriptions; the extractive describer alone if None.
 
     Raises:
         MissingExtra: what writes the set is not installed.
@@ -122,7 +123,7 @@ def build(
         if not chosen:
             continue
         own = [one for one in kept.values() if one.family.architecture == architecture]
-        divisions, left_out = _divide(chosen, own, config, packaged, report["source"]["name"], describing)
+        divisions, left_out = _divide(chosen, own, config, packaged, report["source"]["name"], writer)
         report["sets"][architecture] = _numbers(chosen, divisions, left_out)
         card = card_text(architecture, divisions, report, left_out=left_out)
         write_set(output / architecture, divisions, card)
@@ -329,7 +330,7 @@ def _divide(
     config: BuildConfig,
     packaged: Mapping[int, ModelRecord],
     source: str,
-    describing: Mapping[str, Any],
+    writer: ChatWriter | None,
 ) -> tuple[dict[str, Division], int]:
     """Both divisions of a set, and how many pairs are in no split of the second one."""
     models = [pair.model_id for pair in pairs]
@@ -342,7 +343,7 @@ def _divide(
         return {part: [pair for pair, its in joined if its == part] for part in config.parts}
 
     default, unseen = part_of(by_pairs), part_of(by_models)
-    records = catalogue_records(kept, default["train"], packaged=packaged, source=source, **describing)
+    records = catalogue_records(kept, default["train"], packaged=packaged, source=source, writer=writer)
     taught = {pair.model_id for pair in unseen["train"]}
     held_out = {pair.model_id for pair in pairs} - taught
     # a model that must not be known says of itself only what its own record says

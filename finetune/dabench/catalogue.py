@@ -8,20 +8,21 @@ catalogue made of the training split knows nothing of the evaluation's prompts.
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from finetune.civitai.objects import Votes
 from finetune.dabench.checkpoint_hashes import KnownCheckpoint
 from finetune.dabench.pairs import KeptVersion, Pair
-from finetune.describe.complete import complete
+from finetune.describe.catalogue import ChatWriter, complete
 from retrieval.records.air import make_air
 from retrieval.records.api import CheckpointRef
 from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord
 from retrieval.tables.screen import is_advertised, is_blocked
 
 T = TypeVar("T", bound=Hashable)
-_TRIGGERS_KEPT = 20
-_TAGS_KEPT = 16
+TRIGGERS_KEPT = 20
+TAGS_KEPT = 16
 
 
 def catalogue_records(
@@ -30,7 +31,7 @@ def catalogue_records(
     *,
     packaged: Mapping[int, ModelRecord],
     source: str,
-    **describing: Any,
+    writer: ChatWriter | None = None,
 ) -> list[ModelRecord]:
     """One record a model, by falling number of downloads; a model without pairs has no settings.
 
@@ -39,7 +40,7 @@ def catalogue_records(
         packaged: records of base checkpoints that the pairs name and nobody collected; they are added as they
             are.
         source: where the facts are from.
-        describing: what `finetune.describe.complete.complete` takes besides.
+        writer: writes the descriptions; the extractive describer alone if None.
     """
     versions: dict[int, list[KeptVersion]] = defaultdict(list)
     for one in kept:
@@ -53,31 +54,60 @@ def catalogue_records(
         {number: [pair.instruction.prompt for pair in samples[number]] for number in versions},
         {number: [pair.instruction.negative_prompt for pair in samples[number]] for number in versions},
         texts={model_id: found[0].model.description for model_id, found in versions.items()},
-        **describing,
+        writer=writer,
     )
     named = {pair.base.model_id for rows in samples.values() for pair in rows if pair.base}
     added = [packaged[number] for number in sorted(named - versions.keys()) if number in packaged]
-    return sorted([*completed, *added], key=lambda record: (-(record.stats.downloads or 0), record.model_id))
+    return by_downloads([*completed, *added])
 
 
-def settings_of(pairs: Sequence[Pair]) -> Settings | None:
-    """The mode of every setting over a model's pairs; None without pairs."""
-    if not pairs:
+@dataclass(frozen=True)
+class SampleSettings:
+    """What can be used again of the settings that made one sample image."""
+
+    sampling_method: str | None
+    sampling_steps: int
+    cfg_scale: float
+    size: tuple[int, int] | None
+    clip_skip: int | None
+    lora_weight: float | None
+    base: CheckpointRef | None
+
+
+def settings_of(samples: Sequence[SampleSettings]) -> Settings | None:
+    """The mode of every setting over a model's sample images; None without any."""
+    if not samples:
         return None
-    width, height = mode([(pair.width, pair.height) for pair in pairs]) or (None, None)
-    bases = {pair.base.version_id: pair.base for pair in pairs if pair.base}
-    usual = mode([pair.base.version_id for pair in pairs if pair.base])
-    base = bases[usual] if usual is not None else None
+    width, height = mode([sample.size for sample in samples if sample.size]) or (None, None)
+    bases = {(sample.base.model_id, sample.base.version_id): sample.base for sample in samples if sample.base}
+    usual = mode([(sample.base.model_id, sample.base.version_id) for sample in samples if sample.base])
     return Settings(
-        sampling_method=mode([pair.sampling_method for pair in pairs]),
-        sampling_steps=mode([pair.sampling_steps for pair in pairs]),
-        cfg_scale=mode([pair.cfg_scale for pair in pairs]),
+        sampling_method=mode([sample.sampling_method for sample in samples if sample.sampling_method]),
+        sampling_steps=mode([sample.sampling_steps for sample in samples]),
+        cfg_scale=mode([sample.cfg_scale for sample in samples]),
         width=width,
         height=height,
-        clip_skip=mode([pair.clip_skip for pair in pairs if pair.clip_skip is not None]),
-        lora_weight=mode([pair.lora_weight for pair in pairs if pair.lora_weight is not None]),
-        base_checkpoint=reference(base) if base else None,
-        samples=len(pairs),
+        clip_skip=mode([sample.clip_skip for sample in samples if sample.clip_skip is not None]),
+        lora_weight=mode([sample.lora_weight for sample in samples if sample.lora_weight is not None]),
+        base_checkpoint=bases[usual] if usual is not None else None,
+        samples=len(samples),
+    )
+
+
+def by_downloads(records: Iterable[ModelRecord]) -> list[ModelRecord]:
+    """The most downloaded first; of equals the older one."""
+    return sorted(records, key=lambda record: (-(record.stats.downloads or 0), record.model_id))
+
+
+def _sample(pair: Pair) -> SampleSettings:
+    return SampleSettings(
+        pair.sampling_method,
+        pair.sampling_steps,
+        pair.cfg_scale,
+        (pair.width, pair.height),
+        pair.clip_skip,
+        pair.lora_weight,
+        reference(pair.base) if pair.base else None,
     )
 
 
@@ -101,8 +131,8 @@ def _record(kept: Sequence[KeptVersion], pairs: Sequence[Pair], source: str) -> 
         model=model.name,
         type=kept[0].type,
         base_model=family.name,
-        trigger_words=clean_words(words, _TRIGGERS_KEPT),
-        tags=clean_words(model.tags, _TAGS_KEPT),
+        trigger_words=clean_words(words, TRIGGERS_KEPT),
+        tags=clean_words(model.tags, TAGS_KEPT),
         versions=tuple(_version(one) for one in ordered),
         nsfw=model.nsfw,
         nsfw_level=model.level,
@@ -112,8 +142,8 @@ def _record(kept: Sequence[KeptVersion], pairs: Sequence[Pair], source: str) -> 
         commercial_use=model.commercial_use,
         allow_no_credit=model.allow_no_credit,
         allow_derivatives=model.allow_derivatives,
-        stats=_stats(model.votes),
-        settings=settings_of(pairs),
+        stats=stats_of(model.votes),
+        settings=settings_of([_sample(pair) for pair in pairs]),
         samples=len(pairs),
         source=source,
     )
@@ -127,13 +157,14 @@ def _version(kept: KeptVersion) -> VersionRecord:
         base_model=version.base_model or kept.family.name,
         sha256=kept.sha256,
         file_names=kept.file_names,
-        trigger_words=clean_words(version.trained_words, _TRIGGERS_KEPT),
+        trigger_words=clean_words(version.trained_words, TRIGGERS_KEPT),
         nsfw_level=version.level,
-        stats=_stats(version.votes),
+        stats=stats_of(version.votes),
     )
 
 
-def _stats(votes: Votes) -> Stats:
+def stats_of(votes: Votes) -> Stats:
+    """The counts as a record has them."""
     return Stats(
         downloads=votes.downloads,
         favorites=votes.favorites,

@@ -18,11 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from diffagent_tools.exits import run_script
+from finetune.civitai.objects import commercial_use, votes_of
 from finetune.dabench.card import starter_card_text
-from finetune.dabench.catalogue import clean_words, mode
+from finetune.dabench.catalogue import (
+    TAGS_KEPT,
+    TRIGGERS_KEPT,
+    SampleSettings,
+    by_downloads,
+    clean_words,
+    settings_of,
+    stats_of,
+)
 from finetune.dabench.starter_screen import PACKAGED, Decisions, Row, screen
 from finetune.data.pairs import read_pairs
-from finetune.describe.complete import complete
+from finetune.describe.catalogue import complete
 from finetune.describe.extract import RecordFacts, describe
 from finetune.describe.profiles import TermStats
 from retrieval.catalogue import Catalogue
@@ -30,10 +39,7 @@ from retrieval.records.air import make_air
 from retrieval.records.api import CheckpointRef
 from retrieval.records.model import (
     DOCUMENT_SCHEMA,
-    CommercialUse,
     ModelRecord,
-    Settings,
-    Stats,
     VersionRecord,
     document_text,
 )
@@ -44,15 +50,6 @@ from retrieval.tables.families import family_of
 from retrieval.tables.samplers import find_sampler
 
 FAMILY = "SD 1.5"
-_TRIGGERS_KEPT = 20
-_TAGS_KEPT = 16
-# of July 2023: one word, each allowing what stands behind it
-_COMMERCIAL: dict[str, tuple[CommercialUse, ...]] = {
-    "None": (),
-    "Image": ("Image",),
-    "Rent": ("Image", "Rent"),
-    "Sell": ("Image", "Rent", "Sell"),
-}
 _BASE_MODELS: dict[int, tuple[str, ...]] = {
     62437: ("SD 1.5", "Stable Diffusion 1.5", "Stable Diffusion v1.5"),
     101055: ("SDXL 1.0", "SDXL", "Stable Diffusion XL 1.0", "sd_xl_base_1.0"),
@@ -112,34 +109,27 @@ def build_records(models: Sequence[Row], pairs: Sequence[Row], texts: Iterable[s
         texts={model_id: model["description"] for model_id, model in known.items()},
         quotable=[*(row["prompt"] for row in pairs), *texts],
     )
-    return sorted(records, key=lambda record: (-(record.stats.downloads or 0), record.model_id))
+    return by_downloads(records)
 
 
 def _record(model: Row, rows: Sequence[Row], known: Mapping[int, Row]) -> ModelRecord:
-    counts = model["stats"]
     is_base = model["model_id"] in _BASE_MODELS
     return ModelRecord(
         model_id=model["model_id"],
         model=model["model"],
         type=model["type"],
         base_model=FAMILY,
-        trigger_words=() if is_base else clean_words(model["trigger_words"], _TRIGGERS_KEPT),
-        tags=clean_words(model["tags"], _TAGS_KEPT),
+        trigger_words=() if is_base else clean_words(model["trigger_words"], TRIGGERS_KEPT),
+        tags=clean_words(model["tags"], TAGS_KEPT),
         versions=_versions(model),
         available=model["available"],
         status=None if model["available"] else "not published on 2023-07-04",
         nsfw=model["nsfw"],
         poi=model["poi"],
         creator=model["creator"],
-        commercial_use=_COMMERCIAL.get(model["allow_commercial_use"]),
-        stats=Stats(
-            downloads=counts.get("downloadCount"),
-            favorites=counts.get("favoriteCount"),
-            comments=counts.get("commentCount"),
-            rating_count=counts.get("ratingCount"),
-            rating=counts.get("rating"),
-        ),
-        settings=settings_of(rows, known) if rows else None,
+        commercial_use=commercial_use(model["allow_commercial_use"]),
+        stats=stats_of(votes_of(model["stats"])),
+        settings=settings_of([_sample(row, known) for row in rows]),
         samples=len(rows),
         aliases=_BASE_MODELS.get(model["model_id"], ()),
         source=f"{model['source']} (2023-07-04)",
@@ -153,11 +143,7 @@ def _versions(model: Row) -> tuple[VersionRecord, ...]:
             version=version["name"],
             base_model=version["base_model"],
             sha256=version["sha256"],
-            stats=Stats(
-                downloads=version["stats"].get("downloadCount"),
-                rating_count=version["stats"].get("ratingCount"),
-                rating=version["stats"].get("rating"),
-            ),
+            stats=stats_of(votes_of(version["stats"])),
         )
         for version in model["versions"]
     ]
@@ -165,40 +151,34 @@ def _versions(model: Row) -> tuple[VersionRecord, ...]:
     return tuple(sorted(versions, key=lambda version: version.base_model != FAMILY))
 
 
-def settings_of(rows: Sequence[Row], known: Mapping[int, Row]) -> Settings:
-    """The mode of every setting over a model's sample images, of the values that can be used again.
-
-    A base checkpoint can be used again if it is in the catalogue and can still be had.
-    """
+def _sample(row: Row, known: Mapping[int, Row]) -> SampleSettings:
+    """What can be used again: a known sampler, a size of the family, and a base checkpoint that is in the
+    catalogue and can still be had."""
     family = family_of(FAMILY)
-    samplers = [sampler.name for row in rows if (sampler := find_sampler(row["sampling_method"]))]
-    sizes = [
-        (row["width"], row["height"])
-        for row in rows
-        if row["width"] * row["height"] <= family.max_pixels
-        and row["width"] % family.multiple == 0 == row["height"] % family.multiple
-        and min(row["width"], row["height"]) >= family.min_side
-    ]
-    size = mode(sizes)
-    bases = [row["base_checkpoint"] for row in rows if row["base_checkpoint"]]
-    usable = [base for base in bases if base["model_id"] in known and known[base["model_id"]]["available"]]
-    base = mode([(base["model_id"], base["version_id"]) for base in usable])
-    return Settings(
-        sampling_method=mode(samplers),
-        sampling_steps=mode([row["sampling_steps"] for row in rows]),
-        cfg_scale=mode([row["cfg_scale"] for row in rows]),
-        width=size[0] if size else None,
-        height=size[1] if size else None,
-        clip_skip=mode([row["clip_skip"] for row in rows if row["clip_skip"] is not None]),
-        base_checkpoint=CheckpointRef(
-            model=known[base[0]]["model"],
-            model_id=base[0],
-            version_id=base[1],
-            air=make_air(FAMILY, "Checkpoint", *base),
+    sampler = find_sampler(row["sampling_method"])
+    width, height = row["width"], row["height"]
+    fits = (
+        width * height <= family.max_pixels
+        and width % family.multiple == 0 == height % family.multiple
+        and min(width, height) >= family.min_side
+    )
+    base = row["base_checkpoint"]
+    named = known.get(base["model_id"]) if base else None
+    return SampleSettings(
+        sampler.name if sampler else None,
+        row["sampling_steps"],
+        row["cfg_scale"],
+        (width, height) if fits else None,
+        row["clip_skip"],
+        None,
+        CheckpointRef(
+            model=named["model"],
+            model_id=base["model_id"],
+            version_id=base["version_id"],
+            air=make_air(FAMILY, "Checkpoint", base["model_id"], base["version_id"]),
         )
-        if base
+        if named and named["available"]
         else None,
-        samples=len(rows),
     )
 
 

@@ -93,7 +93,7 @@ def pair_line(pair: Pair, part: str) -> dict[str, Any]:
         "version": version.name,
         "type": pair.kept.type,
         "base_model": pair.kept.family.name,
-        "base_checkpoint": {"model_id": base.model_id, "version_id": base.version_id, "name": base.model}
+        "base_checkpoint": {"model_id": base.model_id, "version_id": base.version_id, "model": base.model}
         if base
         else None,
         "sampling_method": pair.sampling_method,

@@ -1,12 +1,12 @@
-"""The descriptions of a whole catalogue, by the extractive describer or by a chat model.
+"""From the facts of models and their sample prompts to whole records: profiles, keywords, descriptions.
 
-    describe_all(records, {7371: ["a castle in fog", "a castle at dawn"]})
-    describe_all(records, samples, texts=texts, chat=chat_model, cache=Path("said.sqlite"))
+    complete(records, {7371: ["a castle in fog"]}, {7371: ["blurry"]}, texts={7371: "<p>Castles!</p>"})
+    describe_all(records, samples, texts=texts, writer=ChatWriter(chat_model, cache=Path("said.sqlite")))
 
-The extractive describer (finetune/describe/extract.py) reads every record. A chat model
-(finetune/describe/chat.py)
-then writes over what it can say better; where its answer fails the checks, the extractive text stays, and
-`Description.reason` says why.
+The one place where catalogues get what is not a fact: the starter and `diffagent dabench build` end here. The
+extractive describer (finetune/describe/extract.py) reads every record. A chat model then writes over what it
+can say better; where its answer fails the checks, the extractive text stays, and `Description.reason` says
+why.
 """
 
 import itertools
@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.describe.extract import RecordFacts, describe, runs
-from finetune.describe.profiles import TermStats, description_profiles, keywords, prompt_profiles
+from finetune.describe.profiles import (
+    TermStats,
+    description_profiles,
+    keywords,
+    most_telling,
+    most_useful,
+    prompt_profiles,
+)
 from retrieval.records.model import ModelRecord
 
 if TYPE_CHECKING:
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 
 ORDINARY = 8  # a word that so many models' prompts hold is ordinary language
 _KEYWORDS = 24
+_DESCRIPTION_TERMS = 80
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,77 @@ class Description:
     reason: str | None = None
 
 
+@dataclass(frozen=True)
+class ChatWriter:
+    """A chat model that writes descriptions.
+
+    Attributes:
+        cache: a file for its answers, so that a stopped run goes on; None keeps none.
+        workers: how many records are asked about at a time.
+        prices: of the chat model, for the estimate.
+        on_estimate: told what the calls will cost, before the first; what it raises stops the run.
+        progress: told, in one line each, what takes long.
+    """
+
+    chat: "BaseChatModel"
+    cache: Path | None = None
+    workers: int = 4
+    prices: "Prices | None" = None
+    on_estimate: "Callable[[Estimate], None] | None" = None
+    progress: Callable[[str], None] | None = None
+
+
+def complete(
+    records: Sequence[ModelRecord],
+    prompts: Mapping[int, Sequence[str]],
+    negative_prompts: Mapping[int, Sequence[str]],
+    *,
+    texts: Mapping[int, str],
+    quotable: Iterable[str] = (),
+    writer: ChatWriter | None = None,
+) -> list[ModelRecord]:
+    """The records, in their order, with `description`, `terms`, `negative_terms`, `keywords` and
+    `description_terms`.
+
+    Args:
+        records: facts; what they have of those five is written over.
+        prompts: the sample prompts by model id; a model may have none.
+        negative_prompts: likewise.
+        texts: creators' descriptions by model id, read for single words and two-word terms.
+        quotable: further texts of which no run of three words may stand in a description.
+        writer: writes the descriptions; the extractive describer alone if None.
+    """
+    ids = [record.model_id for record in records]
+    profiles = prompt_profiles({model_id: prompts.get(model_id, ()) for model_id in ids})
+    negatives = prompt_profiles({model_id: negative_prompts.get(model_id, ()) for model_id in ids})
+    terms, negative_terms = most_useful(profiles, negatives)
+    described = description_profiles({model_id: texts.get(model_id, "") for model_id in ids})
+    stats, description_stats = TermStats.of(terms), TermStats.of(described)
+    said = describe_all(
+        records,
+        prompts,
+        texts=texts,
+        quotable=quotable,
+        profiles=profiles,
+        described=described,
+        writer=writer,
+    )
+    return [
+        record.model_copy(
+            update={
+                "description": said[record.model_id].text,
+                "terms": terms[record.model_id],
+                "negative_terms": negative_terms[record.model_id],
+                "keywords": keywords(terms[record.model_id], stats),
+                "description_terms": most_telling(
+                    described[record.model_id], description_stats, _DESCRIPTION_TERMS
+                ),
+            }
+        )
+        for record in records
+    ]
+
+
 def describe_all(
     records: Iterable[ModelRecord],
     samples: Mapping[int, Sequence[str]],
@@ -52,12 +131,7 @@ def describe_all(
     quotable: Iterable[str] = (),
     profiles: Mapping[int, Mapping[str, float]] | None = None,
     described: Mapping[int, Mapping[str, float]] | None = None,
-    chat: "BaseChatModel | None" = None,
-    cache: Path | None = None,
-    workers: int = 4,
-    prices: "Prices | None" = None,
-    on_estimate: "Callable[[Estimate], None] | None" = None,
-    progress: Callable[[str], None] | None = None,
+    writer: ChatWriter | None = None,
 ) -> dict[int, Description]:
     """The description of every record, by model id.
 
@@ -68,12 +142,7 @@ def describe_all(
         quotable: further texts of which no run of three words may stand in a description.
         profiles: `prompt_profiles` of the samples, where they are known already.
         described: `description_profiles` of the texts, likewise.
-        chat: a chat model; None asks none.
-        cache: a file for the chat model's answers, so that a stopped run goes on; None keeps none.
-        workers: how many records are asked about at a time.
-        prices: of the chat model, for the estimate.
-        on_estimate: told what the calls will cost, before the first; what it raises stops the run.
-        progress: told, in one line each, what takes long.
+        writer: writes what it can say better; None writes nothing.
 
     Raises:
         ServiceError: the chat model refuses to work, or many records in a row got no answer.
@@ -96,7 +165,7 @@ def describe_all(
         model_id: Description(describe(known, stats, forbidden=forbidden))
         for model_id, known in facts.items()
     }
-    if chat is None:
+    if writer is None:
         return found
     from finetune.describe.chat import ChatDescriber
     from finetune.describe.chat_prompt import Subject
@@ -113,16 +182,18 @@ def describe_all(
         )
         for model_id, known in facts.items()
     ]
-    describer = ChatDescriber(chat, cache=cache, workers=workers, progress=progress)
-    if on_estimate is not None:
-        on_estimate(describer.estimate(subjects, prices))
+    describer = ChatDescriber(
+        writer.chat, cache=writer.cache, workers=writer.workers, progress=writer.progress
+    )
+    if writer.on_estimate is not None:
+        writer.on_estimate(describer.estimate(subjects, writer.prices))
     for model_id, answer in describer.describe(subjects).items():
         if answer.fault is None:
             found[model_id] = Description(answer.text, describer.name)
         else:
             found[model_id] = Description(found[model_id].text, reason=answer.fault)
     for reason, count in reasons(found).most_common():
-        (progress or _silent)(f"chat model's answers not taken ({reason}): {count:,}")
+        (writer.progress or _silent)(f"chat model's answers not taken ({reason}): {count:,}")
     return found
 
 

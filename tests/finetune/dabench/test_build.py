@@ -129,7 +129,7 @@ def test_a_loras_pair_has_its_weight_and_base_checkpoint_and_no_tag(built: Path)
     assert ink
     for row in ink:
         assert "<" not in row["prompt"]
-        assert row["base_checkpoint"] == {"model_id": 10, "version_id": 101, "name": "Oil Paint"}
+        assert row["base_checkpoint"] == {"model_id": 10, "version_id": 101, "model": "Oil Paint"}
         assert 0.6 <= row["lora_weight"] <= 0.8
     settings = Catalogue.load(built / "sd1" / "catalogue.jsonl").get(20).settings
     assert settings is not None

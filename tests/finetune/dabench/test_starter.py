@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import retrieval
 from diffagent_tools.cli.command import app
 from finetune.dabench.catalogue import clean_words, mode
-from finetune.dabench.starter import build, read_models, settings_of, sources_for
+from finetune.dabench.starter import build, build_records, read_models, sources_for
 from finetune.dabench.starter_screen import Decisions, Dropped, screen
 from finetune.data.pairs import read_pairs
 from finetune.describe.extract import runs
@@ -22,7 +22,7 @@ from retrieval.calls.base_checkpoint import family_default
 from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
-from retrieval.records.api import Instruction
+from retrieval.records.api import CheckpointRef, Instruction
 from retrieval.records.model import DOCUMENT_SCHEMA, document_text
 from retrieval.search.index_build import packaged_vectors
 from retrieval.tables.families import family_of
@@ -215,11 +215,16 @@ def test_a_base_checkpoint_that_cannot_be_had_is_not_recommended() -> None:
     def base(model_id: int) -> dict[str, Any]:
         return pair(1, "a", base_checkpoint={"model_id": model_id, "version_id": model_id, "name": "x"})
 
-    known = {5: model(5, "gone", available=False), 6: model(6, "here")}
-    chosen = settings_of([base(5), base(5), base(6), base(99)], known).base_checkpoint
-    assert chosen is not None
-    assert (chosen.model_id, chosen.model) == (6, "here")
-    assert settings_of([base(5), base(99)], known).base_checkpoint is None
+    models = [model(1, "fog"), model(5, "gone", available=False), model(6, "here")]
+
+    def chosen(*pairs: dict[str, Any]) -> CheckpointRef | None:
+        fog = next(record for record in build_records(models, pairs, []) if record.model_id == 1)
+        return fog.settings.base_checkpoint if fog.settings else None
+
+    found = chosen(base(5), base(5), base(6), base(99))
+    assert found is not None
+    assert (found.model_id, found.model) == (6, "here")
+    assert chosen(base(5), base(99)) is None
 
 
 def test_the_builder_gives_the_same_bytes_twice(tmp_path: Path) -> None:

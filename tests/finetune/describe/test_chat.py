@@ -10,7 +10,7 @@ import pytest
 from describing_chat import GOOD, ScriptedChat, chat
 
 from diffagent_tools.llm.chat_model import NO_ANSWER
-from finetune.describe.catalogue import Description, Quoted, describe_all, reasons
+from finetune.describe.catalogue import ChatWriter, Description, Quoted, describe_all, reasons
 from finetune.describe.chat import ChatDescriber, Prices, checked, tokens_of
 from finetune.describe.chat_prompt import PROMPTS_SHOWN, Subject, request
 from finetune.describe.checks import Source, fault_of, said_triggers
@@ -270,11 +270,13 @@ def test_a_catalogue_falls_back_model_by_model_and_counts_why(tmp_path: Path) ->
         RECORDS,
         SAMPLES,
         texts={1: "<p>Thanks for all downloads!</p>"},
-        chat=model,
-        cache=tmp_path / "said.sqlite",
-        prices=Prices(1, 1),
-        on_estimate=estimates.append,
-        progress=lines.append,
+        writer=ChatWriter(
+            model,
+            cache=tmp_path / "said.sqlite",
+            prices=Prices(1, 1),
+            on_estimate=estimates.append,
+            progress=lines.append,
+        ),
     )
     assert found[1] == Description(said["Ruins"], "ScriptedChat scripted-1 temperature=0.0")
     assert found[2] == Description(plain[2].text, reason="trigger words")
@@ -295,7 +297,7 @@ def test_what_the_estimate_raises_stops_the_run() -> None:
 
     model = chat()
     with pytest.raises(KeyboardInterrupt):
-        describe_all(RECORDS, SAMPLES, chat=model, on_estimate=too_much)
+        describe_all(RECORDS, SAMPLES, writer=ChatWriter(model, on_estimate=too_much))
     assert model.asked == []
 
 
