@@ -8,9 +8,9 @@ Takes the options of `diffagent evaluate` (--no-dense, --no-negative, --limit ..
 from collections.abc import Sequence
 
 from diffagent_tools.exits import run_script, tell
-from finetune.evaluate.report import cell, table
 from finetune.evaluate.run import fitted, make_parser, read_data
 from finetune.evaluate.summary import ACCURACY_AT, CUTOFF, compare
+from finetune.evaluate.write import cell, table
 from retrieval.catalogue import Catalogue
 
 

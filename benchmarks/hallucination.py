@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diffagent_tools.exits import run_script
-from finetune.evaluate.report import cell, table
 from finetune.evaluate.run import MODES
 from finetune.evaluate.run import main as evaluate
+from finetune.evaluate.write import cell, table
 
 COCO_CAPTIONS = 1000
 

@@ -6,27 +6,25 @@
 (finetune/evaluate/summary.py).
 """
 
-import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from finetune.evaluate.metrics import PARAMETERS
 from finetune.evaluate.summary import ACCURACY_AT, CUTOFF, RECALL_AT
+from finetune.evaluate.write import Values, cell, draw, table, write_json
 from retrieval.storage import atomic_write
 
-Values = Mapping[str, Any]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def write_report(report: Values, folder: Path) -> None:
     """Raises StorageError if the folder cannot be written."""
-    atomic_write(
-        folder / "report.json", (json.dumps(_finite(report), ensure_ascii=False, indent=1) + "\n").encode()
-    )
+    write_json(folder / "report.json", report)
     atomic_write(folder / "report.md", markdown(report).encode())
     if any("accuracy" in summary for summary in report["variants"].values()):
-        atomic_write(folder / "report.png", lambda path: plot(report, path))
+        draw(folder / "report.png", lambda figure: plot(report, figure), (14, 9))
 
 
 def markdown(report: Values) -> str:
@@ -165,29 +163,8 @@ def _free(free: Mapping[str, Values]) -> list[str]:
     ]
 
 
-def cell(interval: Values, *, signed: bool = False) -> str:
-    """`.634 (.593-.675)`, empty without prompts."""
-    if not interval["count"]:
-        return ""
-    if signed:
-        return f"{interval['mean']:+.3f} ({interval['low']:+.3f} to {interval['high']:+.3f})"
-    return f"{interval['mean']:.3f} ({interval['low']:.3f}-{interval['high']:.3f})"
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; bars inside cells are escaped."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(str(c).replace("|", "\\|") for c in line) + " |" for line in lines)
-
-
-def plot(report: Values, path: Path) -> None:
+def plot(report: Values, figure: "Figure") -> None:
     """Recall and accuracy over k, accuracy by training examples, reliability and risk-coverage."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    # no pyplot: it keeps state and looks for a screen
-    figure = Figure(figsize=(14, 9), layout="constrained")
-    FigureCanvasAgg(figure)
     (over_k, by_examples), (reliability, risk) = figure.subplots(2, 2)
     for number, (name, summary) in enumerate(report["variants"].items()):
         color = f"C{number}"
@@ -233,7 +210,6 @@ def plot(report: Values, path: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize="small")
-    figure.savefig(path, dpi=110, format="png")
 
 
 def _best_baseline(summary: Values) -> tuple[str, list[float]] | None:
@@ -243,12 +219,3 @@ def _best_baseline(summary: Values) -> tuple[str, list[float]] | None:
         return None
     name = max(found, key=lambda title: found[title]["accuracy"]["10"]["mean"])
     return name, [found[name]["accuracy"][str(k)]["mean"] for k in ACCURACY_AT]
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no nan."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +48,21 @@ def write_table(
     writer.writeheader()
     writer.writerows({key: _field(value) for key, value in row.items()} for row in rows)
     atomic_write(folder / f"{name}.csv", text.getvalue().encode())
-    content = json.dumps(_finite(figures), ensure_ascii=False, indent=1) + "\n"
-    atomic_write(folder / f"{name}.json", content.encode())
+    write_json(folder / f"{name}.json", figures)
+    draw(folder / f"{name}.png", plot, size)
 
+
+def write_json(path: Path, figures: Values) -> None:
+    """Figures as JSON, nan as null. Raises StorageError if it cannot be written."""
+    atomic_write(path, (json.dumps(_finite(figures), ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def draw(path: Path, plot: "Callable[[Figure], None]", size: tuple[float, float]) -> None:
+    """What `plot` draws on an empty figure of so many inches, as a PNG.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -58,7 +70,22 @@ def write_table(
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     plot(figure)
-    atomic_write(folder / f"{name}.png", lambda path: figure.savefig(path, dpi=110, format="png"))
+    atomic_write(path, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))
+
+
+def cell(interval: Values, *, signed: bool = False) -> str:
+    """`.634 (.593-.675)`, empty without prompts."""
+    if not interval["count"]:
+        return ""
+    if signed:
+        return f"{interval['mean']:+.3f} ({interval['low']:+.3f} to {interval['high']:+.3f})"
+    return f"{interval['mean']:.3f} ({interval['low']:.3f}-{interval['high']:.3f})"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; bars inside cells are escaped."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(str(c).replace("|", "\\|") for c in line) + " |" for line in lines)
 
 
 def percent(interval: Values | None, *, signed: bool = False) -> str:

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.evaluate.metrics import OUTCOMES
-from finetune.evaluate.report import table
-from finetune.evaluate.write import NOT_MEASURED, bars, interval_fields, percent, write_table
+from finetune.evaluate.write import NOT_MEASURED, bars, interval_fields, percent, table, write_table
 from finetune.paper.figures import ARCHITECTURES, STAGES, TABLE_1
 from finetune.paper.prompt_sets import RAW
 

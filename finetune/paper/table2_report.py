@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.evaluate.report import table
-from finetune.evaluate.write import NOT_MEASURED, interval_fields, write_table
+from finetune.evaluate.write import NOT_MEASURED, interval_fields, table, write_table
 from finetune.paper.figures import METRICS, TABLE_2
 from finetune.paper.prompt_sets import RAW
 from finetune.rewards.catalogue import NAME as CATALOGUE_REWARD

@@ -5,16 +5,17 @@
     s(t, x) = w max(cos(Enc_txt(t), Enc_img(x)), 0),   w = 2.5
 
 The paper says ViT-B; CLIPScore's own model is ViT-B/32. Its code puts "A photo depicts " before a caption,
-which Eq. 2 does not have: `prefix` does. A prompt is cut after CLIP's 77 tokens. Table 2 prints it times 100.
+which Eq. 2 does not have, and neither has this. A prompt is cut after CLIP's 77 tokens. Table 2 prints the
+score times 100.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import torch
 
-from finetune.rewards.base import score_in_batches
+from finetune.rewards.base import Placed, Scorer
 from finetune.rewards.pixels import centre_pixels
 from finetune.rewards.weights import (
     Download,
@@ -43,7 +44,7 @@ END = "<|endoftext|>"
 TOKENIZER = HubFile(REPO, "tokenizer.json", REVISION)
 
 
-def clip_score(text: "Tensor", image: "Tensor", weight: float = WEIGHT) -> "Tensor":
+def clip_score(text: "Tensor", image: "Tensor") -> "Tensor":
     """Eq. 2.
 
     Args:
@@ -51,19 +52,17 @@ def clip_score(text: "Tensor", image: "Tensor", weight: float = WEIGHT) -> "Tens
         image: [N, D], the images'.
 
     Returns:
-        [N], in [0, weight].
+        [N], in [0, 2.5].
     """
     # Eq. 2: s = w * max(cos(Enc_txt(t), Enc_img(x)), 0)
-    return weight * torch.nn.functional.cosine_similarity(text, image, dim=-1).clamp(min=0)
+    return WEIGHT * torch.nn.functional.cosine_similarity(text, image, dim=-1).clamp(min=0)
 
 
-class ClipScore:
+class ClipScore(Scorer):
     """Scores with a CLIP of transformers.
 
     Args:
         tokenizer: that of the model.
-        weight: w of Eq. 2.
-        prefix: put before every prompt; CLIPScore's own code has "A photo depicts ".
     """
 
     name = "clip"
@@ -73,34 +72,20 @@ class ClipScore:
         model: "CLIPModel",
         tokenizer: "PreTrainedTokenizerFast",
         *,
-        weight: float = WEIGHT,
-        prefix: str = "",
-        device: str = "cpu",
-        dtype: str = "float32",
-        batch_size: int = 16,
         version: str = "",
+        **placed: Unpack[Placed],
     ) -> None:
-        self.version = version
-        self.weight = weight
-        self.prefix = prefix
-        self.batch_size = batch_size
+        super().__init__(model, version=version, **placed)
         self._tokenizer = tokenizer
-        self._device = device
-        # transformers types neither its wrapped `to` nor its nested configs
-        network: Any = model
-        self._model = network.to(device=device, dtype=getattr(torch, dtype)).train(False)
-        self._side = int(network.config.vision_config.image_size)
+        self._side = int(self._model.config.vision_config.image_size)
 
     @classmethod
     def load(
         cls,
         weights: Path | None = None,
         *,
-        prefix: str = "",
-        device: str = "cpu",
-        dtype: str = "float32",
-        batch_size: int = 16,
         download: Download = hub_download,
+        **placed: Unpack[Placed],
     ) -> "ClipScore":
         """The model of CLIPScore, openai/clip-vit-base-patch32.
 
@@ -128,30 +113,18 @@ class ClipScore:
         state = {name: value for name, value in load_state(path).items() if "position_ids" not in name}
         loaded = model.load_state_dict(state, strict=False)
         refuse_strangers(path, loaded.missing_keys, loaded.unexpected_keys, "CLIP")
-        return cls(
-            model,
-            tokenizer,
-            prefix=prefix,
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
-            version=version_of(path),
-        )
-
-    def score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
-        """[N] float32 in [0, 2.5], Eq. 2. Raises InvalidInput as `score_in_batches`."""
-        return score_in_batches(self.name, self._score, prompts, images, self.batch_size)
+        return cls(model, tokenizer, version=version_of(path), **placed)
 
     def _score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
         config = self._model.config.text_config
         tokens = self._tokenizer(
-            [self.prefix + prompt for prompt in prompts],
+            list(prompts),
             padding=True,
             truncation=True,
             max_length=config.max_position_embeddings,
             return_tensors="pt",
         ).to(self._device)
-        pixels = centre_pixels(images, self._side).to(self._device, self._model.dtype)
+        pixels = centre_pixels(images, self._side).to(self._device, self._dtype)
         text = self._model.get_text_features(**tokens).pooler_output
         image = self._model.get_image_features(pixel_values=pixels).pooler_output
-        return clip_score(text.float(), image.float(), self.weight)
+        return clip_score(text.float(), image.float())

@@ -4,8 +4,8 @@
 
     s(t, x) = Enc_txt(t) . Enc_img(x) / tau
 
-Table 2 prints the cosine times 100, and so does `score`; with `logit=True` it is divided by the learned
-temperature instead, as Eq. 4 has it. Needs open_clip: `pip install 'diffagent-tools[scorers]'`.
+Table 2 prints the cosine times 100, and so does `score`; the learned temperature of Eq. 4, one number for
+all images, would rank them the same. Needs open_clip: `pip install 'diffagent-tools[scorers]'`.
 
 The image is not cut: its longer side is resized and bars are put round it, as the authors' package does.
 open_clip's own preprocessing cuts out the middle and gives other scores.
@@ -13,12 +13,12 @@ open_clip's own preprocessing cuts out the middle and gives other scores.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
 from diffagent_tools.extras import require
-from finetune.rewards.base import score_in_batches
+from finetune.rewards.base import Placed, Scorer
 from finetune.rewards.pixels import letterbox_pixels
 from finetune.rewards.weights import (
     Download,
@@ -57,15 +57,13 @@ def hps_score(text: "Tensor", image: "Tensor", scale: "float | Tensor" = TABLE_S
     return scale * torch.nn.functional.cosine_similarity(text, image, dim=-1)
 
 
-class HpsScore:
+class HpsScore(Scorer):
     """Scores with a CLIP of open_clip.
 
     Args:
         model: an `open_clip.CLIP`.
         tokenize: prompts to tokens [N, L].
         version: v2.0 or v2.1, and what tells its weights from others.
-        logit: divide by the learned temperature (Eq. 4) instead of giving the cosine times 100 (Table 2).
-        antialias: see `letterbox_pixels`.
     """
 
     def __init__(
@@ -74,22 +72,12 @@ class HpsScore:
         tokenize: "Callable[[list[str]], Tensor]",
         *,
         name: str = "hps-v2.1",
-        logit: bool = False,
-        antialias: bool = True,
-        device: str = "cpu",
-        dtype: str = "float32",
-        batch_size: int = 16,
         version: str = "",
+        **placed: Unpack[Placed],
     ) -> None:
+        super().__init__(model, version=version, **placed)
         self.name = name
-        self.version = version
-        self.logit = logit
-        self.antialias = antialias
-        self.batch_size = batch_size
         self._tokenize = tokenize
-        self._device = device
-        self._dtype = getattr(torch, dtype)
-        self._model = model.to(device=device, dtype=self._dtype).train(False)
         side = model.visual.image_size
         self._side = int(side[0] if isinstance(side, tuple) else side)
 
@@ -100,12 +88,8 @@ class HpsScore:
         weights: Path | None = None,
         *,
         model: str = MODEL,
-        logit: bool = False,
-        antialias: bool = True,
-        device: str = "cpu",
-        dtype: str = "float32",
-        batch_size: int = 16,
         download: Download = hub_download,
+        **placed: Unpack[Placed],
     ) -> "HpsScore":
         """HPS v2.0 or v2.1.
 
@@ -130,24 +114,15 @@ class HpsScore:
             network,
             open_clip.get_tokenizer(model),
             name=f"hps-{version}",
-            logit=logit,
-            antialias=antialias,
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
             version=version_of(path),
+            **placed,
         )
 
-    def score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
-        """[N] float32: the cosine times 100, or the logit. Raises InvalidInput as `score_in_batches`."""
-        return score_in_batches(self.name, self._score, prompts, images, self.batch_size)
-
     def _score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
-        pixels = letterbox_pixels(images, self._side, antialias=self.antialias).to(self._device, self._dtype)
+        pixels = letterbox_pixels(images, self._side).to(self._device, self._dtype)
         image = self._model.encode_image(pixels)
         text = self._model.encode_text(self._tokenize(list(prompts)).to(self._device))
-        scale = self._model.logit_scale.exp().float() if self.logit else TABLE_SCALE
-        return hps_score(text.float(), image.float(), scale)
+        return hps_score(text.float(), image.float())
 
 
 def _open_clip() -> Any:

@@ -13,12 +13,11 @@ with their code.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-import torch
 from torch import nn
 
-from finetune.rewards.base import score_in_batches
+from finetune.rewards.base import Placed, Scorer
 from finetune.rewards.pixels import centre_pixels
 from finetune.rewards.weights import (
     Download,
@@ -173,7 +172,7 @@ def renamed_keys(state: Mapping[str, "Tensor"]) -> "dict[str, Tensor]":
     return renamed
 
 
-class ImageReward:
+class ImageReward(Scorer):
     """Scores with an `ImageRewardModel`."""
 
     name = "imagereward"
@@ -183,28 +182,20 @@ class ImageReward:
         model: ImageRewardModel,
         tokenizer: "BertTokenizer",
         *,
-        device: str = "cpu",
-        dtype: str = "float32",
-        batch_size: int = 16,
         version: str = "",
+        **placed: Unpack[Placed],
     ) -> None:
-        self.version = version
-        self.batch_size = batch_size
+        super().__init__(model, version=version, **placed)
         self._tokenizer = tokenizer
-        self._device = device
-        self._dtype = getattr(torch, dtype)
-        self._model = model.to(device=device, dtype=self._dtype).train(False)
 
     @classmethod
     def load(
         cls,
         weights: Path | None = None,
         *,
-        device: str = "cpu",
-        dtype: str = "float32",
-        batch_size: int = 16,
         sizes: Sizes = Sizes(),
         download: Download = hub_download,
+        **placed: Unpack[Placed],
     ) -> "ImageReward":
         """ImageReward v1.0.
 
@@ -224,18 +215,7 @@ class ImageReward:
         find_beside(words, TOKENIZER)
         model = ImageRewardModel(sizes)
         model.load_published(load_state(path), path)
-        return cls(
-            model,
-            BertTokenizer(vocab=str(words)),
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
-            version=version_of(path),
-        )
-
-    def score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
-        """[N] float32, Eq. 3. Raises InvalidInput as `score_in_batches`."""
-        return score_in_batches(self.name, self._score, prompts, images, self.batch_size)
+        return cls(model, BertTokenizer(vocab=str(words)), version=version_of(path), **placed)
 
     def _score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
         tokens = self._tokenizer(

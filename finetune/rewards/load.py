@@ -14,13 +14,10 @@ The reward `catalogue` (finetune/rewards/catalogue.py) scores calls, not images:
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Unpack
 
-from finetune.rewards.base import Reward
+from finetune.rewards.base import Placed, Reward
 from retrieval.errors import InvalidInput
-
-if TYPE_CHECKING:
-    pass
 
 NAMES = ("clip", "imagereward", "hps-v2.0", "hps-v2.1")
 
@@ -29,16 +26,13 @@ def make_reward(
     name: str,
     *,
     weights: Path | None = None,
-    device: str = "cpu",
-    dtype: str = "float32",
-    batch_size: int = 16,
+    **placed: Unpack[Placed],
 ) -> Reward:
     """A scorer by its name.
 
     Args:
         weights: its checkpoint on this machine; the hub's cache or the hub if None.
-        dtype: float32, bfloat16 or float16, of the weights and of what is computed.
-        batch_size: how many images at once.
+        placed: where and how it computes.
 
     Raises:
         InvalidInput: there is no scorer of that name.
@@ -47,15 +41,13 @@ def make_reward(
     if name == "clip":
         from finetune.rewards.clip import ClipScore
 
-        return ClipScore.load(weights, device=device, dtype=dtype, batch_size=batch_size)
+        return ClipScore.load(weights, **placed)
     if name == "imagereward":
         from finetune.rewards.image_reward import ImageReward
 
-        return ImageReward.load(weights, device=device, dtype=dtype, batch_size=batch_size)
+        return ImageReward.load(weights, **placed)
     if name in ("hps-v2.0", "hps-v2.1"):
         from finetune.rewards.hps import HpsScore
 
-        return HpsScore.load(
-            name.removeprefix("hps-"), weights, device=device, dtype=dtype, batch_size=batch_size
-        )
+        return HpsScore.load(name.removeprefix("hps-"), weights, **placed)
     raise InvalidInput(f"there is no reward {name!r} of images; there are {', '.join(NAMES)}")

@@ -52,15 +52,12 @@ def centre_pixels(images: "Sequence[Image]", side: int) -> "Tensor":
     return normalise(torch.stack([_tensor(_centre(image.convert("RGB"), side)) for image in images]))
 
 
-def letterbox_pixels(images: "Sequence[Image]", side: int, *, antialias: bool = True) -> "Tensor":
+def letterbox_pixels(images: "Sequence[Image]", side: int) -> "Tensor":
     """[N, 3, side, side]: the longer side resized (bicubic), black bars round it, normalised.
 
-    Args:
-        antialias: as torchvision does since 0.17; False as it did before, when HPS v2 was published.
+    The resizing is antialiased, as torchvision's is since 0.17.
     """
-    return normalise(
-        torch.stack([_letterbox(_tensor(image.convert("RGB")), side, antialias) for image in images])
-    )
+    return normalise(torch.stack([_letterbox(_tensor(image.convert("RGB")), side) for image in images]))
 
 
 def normalise(pixels: "Tensor") -> "Tensor":
@@ -88,14 +85,14 @@ def _centre(image: "Image", side: int) -> "Image":
     return image.crop((left, top, left + side, top + side))
 
 
-def _letterbox(pixels: "Tensor", side: int, antialias: bool) -> "Tensor":
+def _letterbox(pixels: "Tensor", side: int) -> "Tensor":
     height, width = pixels.shape[1:]
     scale = side / max(height, width)
     if scale != 1.0:
         # a strip of one pixel would be resized to none
         height, width = (max(1, round(length * scale)) for length in (height, width))
         pixels = torch.nn.functional.interpolate(
-            pixels[None], size=(height, width), mode="bicubic", align_corners=False, antialias=antialias
+            pixels[None], size=(height, width), mode="bicubic", align_corners=False, antialias=True
         )[0]
     across, down = side - width, side - height
     bars = (across // 2, across - across // 2, down // 2, down - down // 2)

@@ -67,12 +67,8 @@ def test_batches_do_not_change_scores(
     assert torch.allclose(clip.score(prompts, images), whole, atol=1e-5)
 
 
-def test_a_long_prompt_is_cut_and_a_prefix_is_read(clip: ClipScore, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = tiny_images(1)
-    assert clip.score(["a red fox " * 50], image).isfinite().all()
-    plain = clip.score(["fox"], image)
-    monkeypatch.setattr(clip, "prefix", "castle in fog ")
-    assert not torch.equal(clip.score(["fox"], image), plain)
+def test_a_long_prompt_is_cut(clip: ClipScore) -> None:
+    assert clip.score(["a red fox " * 50], tiny_images(1)).isfinite().all()
 
 
 def test_weights_are_kept_as_safetensors(

@@ -75,13 +75,6 @@ def test_the_score_is_the_cosine_times_100(hps: HpsScore, network: Any) -> None:
     assert found.std() > 0.01
 
 
-def test_the_logit_of_equation_4_on_request(hps: HpsScore, network: Any) -> None:
-    cosine = hps.score(PROMPTS, tiny_images()) / 100
-    hps.logit = True
-    logit = hps.score(PROMPTS, tiny_images())
-    assert torch.allclose(logit, cosine * network.logit_scale.exp().item(), atol=1e-4)
-
-
 def test_the_score_is_that_of_the_authors_code(hps: HpsScore, weights: Path) -> None:
     """Their network, tokenizer and preprocessing, on the same weights."""
     pytest.importorskip("hpsv2", reason=WHY)
@@ -123,15 +116,11 @@ def test_pixels_are_those_of_torchvision() -> None:
         assert torch.allclose(centre_pixels([image], 32)[0], normal(centre(image)), atol=1e-5), image.size
         scale = 32 / max(width, height)
         small = [round(height * scale), round(width * scale)]
-        for antialias in (True, False):
-            resized = transforms.functional.resize(
-                transforms.ToTensor()(image), small, bicubic, antialias=antialias
-            )
-            across, down = 32 - small[1], 32 - small[0]
-            bars = [across // 2, down // 2, across - across // 2, down - down // 2]
-            expected = normal(transforms.functional.pad(resized, bars))
-            found = letterbox_pixels([image], 32, antialias=antialias)[0]
-            assert torch.allclose(found, expected, atol=1e-5), image.size
+        resized = transforms.functional.resize(transforms.ToTensor()(image), small, bicubic, antialias=True)
+        across, down = 32 - small[1], 32 - small[0]
+        bars = [across // 2, down // 2, across - across // 2, down - down // 2]
+        expected = normal(transforms.functional.pad(resized, bars))
+        assert torch.allclose(letterbox_pixels([image], 32)[0], expected, atol=1e-5), image.size
 
 
 def test_the_published_network_has_the_published_weights() -> None:
