@@ -59,6 +59,7 @@ FAILS = {
     "finetune.dabench.starter": (2, "line 1 of"),
     "finetune.dabench.unseen": (2, "line 1 of"),
     "finetune.ranker.wording": (2, "cannot read"),
+    "finetune.evaluate.graded": (2, "none.jsonl"),
     "finetune.rewards.authors": (3, "authors create"),
     "study serve": (2, "there is no study"),
     "fetch": (3, "civitai.com cannot be reached"),
@@ -89,6 +90,7 @@ def scripts_of(folder: Path) -> dict[str, list[str]]:
     return {
         "finetune.candidates": [*pairs, *catalogue, "--base", str(folder / "base"), *scored],
         "finetune.rewards.catalogue": [*candidates, *catalogue, *scored],
+        "finetune.evaluate.graded": ["--requests", str(folder / "none.jsonl")],
         "finetune.evaluate": [*pairs, "--mode", "retrieval", "--output", str(folder / "evaluation")],
         "finetune.ranker.fusion": [
             *pairs,
