@@ -6,8 +6,8 @@
 A line is `{"text", "lang", "grades": {model id: 2 | 1}}`: 2 is right, 1 acceptable, all others are wrong.
 Told are the shares whose first answer is right or acceptable and nDCG@5 (gain 2^grade - 1), each with a 95%
 bootstrap interval, for English and for the other languages, beside baselines on the same requests: models by
-downloads, TF-IDF over what the catalogue says of them, the stock all-MiniLM-L6-v2 over their documents, and the sum
-of these three, each of unit variance, with a bonus for checkpoints.
+downloads, TF-IDF over what the catalogue says of them, the stock all-MiniLM-L6-v2 over their documents, and
+the sum of these three, each of unit variance, with a bonus for checkpoints.
 """
 
 import argparse
