@@ -28,6 +28,7 @@ from retrieval.catalogue.names import normalise_name
 from retrieval.errors import DiffAgentError, InvalidInput
 from retrieval.records.api import read_instruction
 from retrieval.records.model import RATINGS, SAFE
+from retrieval.requests.understanding import reads_as_prompt
 from retrieval.search.filters import Filter, FilterWords
 
 ALTERNATIVES = 4
@@ -75,6 +76,14 @@ class Talker(Protocol):
     def turn(self, message: str, state: State) -> Turn:
         """Never raises for what is wrong with a message or a model: the turn says so."""
         ...
+
+
+def _asked(request: StandingRequest) -> dict[str, str]:
+    """What a selector is asked: what a person refused is said as such, so that it counts against models."""
+    avoided = [part.strip() for part in request.negative_prompt.split(",") if part.strip()]
+    if avoided and not reads_as_prompt(request.prompt):
+        return {"prompt": ", no ".join((request.prompt, *avoided))}
+    return {"prompt": request.prompt, "negative prompt": request.negative_prompt}
 
 
 class Conversation:
@@ -223,7 +232,7 @@ class Conversation:
     def _search(self, request: StandingRequest) -> tuple[Selection, ...]:
         return tuple(
             self.selector.select(
-                {"prompt": request.prompt, "negative prompt": request.negative_prompt},
+                _asked(request),
                 k=1 + self._alternatives,
                 **self._words(request),
             )
