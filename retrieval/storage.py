@@ -125,9 +125,9 @@ def read_jsonl(
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where} is no JSON ({error}); mend or delete the line") from error
         if not isinstance(row, dict):
-            raise DataError(f"{where} is no JSON object; needed is one a line: {hint}")
+            raise DataError(f"{where} is no JSON object; mend or delete the line")
         if missing := [name for name in needed if name not in row]:
-            raise DataError(f"{where} has no {', '.join(missing)}; fill it in or delete the line: {hint}")
+            raise DataError(f"{where} has no {', '.join(missing)}; fill it in or delete the line")
         try:
             parsed.append(parse(row))
         except (ValueError, TypeError, KeyError) as error:

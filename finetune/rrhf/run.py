@@ -18,23 +18,14 @@ shortlist` fits it anew.
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.training.run import (
-    LORA,
-    TRAINING,
-    lora_config,
-    numbers_kept,
-    resume_point,
-    run_training,
-    save_model,
-    set_precision,
-    settings,
-    silent,
-)
-from retrieval.errors import StorageError
+from diffagent_tools.llm.adapter import ADAPTER_FILE, STARTER_ADAPTER
+from finetune.training.run import LORA, TRAINING, lora_config, numbers_kept, set_precision, silent
+from finetune.training.script import ScriptConfig, load_inputs, run_facts, train_and_save
+from retrieval.errors import AdapterError, StorageError
 from retrieval.storage import sha256_of
 
 if TYPE_CHECKING:
@@ -48,24 +39,15 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class RRHFScriptConfig:
+class RRHFScriptConfig(ScriptConfig):
     """What transformers' and trl's configurations do not know."""
 
-    train_data: str = field(
-        metadata={"help": "scored responses, .jsonl (finetune/rrhf/data.py shows a line)"}
-    )
-    eval_data: str | None = field(
-        default=None, metadata={"help": "scored responses for the losses every eval_steps"}
-    )
     adapter: str | None = field(
         default=None,
         metadata={
             "help": "folder of the SFT adapter whose weights are trained on, or 'starter' for the packaged "
             "one; a fresh LoRA if not given"
         },
-    )
-    catalogue: str | None = field(
-        default=None, metadata={"help": "catalogue file; the starter catalogue if not given"}
     )
     max_prompt_tokens: int | None = field(
         default=None,
@@ -77,14 +59,6 @@ class RRHFScriptConfig:
     name_only: bool = field(
         default=False,
         metadata={"help": "responses end with the model's name, for a model that was taught names alone"},
-    )
-    upper_layers: int = field(
-        default=0, metadata={"help": "a fresh LoRA on so many uppermost layers; 0 for all"}
-    )
-    adapter_dtype: str = field(default="float16", metadata={"help": "of the saved adapter: float16, float32"})
-    threads: int = field(default=0, metadata={"help": "threads of matrix products; 0 for torch's choice"})
-    matmul_precision: str = field(
-        default="highest", metadata={"help": "highest, medium or bfloat16, as in finetune/sft/run.py"}
     )
 
 
@@ -116,51 +90,48 @@ def main(
         BaseModelError: the base model cannot be had, or has no tokenizer.
         TrainingError: the output folder holds a run with other settings, or one that is not to be resumed.
     """
-
-    from finetune.rrhf.card import markdown
     from finetune.rrhf.trainer import CURVE, RRHFTrainer
-    from finetune.training.callbacks import CsvLog, Progress, StopOnSignal
-    from finetune.training.card import write_card
 
     set_precision(config.matmul_precision, config.threads)
-    output = Path(str(args.output_dir))
     first = args.process_index == 0
     speak = tell if first else silent
     start = _adapter_folder(config)
     catalogue, base, train, held_out, card = prepare(config, model_config, start, speak)
-    facts = run_facts(config, args, model_config, base, catalogue, train, start, card)
-    resume = resume_point(output, args.resume_from_checkpoint, facts, write=first)
-    stop = StopOnSignal()
-    trainer = RRHFTrainer(
-        model=load_policy(config, model_config, base, start, seed=args.seed),
-        args=args,
-        train_dataset=train.prompts,
-        eval_dataset=held_out.prompts if held_out else None,
-        processing_class=base.tokenizer,
-        callbacks=[
-            CsvLog(output / "metrics.csv", CURVE),
-            Progress(speak, ("pairs_in_order", "pairs in order")),
-            stop,
-        ],
+    losses = ("loss", "ranking_weight", "ce_reduction", "share_prompt")
+    facts = run_facts(
+        *("rrhf", config, args, model_config, base, catalogue),
+        names=(*losses, *(name for name in TRAINING if name != "max_length")),
+        lora=() if start else LORA,
+        max_prompt_tokens=prompt_tokens(config, card),
+        started_from=sha256_of(start / ADAPTER_FILE) if start else None,
+        rewards=list(train.rewards),
+        dialogues={"digest": train.digest, "count": len(train.prompts), **train.counts},
+        model_ids=sorted({*card.get("model_ids", ()), *train.model_ids}),
     )
-    trained = run_training(
-        trainer, stop, resume, base, rounded=config.matmul_precision == "bfloat16", tell=speak
-    )
-    if trained is None:
-        return None
-    folder = output / "adapter"
-    save_model(trainer, folder, base, config.adapter_dtype)
-    if first:
-        write_card(folder, facts, metrics=output / "metrics.csv", weights=trained.weights, markdown=markdown)
-        if start is not None:
-            copy_retrieval(start, folder)
-    speak(f"saved {folder} after {trained.seconds / 60:,.1f} min of this start")
+
+    def make_trainer(callbacks: list[Any]) -> RRHFTrainer:
+        return RRHFTrainer(
+            model=load_policy(config, model_config, base, start, seed=args.seed),
+            args=args,
+            train_dataset=train.prompts,
+            eval_dataset=held_out.prompts if held_out else None,
+            processing_class=base.tokenizer,
+            callbacks=callbacks,
+        )
+
+    share = ("pairs_in_order", "pairs in order")
+    folder = train_and_save(config, args, base, facts, make_trainer, curve=CURVE, share=share, tell=speak)
+    if folder is not None and start is not None and first:
+        copy_retrieval(start, folder)
     return folder
 
 
-def _adapter_folder(config: RRHFScriptConfig) -> Path | None:
-    from diffagent_tools.llm.adapter import STARTER_ADAPTER
+def prompt_tokens(config: RRHFScriptConfig, card: Mapping[str, Any]) -> int:
+    """Tokens kept of a prompt: as given, else as the adapter was trained with."""
+    return config.max_prompt_tokens or int(card.get("max_prompt_tokens", 64))
 
+
+def _adapter_folder(config: RRHFScriptConfig) -> Path | None:
     if config.adapter is None:
         return None
     return STARTER_ADAPTER if config.adapter == "starter" else Path(config.adapter)
@@ -170,11 +141,8 @@ def prepare(
     config: RRHFScriptConfig, model_config: "ModelConfig", start: Path | None, tell: Callable[[str], None]
 ) -> "tuple[Catalogue, Base, Ranked, Ranked | None, Mapping[str, Any]]":
     """The catalogue, the base, what to train on and to measure the losses on, and the adapter's card."""
-    from diffagent_tools.llm.adapter import ADAPTER_FILE, check_base, check_catalogue, read_card
-    from diffagent_tools.llm.base import load_base
+    from diffagent_tools.llm.adapter import check_base, check_catalogue, read_card
     from finetune.rrhf.data import build_ranked, read_scored
-    from retrieval.catalogue import Catalogue
-    from retrieval.errors import AdapterError
 
     card: Mapping[str, Any] = {}
     if start is not None:
@@ -186,16 +154,13 @@ def prepare(
             )
     scored = read_scored(Path(config.train_data))
     eval_scored = read_scored(Path(config.eval_data)) if config.eval_data else []
-    catalogue = Catalogue.load(Path(config.catalogue)) if config.catalogue else Catalogue.starter()
-    base = load_base(model_config.model_name_or_path, dtype=model_config.dtype or "float32", progress=tell)
+    catalogue, base = load_inputs(config, model_config, tell)
     if start is not None:
         check_catalogue(card, catalogue, start)
         check_base(card, base.name, base.digest, start)
-    if model_config.attn_implementation:
-        base.model.set_attn_implementation(model_config.attn_implementation)
     context = int(base.model.config.max_position_embeddings)
     limits = {
-        "max_prompt_tokens": config.max_prompt_tokens or int(card.get("max_prompt_tokens", 64)),
+        "max_prompt_tokens": prompt_tokens(config, card),
         "max_length": min(config.max_length or context, context),
     }
     train = build_ranked(scored, catalogue, base.tokenizer, name_only=config.name_only, **limits)
@@ -219,45 +184,6 @@ def load_policy(
     lora = lora_config(model_config, config.upper_layers, base)
     set_seed(seed)  # a fresh LoRA is random, and the Trainer sets the seed only later
     return base.model if lora is None else get_peft_model(base.model, lora)
-
-
-def run_facts(
-    config: RRHFScriptConfig,
-    args: "RRHFConfig",
-    model_config: "ModelConfig",
-    base: "Base",
-    catalogue: "Catalogue",
-    train: "Ranked",
-    start: Path | None,
-    card: Mapping[str, Any],
-) -> dict[str, Any]:
-    """What makes a run what it is, as in finetune/sft/run.py: the same facts give the same losses."""
-    from diffagent_tools.llm.adapter import ADAPTER_FILE
-
-    given = asdict(config)
-    for name in ("train_data", "eval_data", "catalogue", "adapter"):
-        given[name] = Path(given[name]).name if given[name] else None
-    losses = ("loss", "ranking_weight", "ce_reduction", "share_prompt")
-    training = [name for name in TRAINING if name != "max_length"]
-    return {
-        "stage": "rrhf",
-        "base": base.name,
-        "base_digest": base.digest,
-        "base_source": base.source,
-        "catalogue": catalogue.name,
-        "catalogue_digest": catalogue.digest,
-        "max_prompt_tokens": config.max_prompt_tokens or int(card.get("max_prompt_tokens", 64)),
-        "started_from": sha256_of(start / ADAPTER_FILE) if start else None,
-        "rewards": list(train.rewards),
-        "dialogues": {"digest": train.digest, "count": len(train.prompts), **train.counts},
-        "config": {
-            **given,
-            **settings(args, (*losses, *training)),
-            **settings(model_config, () if start else LORA),
-        },
-        "processes": args.world_size,
-        "model_ids": sorted({*card.get("model_ids", ()), *train.model_ids}),
-    }
 
 
 def copy_retrieval(start: Path, folder: Path) -> None:

@@ -14,22 +14,12 @@ Written into the output folder: `metrics.csv`, `checkpoint-*/`, and at the end `
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.training.run import (
-    LORA,
-    TRAINING,
-    lora_config,
-    numbers_kept,
-    resume_point,
-    run_training,
-    save_model,
-    set_precision,
-    settings,
-    silent,
-)
+from finetune.training.run import lora_config, numbers_kept, set_precision, silent
+from finetune.training.script import ScriptConfig, load_inputs, run_facts, train_and_save
 
 if TYPE_CHECKING:
     from trl.scripts.utils import TrlParser
@@ -42,16 +32,9 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class SFTScriptConfig:
+class SFTScriptConfig(ScriptConfig):
     """What trl's own configurations do not know."""
 
-    train_data: str = field(
-        metadata={"help": "pairs, .jsonl or .jsonl.gz, as finetune/dabench/build.py writes them"}
-    )
-    eval_data: str | None = field(default=None, metadata={"help": "pairs for the loss every eval_steps"})
-    catalogue: str | None = field(
-        default=None, metadata={"help": "catalogue file; the starter catalogue if not given"}
-    )
     max_prompt_tokens: int = field(
         default=64, metadata={"help": "tokens kept of prompt and negative prompt together"}
     )
@@ -70,16 +53,6 @@ class SFTScriptConfig:
     )
     full_share: float = field(
         default=0.0, metadata={"help": "share of responses that are the whole JSON; else the name alone"}
-    )
-    upper_layers: int = field(default=0, metadata={"help": "LoRA on so many uppermost layers; 0 for all"})
-    adapter_dtype: str = field(default="float16", metadata={"help": "of the saved adapter: float16, float32"})
-    threads: int = field(default=0, metadata={"help": "threads of matrix products; 0 for torch's choice"})
-    matmul_precision: str = field(
-        default="highest",
-        metadata={
-            "help": "'highest'; 'medium' lets the processor round the factors of fp32 products to bf16; "
-            "'bfloat16' also keeps the frozen linear layers rounded, twice as fast where it has AVX512-BF16"
-        },
     )
 
 
@@ -111,61 +84,50 @@ def main(
     from datasets import disable_progress_bars
 
     from finetune.sft.trainer import CURVE, DiffAgentSFTTrainer, to_dataset
-    from finetune.training.callbacks import CsvLog, Progress, StopOnSignal
-    from finetune.training.card import write_card
 
     disable_progress_bars()
     set_precision(config.matmul_precision, config.threads)
-    output = Path(str(args.output_dir))
-    first = args.process_index == 0
-    speak = tell if first else silent
+    speak = tell if args.process_index == 0 else silent
     catalogue, base, train, held_out = prepare(config, args, model_config, speak)
-    facts = run_facts(config, args, model_config, base, catalogue, train)
-    resume = resume_point(output, args.resume_from_checkpoint, facts, write=first)
     args.dataset_kwargs = {"skip_prepare_dataset": True}
     args.prediction_loss_only = True
-    stop = StopOnSignal()
-    trainer = DiffAgentSFTTrainer(
-        model=base.model,
-        args=args,
-        train_dataset=to_dataset(train.rows),
-        eval_dataset=to_dataset(held_out.rows) if held_out else None,
-        processing_class=base.tokenizer,
-        peft_config=lora_config(model_config, config.upper_layers, base),
-        callbacks=[
-            CsvLog(output / "metrics.csv", CURVE),
-            Progress(speak, ("mean_token_accuracy", "response tokens right")),
-            stop,
-        ],
+    dialogues = {
+        "digest": train.digest,
+        "count": len(train.rows),
+        **{name: getattr(train, name) for name in ("kinds", "too_long", "unknown", "empty")},
+    }
+    facts = run_facts(
+        *("sft", config, args, model_config, base, catalogue),
+        max_prompt_tokens=config.max_prompt_tokens,
+        dialogues=dialogues,
+        model_ids=list(train.model_ids),
     )
-    trained = run_training(
-        trainer, stop, resume, base, rounded=config.matmul_precision == "bfloat16", tell=speak
-    )
-    if trained is None:
-        return None
-    folder = output / "adapter"
-    save_model(trainer, folder, base, config.adapter_dtype)
-    if first:
-        write_card(folder, facts, metrics=output / "metrics.csv", weights=trained.weights)
-    speak(f"saved {folder} after {trained.seconds / 60:,.1f} min of this start")
-    return folder
+
+    def make_trainer(callbacks: list[Any]) -> DiffAgentSFTTrainer:
+        return DiffAgentSFTTrainer(
+            model=base.model,
+            args=args,
+            train_dataset=to_dataset(train.rows),
+            eval_dataset=to_dataset(held_out.rows) if held_out else None,
+            processing_class=base.tokenizer,
+            peft_config=lora_config(model_config, config.upper_layers, base),
+            callbacks=callbacks,
+        )
+
+    share = ("mean_token_accuracy", "response tokens right")
+    return train_and_save(config, args, base, facts, make_trainer, curve=CURVE, share=share, tell=speak)
 
 
 def prepare(
     config: SFTScriptConfig, args: "SFTConfig", model_config: "ModelConfig", tell: Callable[[str], None]
 ) -> "tuple[Catalogue, Base, Dialogues, Dialogues | None]":
     """The catalogue, the base, and the dialogues to train on and to measure the loss on."""
-    from diffagent_tools.llm.base import load_base
     from finetune.data.pairs import read_pairs
     from finetune.sft.dialogues import Mix, build_dialogues
-    from retrieval.catalogue import Catalogue
 
-    catalogue = Catalogue.load(Path(config.catalogue)) if config.catalogue else Catalogue.starter()
     pairs = read_pairs(Path(config.train_data))
     eval_pairs = read_pairs(Path(config.eval_data)) if config.eval_data else []
-    base = load_base(model_config.model_name_or_path, dtype=model_config.dtype or "float32", progress=tell)
-    if model_config.attn_implementation:
-        base.model.set_attn_implementation(model_config.attn_implementation)
+    catalogue, base = load_inputs(config, model_config, tell)
     context = int(base.model.config.max_position_embeddings)
     mix = Mix(
         pair=config.pair_rate,
@@ -187,38 +149,3 @@ def prepare(
     held_out = build_dialogues(eval_pairs, catalogue, base.tokenizer, as_served, seed=args.seed, **limits)
     tell(f"eval: {held_out.report()}")
     return catalogue, base, train, held_out
-
-
-def run_facts(
-    config: SFTScriptConfig,
-    args: "SFTConfig",
-    model_config: "ModelConfig",
-    base: "Base",
-    catalogue: "Catalogue",
-    train: "Dialogues",
-) -> dict[str, Any]:
-    """What makes a run what it is: the same facts give the same losses. No machine's paths."""
-    given = asdict(config)
-    for name in ("train_data", "eval_data", "catalogue"):
-        given[name] = Path(given[name]).name if given[name] else None
-    return {
-        "stage": "sft",
-        "base": base.name,
-        "base_digest": base.digest,
-        "base_source": base.source,
-        "catalogue": catalogue.name,
-        "catalogue_digest": catalogue.digest,
-        "max_prompt_tokens": config.max_prompt_tokens,
-        "dialogues": {
-            "digest": train.digest,
-            "count": len(train.rows),
-            **{name: getattr(train, name) for name in ("kinds", "too_long", "unknown", "empty")},
-        },
-        "config": {
-            **given,
-            **settings(args, TRAINING),
-            **settings(model_config, LORA),
-        },
-        "processes": args.world_size,
-        "model_ids": list(train.model_ids),
-    }

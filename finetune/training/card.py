@@ -8,7 +8,7 @@
 import importlib.metadata
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,13 @@ def write_card(
     *,
     metrics: Path,
     weights: int,
-    markdown: Callable[[Mapping[str, Any]], str] | None = None,
 ) -> None:
     """Writes both.
 
     Args:
-        facts: what made the run (finetune/sft/run.py `run_facts`).
+        facts: what made the run (finetune/training/script.py `run_facts`).
         metrics: the CSV of the run.
         weights: how many weights were trained.
-        markdown: the text for people; that of stage 1 if not given.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -48,7 +46,7 @@ def write_card(
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
     atomic_write(folder / "card.json", (json.dumps(card, ensure_ascii=False, indent=1) + "\n").encode())
-    atomic_write(folder / "card.md", (markdown or _markdown)(card).encode())
+    atomic_write(folder / "card.md", _markdown(card).encode())
 
 
 def _figures(rows: Sequence[Mapping[str, str]]) -> dict[str, float | int | None]:
@@ -87,26 +85,30 @@ def _thin(points: list[list[float]]) -> list[list[float]]:
     return [points[round(i * (len(points) - 1) / (_POINTS - 1))] for i in range(_POINTS)]
 
 
+_LOSSES = {
+    "rrhf": "the ranking loss (Eq. 8) times {weight:g} plus the cross-entropy of the best response (Eq. 9), "
+    "{reduction} over its tokens",
+    "ce_only": "the cross-entropy of the best response (Eq. 9), {reduction} over its tokens, and no ranking: "
+    "the control that shows what the ranking adds",
+}
+
+
 def _markdown(card: Mapping[str, Any]) -> str:
-    figures, data, config = card["figures"], card["dialogues"], card["config"]
-    kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(data["kinds"].items()))
+    figures = card["figures"]
     curve = "\n".join(f"| {step:,.0f} | {loss:.3f} |" for step, loss in card["curve"])
-    settings = "\n".join(f"- {name}: {value}" for name, value in config.items() if value is not None)
+    settings = "\n".join(f"- {name}: {value}" for name, value in card["config"].items() if value is not None)
     versions = ", ".join(f"{name} {version}" for name, version in card["versions"].items())
-    measured = "" if figures["eval_loss"] is None else f", held-out loss {figures['eval_loss']:.3f}"
+    intro, data, loss = _ranked(card) if card["stage"] == "rrhf" else _taught(card)
     return f"""# Adapter for {card["base"]}: names models of {card["catalogue"]}
 
-Stage 1 (supervised fine-tuning) of DiffAgent, CVPR 2024, section 3.2.1. It fits the base model with the
-digest `{card["base_digest"]}`. It was taught {len(card["model_ids"]):,} models of the catalogue
-with the digest `{card["catalogue_digest"][:12]}`. Made by `python -m finetune.sft`.
+{intro} It fits the base model with the
+digest `{card["base_digest"]}`, and knows {len(card["model_ids"]):,} models of the catalogue
+with the digest `{card["catalogue_digest"][:12]}`. Made by `python -m finetune.{card["stage"]}`.
 
-- Data: {data["count"]:,} dialogues ({kinds}); SHA256 of their token ids `{data["digest"]}`.
-  Left out: {data["too_long"]:,} longer than the context, {data["unknown"]:,} pairs of models that the
-  catalogue lacks, {data["empty"]:,} without a prompt.
+{data}
 - Weights trained: {card["weights"]:,}.
 - {figures["steps"]:,} steps and {figures["tokens"]:,} tokens in {figures["seconds"] / 60:,.0f} minutes.
-- Loss in nats for each token of the response: {figures["first_loss"]} at first, {figures["last_loss"]} at the
-  end{measured}.
+- {loss}.
 - Libraries: {versions}.
 
 ## Settings
@@ -117,3 +119,39 @@ with the digest `{card["catalogue_digest"][:12]}`. Made by `python -m finetune.s
 |---|---|
 {curve}
 """
+
+
+def _taught(card: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Of stage 1: what it is, what it was taught, how the loss went."""
+    figures, data = card["figures"], card["dialogues"]
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(data["kinds"].items()))
+    measured = "" if figures["eval_loss"] is None else f", held-out loss {figures['eval_loss']:.3f}"
+    return (
+        "Stage 1 (supervised fine-tuning) of DiffAgent, CVPR 2024, section 3.2.1.",
+        f"""- Data: {data["count"]:,} dialogues ({kinds}); SHA256 of their token ids `{data["digest"]}`.
+  Left out: {data["too_long"]:,} longer than the context, {data["unknown"]:,} pairs of models that the
+  catalogue lacks, {data["empty"]:,} without a prompt.""",
+        f"Loss in nats for each token of the response: {figures['first_loss']} at first, "
+        f"{figures['last_loss']} at the end{measured}",
+    )
+
+
+def _ranked(card: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Likewise of stage 2."""
+    figures, data, config = card["figures"], card["dialogues"], card["config"]
+    loss = _LOSSES[config["loss"]].format(weight=config["ranking_weight"], reduction=config["ce_reduction"])
+    start = f"the adapter with SHA256 `{card['started_from']}`" if card["started_from"] else "the base itself"
+    in_order = figures.get("last_pairs_in_order")
+    order = "" if in_order is None else f"; {in_order:.0%} of the pairs were in order at the end"
+    return (
+        f"Stage 2 (RRHF) of DiffAgent, CVPR 2024, section 3.2.2, begun from {start}.",
+        f"""- Scores: {"; ".join(card["rewards"]) or "the file does not say what gave them"}.
+- Loss: {loss}; the mean over prompts.
+- Data: {data["count"]:,} prompts, {data["responses"]:,} responses, {data["pairs"]:,} pairs to rank; SHA256 of
+  token ids and scores `{data["digest"]}`. {data["single"]:,} prompts have a single response and
+  {data["all_tied"]:,} equal scores alone; {data["ties"]:,} tied pairs.
+  Left out: {data["no_response"]:,} prompts without a valid response; responses: {data["unreadable"]:,}
+  unreadable, {data["unknown"]:,} of models that the catalogue lacks, {data["unscored"]:,} without a score,
+  {data["too_long"]:,} longer than the context, {data["merged"]:,} the same as another.""",
+        f"Loss: {figures['first_loss']} at first, {figures['last_loss']} at the end{order}",
+    )
