@@ -293,9 +293,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--vectors-only", action="store_true", help="keep the model, compute the mean vectors"
-    )
     return parser
 
 
@@ -307,7 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> Exit:
         folds = fold_of(pairs, FOLDS)
         pairs = [pair for pair, fold in zip(pairs, folds, strict=True) if fold != options.hold_out]
     folder = options.output / FOLDER
-    if not options.vectors_only and not train(
+    if not train(
         pairs,
         catalogue,
         folder,

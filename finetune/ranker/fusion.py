@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent_tools.exits import run_script
+from diffagent_tools.exits import run_script, tell
 from diffagent_tools.llm.adapter import STARTER_ADAPTER, ranker_folder
 from diffagent_tools.llm.llama import Llama
 from diffagent_tools.select.shortlist import SHORTLIST_FILE
@@ -239,7 +239,7 @@ def fit_halves(
             first = [float(example.inputs[:, 0].argmax() == example.right) for example in its]
             report.setdefault(f"{variant}, by {names[0]} alone", []).append(float(np.mean(first)))
     shown = {name: round(float(np.mean(values)), 3) for name, values in report.items()}
-    print(f"held out, top-1 among the candidates: {shown}")
+    tell(f"held out, top-1 among the candidates: {shown}")
     said = {**card, "held_out_top1_of_candidates": shown, **settings}
     final = make(examples, names, card=said, **settings)
     return replace(final, temperature=float(np.mean(temperatures)))
@@ -299,7 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             variant: round(accuracy(trial, [e for e in held if e.variant == variant]), 3)
             for variant in sorted({e.variant for e in held})
         }
-        print(f"held-out fold, top-1 among the candidates: {report}; temperature {trial.temperature:.2f}")
+        tell(f"held-out fold, top-1 among the candidates: {report}; temperature {trial.temperature:.2f}")
         card |= {"held_out_top1_of_candidates": report, **settings}
         final = fit(examples, LEXICAL_SCORES, card=card, **settings)
         # the temperature of the trial: no fold is left that the final weights did not see

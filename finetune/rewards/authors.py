@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent_tools.exits import tell
 from finetune.rewards.pixels import check_pairs
 from retrieval.errors import InvalidInput, RenderError, StorageError
 from retrieval.storage import atomic_write, cache_dir, home
@@ -258,7 +259,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     given = make_parser().parse_args(argv)
     if given.do == "create":
-        env = ScoreEnv.create(given.path, python=given.python, tell=lambda line: print(line, flush=True))
+        env = ScoreEnv.create(given.path, python=given.python, tell=tell)
         print(f"ready: {env.folder}")
     else:
         print(json.dumps(ScoreEnv.find(given.path).info(), indent=2))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from diffagent_tools.exits import tell
 from diffagent_tools.extras import require
 from finetune.candidates.file import CandidateLine, read_candidates, write_scored
 from finetune.rewards.base import Reward
@@ -190,7 +191,6 @@ def make_parser() -> argparse.ArgumentParser:
     add("--rewards", nargs="+", choices=NAMES, default=["clip", "imagereward", "hps-v2.1"])
     add("--weights", nargs="*", default=[], metavar="REWARD=FILE", help="checkpoints of the rewards on disk")
     add("--images", type=int, default=10, help="k of Eq. 5: images a response, each of another seed")
-    add("--first-seed", type=int, default=0)
     add("--width", type=int, help="of every image, with --height; each call's own size if left out")
     add("--height", type=int)
     add("--device", default="auto", help="auto, cuda, mps, xpu or cpu")
@@ -263,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise InvalidInput("--width and --height belong together; give both, or neither")
     size = (options["width"], options["height"]) if options["width"] else None
     lines = read_candidates(options["candidates"])
-    seeds = tuple(range(options["first_seed"], options["first_seed"] + options["images"]))
+    seeds = tuple(range(options["images"]))
     run = {
         "candidates": hashlib.sha256(options["candidates"].read_bytes()).hexdigest()[:16],
         "seeds": list(seeds),
@@ -275,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with store.writing():
         left = work_list(lines, seeds, store, size=size)
         count = sum(len(work.seeds) for work in left)
-        print(f"{count:,} images to render and score, {len(store.keys()):,} scored before", flush=True)
+        tell(f"{count:,} images to render and score, {len(store.keys()):,} scored before")
         if options["ray"]:
             from finetune.rewards.ray import spread
 
@@ -288,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         else:
             results = in_this_process(left, lambda: make_scorer(options, left)) if left else iter(())
-        collect(results, store, tell=lambda done: print(f"{done:,} of {count:,} images", flush=True))
+        collect(results, store, tell=lambda done: tell(f"{done:,} of {count:,} images"))
     if options["output"]:
         scored = unified_lines(lines, store, seeds, normalise=options["normalise"])
         note = f"Eq. 5, {len(seeds)} images a response, {options['normalise']} of {', '.join(store.rewards)}"

@@ -301,14 +301,14 @@ def test_the_command_on_a_tiny_pipeline_and_a_tiny_clip(
     ]
     arguments += ["--device", "cpu", "--output", tmp_path / "scored.jsonl"]
     main([str(argument) for argument in arguments])
-    assert "4 images to render and score, 0 scored before" in capsys.readouterr().out
+    assert "4 images to render and score, 0 scored before" in capsys.readouterr().err
     first = (tmp_path / "scored.jsonl").read_bytes()
     (scored,) = map(json.loads, first.splitlines())
     assert scored["responses"] == [call.paper_json() for call in calls]
     assert len(set(scored["scores"])) == 2, "the LoRA changes the images and their scores"
     assert scored["reward"] == "unified"
     main([str(argument) for argument in arguments])
-    assert "0 images to render and score, 4 scored before" in capsys.readouterr().out
+    assert "0 images to render and score, 4 scored before" in capsys.readouterr().err
     assert (tmp_path / "scored.jsonl").read_bytes() == first
 
 
