@@ -24,6 +24,7 @@ from typing import Any, Unpack, get_args
 
 from diffagent_tools.llm.adapter import STARTER_ADAPTER, ranker_folder
 from diffagent_tools.llm.llama import Llama
+from diffagent_tools.select.reasons import reason_for, unmet_notes
 from diffagent_tools.select.selection import (
     BatchItem,
     Evidence,
@@ -42,7 +43,7 @@ from retrieval.calls.shape import shaped
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel, UnknownModel
 from retrieval.records.api import Instruction, T2IApi, read_api, read_instruction
-from retrieval.records.model import SAFE, ModelRecord
+from retrieval.records.model import SAFE
 from retrieval.requests.consent import refuse
 from retrieval.search.filters import Ask, Filter, FilterWords, understood
 from retrieval.search.fusion import Fusion
@@ -51,10 +52,9 @@ from retrieval.search.ranker import Candidate, Ranker, Ranking
 from retrieval.tables.families import DEFAULT_FAMILY
 
 SHORTLIST = 8
-_PARTS, _POPULAR = 2, 10_000
+"""of retrieval's candidates the language model scores as many"""
 NAMED = 0.99
 """the confidence in a model that the request names"""
-"""of retrieval's candidates the language model scores as many"""
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class _Selector(ABC):
             score=ranked.score,
             confidence=ranked.confidence,
             evidence=evidence,
-            reason=_reason(evidence, record),
+            reason=reason_for(evidence, record),
             page_url=record.page_url,
             rating=record.rating,
             max_nsfw=wanted.max_nsfw or SAFE,
@@ -234,7 +234,7 @@ class RetrievalSelector(_Selector):
 
     def _rank(self, ask: Ask) -> list[_Ranked]:
         ranking = self._ranking(ask)
-        notes = _unmet(ranking)
+        notes = unmet_notes(ranking)
         return [
             _Ranked(candidate, candidate.logit, candidate.chance, notes=notes)
             for candidate in ranking.best(ask.k)
@@ -304,7 +304,7 @@ class LlamaSelector(_Selector):
 
     def _from_shortlist(self, ask: Ask) -> list[_Ranked]:
         ranking = self._ranking(ask)
-        notes = _unmet(ranking)
+        notes = unmet_notes(ranking)
         found = ranking.best(max(ask.k, SHORTLIST))
         head, tail = found[:SHORTLIST], found[SHORTLIST:]
         if not head:
@@ -375,34 +375,3 @@ def _as_understood(api: T2IApi, ask: Ask, notes: tuple[str, ...]) -> tuple[T2IAp
         return api, notes
     api, more = adjust(api, **update)
     return api, (*notes, *more)
-
-
-def _unmet(ranking: Ranking) -> tuple[str, ...]:
-    """The note where nothing is made for what was asked."""
-    if not ranking.unmet:
-        return ()
-    return (f"no model here is made for {_quoted(ranking.unmet)}; the answer is what comes nearest",)
-
-
-def _reason(evidence: Evidence, record: ModelRecord) -> str:
-    parts: list[str] = []
-    if evidence.name_said:
-        parts.append("the request names it")
-    if evidence.matched_trigger_words:
-        parts.append("the request says its trigger words " + _quoted(evidence.matched_trigger_words[:3]))
-    if evidence.made_for:
-        parts.append("it is made for " + _quoted(evidence.made_for[:3]))
-    if evidence.matched_terms and len(parts) < _PARTS:
-        parts.append("its sample prompts share " + _quoted(evidence.matched_terms[:4]))
-    if not parts:
-        popular = record.type == "Checkpoint" and (record.stats.downloads or 0) >= _POPULAR
-        parts.append(
-            "no word of the request points at one model; it is a popular all-round checkpoint"
-            if popular
-            else "no word of the request points at it; it is the closest by meaning"
-        )
-    return "; ".join(parts)
-
-
-def _quoted(words: Iterable[str]) -> str:
-    return ", ".join(f"“{word}”" for word in words)

@@ -171,6 +171,7 @@ def kept_vectors(kept: Path, name: str, encoder: Encoder, texts: Sequence[str], 
         else:
             if len(vectors) == len(texts):
                 return vectors
-    vectors = embed_texts(encoder, name, texts, tell)
+    # at the precision of the file, so that the first answer is the second one's
+    vectors = embed_texts(encoder, name, texts, tell).astype(np.float16).astype(np.float32)
     save_vectors(kept, name, vectors)
     return vectors

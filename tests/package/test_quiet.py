@@ -13,7 +13,7 @@ import retrieval.search.ranker as ranking
 
 rank = ranking.Ranker.rank
 
-def noisy(self, *given):
+def noisy(self, *given, **named):
     import tqdm
     warnings.warn("renamed in the next version", FutureWarning)
     warnings.warn("old", DeprecationWarning)
@@ -26,7 +26,7 @@ def noisy(self, *given):
     logging.getLogger("retrieval.noise").warning("a line of our own")
     for _ in tqdm.tqdm(range(3), desc="a library's bar"):
         pass
-    return rank(self, *given)
+    return rank(self, *given, **named)
 
 ranking.Ranker.rank = noisy
 """

@@ -1,0 +1,40 @@
+"""Why a model was chosen, and what the catalogue could not give, in words."""
+
+from collections.abc import Iterable
+
+from diffagent_tools.select.selection import Evidence
+from retrieval.records.model import ModelRecord
+from retrieval.search.ranker import Ranking
+
+_PARTS, _POPULAR = 2, 10_000
+
+
+def unmet_notes(ranking: Ranking) -> tuple[str, ...]:
+    """The note where nothing is made for what was asked."""
+    if not ranking.unmet:
+        return ()
+    return (f"no model here is made for {_quoted(ranking.unmet)}; the answer is what comes nearest",)
+
+
+def reason_for(evidence: Evidence, record: ModelRecord) -> str:
+    parts: list[str] = []
+    if evidence.name_said:
+        parts.append("the request names it")
+    if evidence.matched_trigger_words:
+        parts.append("the request says its trigger words " + _quoted(evidence.matched_trigger_words[:3]))
+    if evidence.made_for:
+        parts.append("it is made for " + _quoted(evidence.made_for[:3]))
+    if evidence.matched_terms and len(parts) < _PARTS:
+        parts.append("its sample prompts share " + _quoted(evidence.matched_terms[:4]))
+    if not parts:
+        popular = record.type == "Checkpoint" and (record.stats.downloads or 0) >= _POPULAR
+        parts.append(
+            "no word of the request points at one model; it is a popular all-round checkpoint"
+            if popular
+            else "no word of the request points at it; it is the closest by meaning"
+        )
+    return "; ".join(parts)
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(f"“{word}”" for word in words)
