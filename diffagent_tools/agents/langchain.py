@@ -38,6 +38,7 @@ from retrieval.search.filters import FilterWords
 from retrieval.search.searching import Hit
 
 if TYPE_CHECKING:
+    from diffagent_tools.select.selector import LlamaSelector
     from retrieval.search.index import DescriptionIndex
 
 _LOCK = threading.RLock()
@@ -172,7 +173,7 @@ def default_index() -> "DescriptionIndex":
 
 
 @functools.cache
-def _default_selector() -> Selector:
+def _default_selector() -> "LlamaSelector":
     from diffagent_tools.select.selector import LlamaSelector
 
     return LlamaSelector()
@@ -182,7 +183,7 @@ def _default_selector() -> Selector:
 def _default_index() -> "DescriptionIndex":
     from retrieval.search.index import DescriptionIndex
 
-    return DescriptionIndex(Catalogue.starter())
+    return DescriptionIndex(Catalogue.starter(), ranker=lambda: _default_selector().ranker)
 
 
 def _document(hit: Hit) -> Document:

@@ -74,4 +74,5 @@ def _engines(
 
     records = load_catalogue(catalogue)
     selector = make_selector(records, mode, base, adapter, progress)
-    return Operations(records, selector, DescriptionIndex(records, progress=progress))
+    index = DescriptionIndex(records, ranker=lambda: selector.ranker, progress=progress)
+    return Operations(records, selector, index)

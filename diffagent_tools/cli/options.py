@@ -10,7 +10,7 @@ import typer
 from diffagent_tools.cli.progress import now_and_then
 
 if TYPE_CHECKING:
-    from diffagent_tools.select.selection import Selector
+    from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
     from retrieval.catalogue import Catalogue
     from retrieval.search.filters import FilterWords
 
@@ -91,7 +91,7 @@ def make_selector(
     base: str | None,
     adapter: Path | None,
     progress: Callable[[str], None] | None = None,
-) -> "Selector":
+) -> "LlamaSelector | RetrievalSelector":
     """The selector that the options ask for; its models load at the first request."""
     from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
 

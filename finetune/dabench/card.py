@@ -177,9 +177,6 @@ single words and two-word terms of sample prompts, of sample negative prompts an
 weights. Descriptions: written by this project's describer (finetune/describe/extract.py) from those terms,
 the tags and its own word lists. No prompt and no sentence of a creator is in here.
 
-`embeddings.safetensors` holds a vector a model: all-MiniLM-L6-v2 of `document_text`
-(retrieval/records/model.py).
-
 ## Where the facts are from
 {origins}
 

@@ -5,7 +5,7 @@
 
 Reads models and Instruction-API pairs (finetune/dabench/build.py makes both), drops what is not fit for
 everyone,
-and writes `models.jsonl.gz`, `embeddings.safetensors` and `card.md`. The same input gives the same bytes.
+and writes `models.jsonl.gz` and `card.md`. The same input gives the same bytes.
 Prompts and creators' descriptions are read for their single words and two-word terms alone; no sentence of
 them is written.
 """
@@ -13,9 +13,8 @@ them is written.
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from diffagent_tools.exits import run_script
 from finetune.civitai.objects import commercial_use, votes_of
@@ -38,13 +37,9 @@ from retrieval.catalogue import Catalogue
 from retrieval.records.air import make_air
 from retrieval.records.api import CheckpointRef
 from retrieval.records.model import (
-    DOCUMENT_SCHEMA,
     ModelRecord,
     VersionRecord,
-    document_text,
 )
-from retrieval.search.encoders import PackagedEmbedder
-from retrieval.search.vectors import Embeddings
 from retrieval.storage import atomic_write, read_jsonl
 from retrieval.tables.families import family_of
 from retrieval.tables.samplers import find_sampler
@@ -218,13 +213,6 @@ def public_records(path: Path) -> list[ModelRecord]:
     return records
 
 
-def embed(texts: Sequence[str]) -> Any:
-    """[N, D] float16, rows of length one: what an index would compute itself."""
-    import numpy as np
-
-    return PackagedEmbedder().embed(texts).astype(np.float16)
-
-
 def sources_for(output: Path) -> Path:
     """The file of models of public files: the output folder's own, else the packaged one."""
     own = output / SOURCES
@@ -236,12 +224,8 @@ def build(
     pairs: Path,
     sources: Path,
     output: Path,
-    embedder: Callable[[Sequence[str]], Any] | None = embed,
 ) -> Catalogue:
-    """Writes the three files below `output` and returns the catalogue.
-
-    Args:
-        embedder: makes [N, D] out of N texts; None writes no `embeddings.safetensors`.
+    """Writes the two files below `output` and returns the catalogue.
 
     Raises:
         DataError: a file cannot be read, or one of its rows lacks a field.
@@ -253,14 +237,6 @@ def build(
     records = [*build_records(screened.kept, rows, texts), *public_records(sources)]
     catalogue = Catalogue(records, name="the starter catalogue")
     catalogue.save(output / "models.jsonl.gz")
-    if embedder is not None:
-        Embeddings(
-            model_ids=catalogue.model_ids,
-            matrix=embedder([document_text(record) for record in records]),
-            embedder=PackagedEmbedder.name,
-            catalogue=catalogue.digest,
-            document_schema=DOCUMENT_SCHEMA,
-        ).save(output / "embeddings.safetensors")
     atomic_write(output / "card.md", starter_card_text(records, screened.dropped, catalogue.digest).encode())
     for path in output.iterdir():
         path.chmod(0o644)  # packaged files are for every user to read

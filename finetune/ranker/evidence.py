@@ -162,7 +162,9 @@ def retrieval_examples(
         for variant, instruction in variants(pair, catalogue):
             scores = scorer.features(instruction)
             scores["lexical"] = lexical.logits(scores)
-            scores.update(retriever.scores(instruction))
+            vector = retriever.vector(instruction)
+            scores["retriever.prompts"] = retriever.prompts(instruction, vector)
+            scores["retriever.facts"] = retriever.facts @ vector
             if retrieval is None or llama is None:
                 # logits spread further than cosines; 6 gives both a say in which models are hard
                 rough = scores["lexical"] + 6 * (scores["retriever.prompts"] + scores["retriever.facts"])

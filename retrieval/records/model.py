@@ -16,8 +16,6 @@ from retrieval.records.api import CheckpointRef
 from retrieval.tables.families import family_of
 from retrieval.tables.screen import is_advertised, is_likeness
 
-DOCUMENT_SCHEMA = 1
-"""Raised when `document_text` changes, so that an index of an older text is told apart."""
 DOCUMENT_TERMS = 24
 SAFE = 1
 """The browsing level of what is shown to whoever did not ask for more: Civitai's PG."""

@@ -116,6 +116,8 @@ def understand(text: str, names: Names = _nobody, *, sentence: bool = True) -> U
         if named is None and refused:
             return Understood(text, refused=refused, nothing=ONLY_REFUSED)
         wish = text
+    if wish == _tidy(text):  # where nothing was taken out, its marks are left as they tell how it was written
+        wish = text
     return Understood(wish, refused, named, None, shape, ratio, size, family, kind, commercial)
 
 
@@ -261,7 +263,7 @@ _REFUSAL = re.compile(
     r"want)(?: look)?|"
     r"without|nothing|no|not|none of(?: that| those| your)?|neither|anything but|never|rather than|"
     r"instead of|"
-    r"isn't|not in|free of|zero)"
+    r"isn't|not in|free of)"
     r"\s+(?:(?:any|a|an|the|in|like|of|that|this|as|look(?:s|ing)? like|style|to be|more|it|be)\s+)*"
     r"(?P<what>[^,;.()!?—–]+?)"
     r"(?=\s*(?:[,;.()!?—–]|\s-\s|$|\b(?:but|please|though|and (?:no|not|without)|or any)\b))",

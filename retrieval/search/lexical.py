@@ -160,6 +160,20 @@ class LexicalScorer:
         scores["unseen"] = self._unseen
         return scores
 
+    def nearness(self, text: str) -> "Scores":
+        """Cosines of a text's terms and those of each model, [N]; rare terms count more, and a word that no
+        model says counts as if one said it."""
+        import numpy as np
+
+        field = self._fields["all"]
+        terms = set(prompt_terms(text))
+        known = [field.vocabulary[term] for term in terms if term in field.vocabulary]
+        cosine, _, _ = field.scores(terms)
+        of_known = float((field.idf[known] ** 2).sum())
+        unknown = sum(" " not in term and term not in field.vocabulary for term in terms)
+        of_unknown = unknown * np.log1p((len(self.model_ids) - 0.5) / 1.5) ** 2
+        return cosine * np.float32(np.sqrt(of_known / max(of_known + of_unknown, 1e-12)))
+
     def knows(self, instruction: Instruction) -> bool:
         """Whether any word of the request, or of its negative prompt, is a word of any model."""
         everything, negative = self._fields["all"].vocabulary, self._fields["negative"].vocabulary
@@ -197,12 +211,6 @@ class LexicalScorer:
             if not any(set(term.split()) & set(other.split()) for other in chosen):
                 chosen.append(term)
         return tuple(chosen[:k])
-
-    def rarity(self, term: str) -> float:
-        """The idf of a term over all that is known of the models; 0 for a term that no model has."""
-        field = self._fields["all"]
-        place = field.vocabulary.get(term)
-        return 0.0 if place is None else float(field.idf[place])
 
 
 def matched_triggers(record: ModelRecord, prompt: str) -> tuple[str, ...]:

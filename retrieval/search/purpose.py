@@ -91,7 +91,10 @@ def is_medium(name: str) -> bool:
 
 def asked_facets(text: str) -> dict[str, str]:
     """The facets that a request names, each with the phrase that names it."""
-    return {facet: phrase for facet, phrase, _ in request_phrases().found(words(_VERB.sub(" ", text)))}
+    found: dict[str, str] = {}
+    for facet, phrase, _ in request_phrases().found(words(_VERB.sub(" ", text))):
+        found.setdefault(facet, phrase)
+    return found
 
 
 def _phrases(named: Iterable[tuple[str, tuple[str, ...]]]) -> Phrases:

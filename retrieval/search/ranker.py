@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from retrieval.search.dense import Retriever
 
     Scores = NDArray[np.float32]
+    Near = Callable[[Scores, Scores], Scores]
 
 STARTER_WEIGHTS = Path(__file__).parent / "starter"
 LEXICAL_FILE = "lexical.safetensors"
@@ -75,6 +76,13 @@ class Ranking:
     def best(self, k: int) -> list[Candidate]:
         """The first `k`, fewer where there are fewer."""
         return [self._candidate(rank) for rank in range(min(k, len(self)))]
+
+    def led_by(self, model_id: int | None, k: int) -> list[Candidate]:
+        """As `best`, a model that the request names before the others, if it is ranked."""
+        named = self.of(model_id) if model_id is not None else None
+        if named is None:
+            return self.best(k)
+        return [named, *(each for each in self.best(k) if each.record is not named.record)][:k]
 
     @property
     def unmet(self) -> tuple[str, ...]:
@@ -166,13 +174,33 @@ class Ranker:
             mixture=Mixture.load(folder),
         )
 
-    def scores(self, instruction: Instruction) -> dict[str, "Scores"]:
+    @property
+    def retriever(self) -> "Retriever":
+        """The encoder with its vectors.
+
+        Raises:
+            InvalidInput: the weights have none.
+        """
+        if self._retriever is None:
+            raise InvalidInput("these weights have no encoder; finetune/ranker/encoder.py trains one")
+        return self._retriever
+
+    def scores(self, instruction: Instruction, near: "Near | None" = None) -> dict[str, "Scores"]:
         """All evidence by name, each [N]: "retrieval" the logit of the fusion, "everyday" what a sentence is
-        answered by."""
+        answered by.
+
+        Args:
+            near: finds the cosines with the models' facts, [N], where their vectors are stored elsewhere,
+                out of the request's vector and the word scores, [N].
+        """
         scores = self._scorer.features(instruction)
         scores["lexical"] = self._lexical.logits(scores)
         if self._retriever is not None and self._retrieval is not None:
-            scores.update(self._retriever.scores(instruction))
+            vector = self._retriever.vector(instruction)
+            scores["retriever.prompts"] = self._retriever.prompts(instruction, vector)
+            scores["retriever.facts"] = (
+                near(vector, scores["lexical"]) if near is not None else self._retriever.facts @ vector
+            )
             scores["retrieval"] = self._retrieval.logits(scores)
         else:
             scores["retrieval"] = scores["lexical"]
@@ -192,17 +220,19 @@ class Ranker:
         refused: Sequence[str] = (),
         *,
         is_sentence: bool | None = None,
+        near: "Near | None" = None,
     ) -> "Ranking":
         """The models that the filter lets pass, best first; equal chances by downloads, then id.
 
         Args:
             refused: what the picture must not be, in words; models that are made for it go down.
             is_sentence: where it is known; else the wording tells.
+            near: see `scores`.
         """
         import numpy as np
 
         places = self.allowed(wanted)
-        scores = self.scores(instruction)
+        scores = self.scores(instruction, near)
         sentence = 0.0
         chances = softmax(scores["retrieval"][places], self.temperature)
         logits = scores["retrieval"][places]

@@ -1,11 +1,11 @@
-"""Searching by meaning and by words together, over any store of vectors.
+"""Searching a catalogue by the ranker, over any store of vectors.
 
-`Searching` ranks; where the vectors lie is its subclass's matter (retrieval/search/index.py keeps them in
-Chroma).
+`Searching` asks the one ranker that `select` asks, too; where the vectors of the models' facts lie is its
+subclass's matter (retrieval/search/index.py keeps them in Chroma).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
@@ -15,8 +15,9 @@ from retrieval.errors import InvalidInput
 from retrieval.records.api import Instruction, read_instruction
 from retrieval.records.model import ModelRecord
 from retrieval.search.encoders import Embedder
-from retrieval.search.filters import FacetTable, Filter, FilterWords
-from retrieval.search.hybrid import HybridScorer
+from retrieval.search.filters import Ask, Filter, FilterWords, understood
+from retrieval.search.lexical import matched_triggers
+from retrieval.search.ranker import Candidate, Ranker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,26 +29,35 @@ EXACT_UP_TO = 4096
 """Up to this many models every one is compared; of more, those that are nearest by meaning or by words."""
 _POOL = 1000
 _PAGE = 1000
+_MATCHED = 8
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A model that was found. `score` orders the hits of one search and is of no meaning across searches;
-    `dense` is the cosine of the embeddings in [-1, 1], `lexical` the words' part of the score, `matched` what
-    of the model's trigger words and terms the request says."""
+    """A model that was found. `score` is the ranker's chance in [0, 1] among all that pass the filter;
+    `dense` the cosine of the request and the model's facts in [-1, 1], `words` that of their terms in [0, 1];
+    `matched` what of the request the model is made for, is triggered by, or shares with its samples."""
 
     record: ModelRecord
     score: float
     dense: float
-    lexical: float
+    words: float
     matched: tuple[str, ...] = ()
 
 
 class Searching(ABC):
-    """Search over the vectors and the records of a catalogue."""
+    """Search over the vectors and the records of a catalogue.
+
+    `embedder` made the vectors; where it is the ranker's own encoder, None.
+    """
 
     catalogue: Catalogue
-    embedder: Embedder
+    _foreign: Embedder | None
+
+    @property
+    @abstractmethod
+    def ranker(self) -> Ranker:
+        """Ranks; made when it is first needed."""
 
     @abstractmethod
     def _query(self, vector: "Vectors", n: int, where: dict[str, Any] | None) -> Sequence[tuple[str, float]]:
@@ -67,7 +77,7 @@ class Searching(ABC):
         wanted: Filter | None = None,
         **words: Unpack[FilterWords],
     ) -> list[Hit]:
-        """The best `k` models by meaning and by words together, best first; fewer where fewer pass.
+        """The best `k` models, best first, understood as every request is; fewer where fewer pass.
 
         Args:
             available: None for withdrawn models too.
@@ -76,83 +86,74 @@ class Searching(ABC):
 
         Raises:
             InvalidInstruction: the query is empty or too long.
+            NoPictureAsked: it asks for no picture.
             UnknownBaseModel: `base_model` is of no known family.
             InvalidInput: `k` is below one, or another word is no known value.
         """
-        import numpy as np
-
+        if k < 1:
+            raise InvalidInput(f"k is {k}; ask for one model or more")
         request = read_instruction(query)
         if wanted is None:
             wanted = Filter.of(self.catalogue, available=available, **words)
-        allowed = np.flatnonzero(self._facets.mask(wanted)) if _at_least_one(k) else np.zeros(0, dtype=int)
-        if not len(allowed):
-            return []
-        lexical = self._scorer.lexical(request)
-        vector = self.embedder.embed([request.prompt])[0]
-        pool = max(_POOL, 2 * k)
-        near = self._nearest(vector, len(allowed) if len(self.catalogue) <= EXACT_UP_TO else pool, wanted)
-        if len(allowed) <= max(EXACT_UP_TO, pool):
-            chosen = allowed
-        else:
-            by_words = allowed[np.argpartition(-lexical[allowed], pool)[:pool]]
-            by_meaning = [self._place[model_id] for model_id in near if model_id in self._place]
-            chosen = np.intersect1d(np.union1d(by_words, np.asarray(by_meaning, dtype=int)), allowed)
-        dense = self._cosines(vector, chosen, near)
-        scores = lexical[chosen] + self._scorer.dense_weight(request) * dense
-        ids = np.asarray(self._ids)[chosen]
-        best = np.lexsort((ids, -scores))[:k]
-        hits = []
-        for i in best:
-            record = self.catalogue.get(int(ids[i]))
-            matched = self._scorer.matched(record, request)
-            hits.append(Hit(record, float(scores[i]), float(dense[i]), float(lexical[chosen[i]]), matched))
-        return [hit for hit in hits if wanted.passes(hit.record)]
+        return self._hits(understood(request, wanted, k, self.ranker.named))
 
-    def dense(self, text: str, k: int) -> list[tuple[int, float]]:
-        """Ids and cosines of the `k` models nearest in meaning, available or not, nearest first."""
-        if not _at_least_one(k):
-            return []
-        return list(self._nearest(self.embedder.embed([text])[0], k, Filter()).items())
+    def near(self, text: str, /, *, k: int, base_model: str | None, type: str | None) -> list[Hit]:
+        """The models nearest to any text, say another model's description, that is no request."""
+        wanted = Filter.of(self.catalogue, base_model=base_model, type=type)
+        return self._hits(Ask(read_instruction(text), wanted, k))
 
-    def _nearest(self, vector: "Vectors", k: int, wanted: Filter) -> dict[int, float]:
-        """Cosines by id, the nearest first, of models that this catalogue holds."""
-        found = self._query(vector, max(min(k, len(self.catalogue)), 1), wanted.where())
-        cosines = [(int(name), cosine) for name, cosine in found]
-        return dict(sorted((pair for pair in cosines if pair[0] in self._place), key=lambda pair: -pair[1]))
+    def _hits(self, ask: Ask) -> list[Hit]:
+        request, wanted = ask.evidence, ask.wanted
 
-    def _cosines(self, vector: "Vectors", chosen: "NDArray[np.intp]", near: Mapping[int, float]) -> "Vectors":
-        """[n] for places of the catalogue: as the query found them, the others from their vectors."""
+        def near(vector: "Vectors", lexical: "Vectors") -> "Vectors":
+            asked = vector if self._foreign is None else self._foreign.embed([request.prompt])[0]
+            return self._cosines(asked, lexical, wanted, ask.k)
+
+        ranking = self.ranker.rank(request, wanted, ask.refused, is_sentence=ask.sentence, near=near)
+        named = ask.understood.named if ask.understood is not None else None
+        return [self._hit(each, request.prompt) for each in ranking.led_by(named, ask.k)]
+
+    def _hit(self, found: Candidate, prompt: str) -> Hit:
+        record = found.record
+        said = [
+            *found.made_for.values(),
+            *matched_triggers(record, prompt),
+            *self.ranker.shared_terms(record, prompt),
+        ]
+        return Hit(
+            record,
+            score=found.chance,
+            dense=found.scores["retriever.facts"],
+            words=found.scores["all.cosine"],
+            matched=tuple(dict.fromkeys(said))[:_MATCHED],
+        )
+
+    def _cosines(self, vector: "Vectors", lexical: "Vectors", wanted: Filter, k: int) -> "Vectors":
+        """[N]: of all models, or of the nearest by meaning and by words; -1 for the others."""
         import numpy as np
 
-        ids = [self._ids[place] for place in chosen]
-        cosines = np.asarray([near.get(model_id, np.nan) for model_id in ids], dtype=np.float32)
-        missing = [row for row in range(len(ids)) if np.isnan(cosines[row])]
+        pool = max(_POOL, 2 * k)
+        count = len(self.catalogue)
+        exact = count <= EXACT_UP_TO
+        near = self._query(vector, max(1, count if exact else min(pool, count)), wanted.where())
+        cosines = np.full(count, -1.0, dtype=np.float32)
+        compared = np.zeros(count, dtype=bool)
+        for name, cosine in near:
+            place = self._place.get(int(name))
+            if place is not None:
+                cosines[place], compared[place] = cosine, True
+        allowed = self.ranker.allowed(wanted)
+        chosen = allowed
+        if not exact and len(allowed) > pool:
+            chosen = allowed[np.argpartition(-lexical[allowed], pool)[:pool]]
+        missing = [int(place) for place in chosen if not compared[place]]
         for start in range(0, len(missing), _PAGE):
-            rows = {str(ids[row]): row for row in missing[start : start + _PAGE]}
-            names, vectors = self._stored(list(rows))
-            for name, cosine in zip(names, vectors @ vector, strict=True):
-                cosines[rows[name]] = cosine
-        # a model whose vector is gone is as far as can be
-        return np.nan_to_num(cosines, nan=-1.0)
-
-    @cached_property
-    def _ids(self) -> tuple[int, ...]:
-        return self.catalogue.model_ids
+            names = [str(self.catalogue.model_ids[place]) for place in missing[start : start + _PAGE]]
+            stored, vectors = self._stored(names)
+            for name, cosine in zip(stored, vectors @ vector, strict=True):
+                cosines[self._place[int(name)]] = cosine
+        return cosines
 
     @cached_property
     def _place(self) -> dict[int, int]:
-        return {model_id: place for place, model_id in enumerate(self._ids)}
-
-    @cached_property
-    def _scorer(self) -> HybridScorer:
-        return HybridScorer(self.catalogue)
-
-    @cached_property
-    def _facets(self) -> FacetTable:
-        return FacetTable(self.catalogue)
-
-
-def _at_least_one(k: int) -> bool:
-    if k < 1:
-        raise InvalidInput(f"k is {k}; ask for one model or more")
-    return True
+        return {model_id: place for place, model_id in enumerate(self.catalogue.model_ids)}

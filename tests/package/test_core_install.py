@@ -55,7 +55,6 @@ FAILS = {
     "dabench starter": (2, "cannot read none"),
     "finetune.candidates": (3, "train an adapter for this catalogue"),
     "finetune.rewards.catalogue": (2, "holds no line"),
-    "finetune.ranker.hybrid_weights": (2, "line 1 of"),
     "finetune.dabench.starter": (2, "line 1 of"),
     "finetune.dabench.unseen": (2, "line 1 of"),
     "finetune.ranker.wording": (2, "cannot read"),
@@ -102,7 +101,6 @@ def scripts_of(folder: Path) -> dict[str, list[str]]:
         ],
         "finetune.paper.gallery": [str(folder / "run"), "--output", str(folder / "sheet")],
         "finetune.ranker.wording": [*pairs, "--captions", str(folder / "none.txt"), "--output", str(folder)],
-        "finetune.ranker.hybrid_weights": [*raw, "--output", str(folder / "hybrid.json")],
         "finetune.rewards": [
             *candidates,
             *store,

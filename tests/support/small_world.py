@@ -121,6 +121,8 @@ class WordHit:
     def dense(self) -> float:
         return self.score
 
+    words = 0.0
+
 
 def words(text: str) -> set[str]:
     """The words of a text in lower case."""
@@ -150,6 +152,9 @@ class WordSearch:
             for record in records
         ]
         return sorted(hits, key=lambda hit: (-hit.score, hit.record.model_id))[:k]
+
+    def near(self, text: str, /, *, k: int, base_model: str | None, type: str | None) -> Sequence[WordHit]:
+        return self.search(text, k, base_model=base_model, type=type)
 
 
 class WordSelector:

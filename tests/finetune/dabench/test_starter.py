@@ -2,11 +2,9 @@
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from starter_world import model, pair, write
 from typer.testing import CliRunner
@@ -23,8 +21,6 @@ from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
 from retrieval.records.api import CheckpointRef, Instruction
-from retrieval.records.model import DOCUMENT_SCHEMA, document_text
-from retrieval.search.index_build import packaged_vectors
 from retrieval.tables.families import family_of
 from retrieval.tables.samplers import find_sampler
 from retrieval.tables.screen import is_advertised, is_blocked
@@ -149,18 +145,6 @@ def test_the_base_model_prompts_nothing_of_its_own(starter: Catalogue) -> None:
     assert api_for(starter.get(62437), Instruction(prompt="a lighthouse")).prompt == "a lighthouse"
 
 
-def test_vectors_belong_to_the_records(starter: Catalogue) -> None:
-    embeddings = packaged_vectors(starter)
-    assert embeddings is not None
-    assert embeddings.catalogue == starter.digest
-    assert embeddings.model_ids == starter.model_ids
-    assert embeddings.document_schema == DOCUMENT_SCHEMA
-    assert embeddings.matrix.shape == (len(starter), 384)
-    assert embeddings.matrix.dtype == np.float16
-    lengths = np.linalg.norm(embeddings.matrix.astype(np.float32), axis=1)
-    assert np.allclose(lengths, 1, atol=2e-3)
-
-
 def test_the_card_says_how_many_and_when(starter: Catalogue) -> None:
     card = (FOLDER / "card.md").read_text(encoding="utf-8")
     assert f"{len(starter):,} image models" in card
@@ -181,17 +165,11 @@ PAIRS = [
 ]
 
 
-def fake_embedder(texts: Sequence[str]) -> Any:
-    vectors = np.zeros((len(texts), 4), dtype=np.float16)
-    vectors[:, 0] = 1
-    return vectors
-
-
 def built(folder: Path) -> Catalogue:
     folder.mkdir()
     (folder / "sources.json").write_text("[]")
     models, pairs = write(folder / "m.jsonl.gz", MODELS), write(folder / "p.jsonl.gz", PAIRS)
-    return build(models, pairs, folder / "sources.json", folder / "out", fake_embedder)
+    return build(models, pairs, folder / "sources.json", folder / "out")
 
 
 def test_the_builder(tmp_path: Path) -> None:
@@ -230,7 +208,7 @@ def test_a_base_checkpoint_that_cannot_be_had_is_not_recommended() -> None:
 def test_the_builder_gives_the_same_bytes_twice(tmp_path: Path) -> None:
     built(tmp_path / "a")
     built(tmp_path / "b")
-    for name in ("models.jsonl.gz", "embeddings.safetensors", "card.md"):
+    for name in ("models.jsonl.gz", "card.md"):
         assert (tmp_path / "a/out" / name).read_bytes() == (tmp_path / "b/out" / name).read_bytes(), name
 
 
@@ -338,7 +316,7 @@ def test_mode_is_the_same_whatever_the_order() -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere"):
-        build(tmp_path / "nowhere.gz", tmp_path / "p", tmp_path / "s", tmp_path / "out", fake_embedder)
+        build(tmp_path / "nowhere.gz", tmp_path / "p", tmp_path / "s", tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["README", "public_sources.json"])
@@ -349,7 +327,3 @@ def test_every_row_of_a_public_file_names_it(name: str) -> None:
         assert row["source"]
         assert row["model_id"] > 0
         assert row["sha256"] is None or len(row["sha256"]) == 64
-
-
-def test_document_text_fits_the_embedder(starter: Catalogue) -> None:
-    assert max(len(document_text(record).split()) for record in starter) < 256

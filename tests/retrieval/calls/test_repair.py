@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
+from bystanders import bystanders
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +63,7 @@ RECORDS = [
     model(41, "Gothic Castle Lines", "LORA", description="Ink lines of gothic castles and towers."),
     model(50, "Large Vista", base="SDXL 1.0", description="Wide mountain landscapes."),
     model(51, "Large Fortress", base="SDXL 1.0", description="Dark gothic castles and towers."),
+    *bystanders(70),
 ]
 CATALOGUE = Catalogue(RECORDS, name="the test catalogue")
 NAMES = {record.model for record in RECORDS}
@@ -199,6 +201,7 @@ def test_the_fallback_may_be_unavailable_and_then_stays() -> None:
 class Hit:
     record: ModelRecord
     dense: float
+    words: float = 0.0
 
 
 class Search:
@@ -208,7 +211,7 @@ class Search:
         self.hits = hits
         self.asked: list[tuple[str, str | None, str | None]] = []
 
-    def search(self, text: str, *, k: int, base_model: str | None, type: str | None) -> Sequence[Hit]:
+    def near(self, text: str, /, *, k: int, base_model: str | None, type: str | None) -> Sequence[Hit]:
         self.asked.append((text, base_model, type))
         return self.hits[:k]
 

@@ -1,6 +1,7 @@
 """What is called instead of a model that cannot be: the nearest name, then the ids, then the meaning."""
 
 import pytest
+from bystanders import bystanders
 
 from retrieval.calls.compose import api_for
 from retrieval.calls.substitute import Substitute, find_substitute
@@ -24,6 +25,7 @@ CATALOGUE = Catalogue(
         model(4, "Gloomy Large", CASTLES, base_model="SDXL 1.0"),
         model(5, "Torn Keep", CASTLES, available=False),
         model(6, "Adult Keep", CASTLES, nsfw=True),
+        *bystanders(11),
     ]
 )
 ASKED = Instruction(prompt="dark gothic castles with ruined towers")

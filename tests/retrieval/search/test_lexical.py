@@ -1,4 +1,4 @@
-"""Scores by words: each field's measures by hand, and what the hybrid adds and weighs."""
+"""Scores by words: each field's measures by hand."""
 
 import math
 
@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from index_world import catalogue, records
+from index_world import catalogue
 
 from retrieval.records.api import Instruction
 from retrieval.records.model import ModelRecord
-from retrieval.search.hybrid import BM25, DENSE, HybridScorer, packaged_weights
 from retrieval.search.lexical import LexicalScorer, matched_triggers
 
 
@@ -69,78 +68,6 @@ def test_matched_triggers_keep_their_spelling() -> None:
     assert matched_triggers(record, "pixel art of a cat") == ("Pixel-Art",)
 
 
-def test_rarity_falls_with_the_number_of_holders() -> None:
-    scorer = LexicalScorer([model(1, terms={"cat": 1.0, "red": 1.0}), model(2, terms={"red": 1.0})])
-    assert scorer.rarity("cat") > scorer.rarity("red") > scorer.rarity("nowhere") == 0
-
-
-def test_bm25_by_hand() -> None:
-    two = [model(1, "cat"), model(2, "dog")]
-    scorer = HybridScorer(two, {})
-    found = scorer.features(Instruction(prompt="cat, bird"))[BM25]
-    # Lucene: idf ln(1 + (N - n + .5) / (n + .5)), k1 1.5, b .75; the name is repeated three times
-    expected = math.log1p(1.5 / 1.5) * 3 / (3 + 1.5) / 2
-    assert found.tolist() == pytest.approx([expected, 0], abs=1e-6)
-
-
-def test_the_share_of_the_best_is_one_for_the_best() -> None:
-    two = [model(1, terms={"cat": 1.0, "red": 1.0}), model(2, terms={"cat": 0.5, "dog": 1.0}), model(3)]
-    found = HybridScorer(two, {}).features(Instruction(prompt="a red cat"))
-    cosine, share = found["terms.cosine"], found["terms.cosine/best"]
-    assert share.tolist() == pytest.approx([1, cosine[1] / cosine[0], 0])
-    assert not {"samples/best", "unseen/best", "name.said/best"} & set(found)
-    assert HybridScorer(two, {}).features(Instruction(prompt="tower"))["terms.cosine/best"].tolist() == [
-        0,
-        0,
-        0,
-    ]
-
-
-def test_bm25_counts_every_field() -> None:
-    scorer = HybridScorer(records(), {})
-    for prompt, number in (
-        ("grand", 3),  # name
-        ("wtrclr", 2),  # trigger word
-        ("cyberpunk", 7),  # tag
-        ("sprites", 1),  # description
-        ("水墨", 6),  # sample prompts
-    ):
-        found = scorer.features(Instruction(prompt=prompt))[BM25]
-        assert records()[int(found.argmax())].model_id == number
-        assert (found > 0).sum() == 1
-
-
-def test_the_sum_is_weighed_by_the_kind_of_request() -> None:
-    weights = {
-        "prompt": {"name.said": 2.0, DENSE: 3.0},
-        "prompt and negative prompt": {"name.said": 0.5, "negative.cosine": 1.0, DENSE: 4.0},
-    }
-    scorer = HybridScorer(records(), weights)
-    plain, both = (
-        Instruction(prompt="pixel helper"),
-        Instruction(prompt="pixel helper", negative_prompt="photo"),
-    )
-    assert scorer.lexical(plain).tolist() == [2, 0, 0, 0, 0, 0, 0, 0]
-    assert scorer.lexical(both).tolist() == [1.5, 0, 0, 0, 0, 0, 0, 0]
-    assert (scorer.dense_weight(plain), scorer.dense_weight(both)) == (3, 4)
-
-
-def test_the_packaged_weights_are_of_features_and_none_is_negative() -> None:
-    known = {*HybridScorer(records(), {}).features(Instruction(prompt="x")), DENSE}
-    assert set(packaged_weights()) == {"prompt", "prompt and negative prompt"}
-    for weights in packaged_weights().values():
-        assert set(weights) <= known
-        assert min(weights.values()) >= 0
-        assert weights[DENSE] > 0
-
-
-def test_what_matched_is_said_once() -> None:
-    scorer = HybridScorer(records(), {})
-    found = scorer.matched(records()[0], Instruction(prompt="pixel art, small sprite of a corgi in a game"))
-    assert found[0] == "pixel art"
-    assert set(found[1:]) == {"small sprite", "corgi", "game"}
-
-
 @given(st.text(max_size=120), st.text(max_size=60))
 def test_any_request_has_finite_scores(prompt: str, negative: str) -> None:
     scorer = _EIGHT
@@ -149,8 +76,6 @@ def test_any_request_has_finite_scores(prompt: str, negative: str) -> None:
         assert score.shape == (8,), name
         assert score.dtype == np.float32, name
         assert np.isfinite(score).all(), name
-    for record in records():
-        assert len(scorer.matched(record, request)) <= 8
 
 
-_EIGHT = HybridScorer(catalogue())
+_EIGHT = LexicalScorer(catalogue())
