@@ -14,6 +14,7 @@ standard output, progress and errors to standard error; exit codes are those of 
 """
 
 import io
+import os
 import sys
 
 import typer
@@ -34,6 +35,7 @@ from diffagent_tools.cli.options import (
 )
 from diffagent_tools.exits import Exit, plain_exit
 from diffagent_tools.quiet import quiet_libraries
+from retrieval.search.bert import ONE_THREAD
 
 app = typer.Typer(
     name="diffagent",
@@ -98,6 +100,8 @@ def gallery(context: typer.Context) -> None:
 def main() -> None:
     """Runs the command."""
     quiet_libraries()
+    # before NumPy is imported; retrieval/search/bert.py says why
+    os.environ.setdefault(ONE_THREAD, "1")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # a name that the terminal's encoding lacks is no reason to fail

@@ -34,20 +34,21 @@ from finetune.training.run import numbers_kept, set_precision, train_to_end
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
 from retrieval.records.api import Instruction
+from retrieval.search.bert import CONFIG_FILE, MODEL_FILE, ROW_SCALE, Bert
 from retrieval.search.dense import FOLDER, VECTORS_FILE, facts_text
 from retrieval.search.encoders import (
     NEGATIVE_TOKENS,
     PROMPT_TOKENS,
     Encoder,
-    load_model,
     load_tokenizer,
-    save_model,
 )
 from retrieval.search.ranker import STARTER_WEIGHTS
 from retrieval.search.vectors import PromptVectors, embed_texts, packaged_facts, save_vectors
+from retrieval.storage import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
 STRIPPED = 0.5
@@ -251,6 +252,32 @@ def train(
     return True
 
 
+def save_model(model: "torch.nn.Module", folder: Path) -> None:
+    """Writes a BERT's weights, matrices as int8 with a scale a row, and its config.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    import torch
+    from safetensors.torch import save
+
+    stored: dict[str, torch.Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        if name.startswith("pooler.") or name.endswith("position_ids") or name.endswith("token_type_ids"):
+            continue
+        value = tensor.detach().float()
+        if value.ndim == 2:
+            scale = (value.abs().amax(1) / 127).clamp(min=1e-12)
+            stored[name] = (value / scale[:, None]).round().clamp(-127, 127).to(torch.int8)
+            stored[name + ROW_SCALE] = scale
+        else:
+            stored[name] = value.contiguous()
+    atomic_write(folder / MODEL_FILE, save(stored))
+    settings: Any = model.config
+    config = {key: value for key, value in settings.to_dict().items() if not key.startswith("_")}
+    atomic_write(folder / CONFIG_FILE, (json.dumps(config, indent=1, sort_keys=True) + "\n").encode())
+
+
 def prompt_vectors(pairs: Sequence[Pair], encoder: Encoder) -> PromptVectors:
     """The mean vector of each model's requests, with and without their negative prompts."""
     import numpy as np
@@ -275,7 +302,7 @@ def prompt_vectors(pairs: Sequence[Pair], encoder: Encoder) -> PromptVectors:
 
 def write_vectors(pairs: Sequence[Pair], catalogue: Catalogue, folder: Path) -> None:
     """Computes and writes the mean vectors of the pairs and the vectors of the catalogue's facts."""
-    encoder = Encoder(load_model(folder), load_tokenizer())
+    encoder = Encoder(Bert.load(folder), load_tokenizer())
     prompt_vectors(pairs, encoder).save(folder / VECTORS_FILE)
     for old in folder.glob("facts-*.safetensors"):
         old.unlink()

@@ -19,7 +19,8 @@ from retrieval.catalogue import Catalogue
 from retrieval.errors import AdapterError
 from retrieval.records.api import Instruction
 from retrieval.records.model import ModelRecord
-from retrieval.search.encoders import MODEL_FILE, Encoder, LazyEncoder
+from retrieval.search.bert import MODEL_FILE
+from retrieval.search.encoders import Encoder, LazyEncoder
 from retrieval.search.vectors import Progress, PromptVectors, cached_path, kept_vectors, packaged_facts
 
 if TYPE_CHECKING:

@@ -44,3 +44,34 @@ def test_no_module_loads_a_heavy_library(package: str) -> None:
 
 def test_the_records_need_no_langchain() -> None:
     assert "langchain_core" not in loaded_by("import retrieval.records.api, retrieval.tables.samplers")
+
+
+RUN = "import sys\nfrom typer.testing import CliRunner\nfrom diffagent_tools.cli.command import app\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["select", "a happy corgi, pixel art"],
+        ["select", "a happy corgi, pixel art", "--mode", "retrieval", "-k", "5", "--json"],
+        ["select", "a happy corgi", "--negative", "blurry", "--format", "comfyui"],
+        ["check", "DreamShaper"],
+        ["check", "dream_shaper.safetensors", "--json"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:4]),
+)
+def test_an_answer_of_retrieval_needs_no_heavy_library(arguments: list[str]) -> None:
+    ran = f"{RUN}assert CliRunner().invoke(app, {arguments!r}).exit_code == 0"
+    loaded = loaded_by(ran)
+    assert "numpy" in loaded or arguments[0] == "check"
+    assert not loaded & {*HEAVY, "onnxruntime", "langchain_core"}
+
+
+def test_a_ranking_needs_no_heavy_library() -> None:
+    ranked = (
+        "from retrieval.catalogue import Catalogue\nfrom retrieval.search.ranker import Ranker\n"
+        "from retrieval.records.api import Instruction\n"
+        "ranker = Ranker.packaged(Catalogue.starter())\n"
+        "assert ranker.rank(Instruction(prompt='watercolor'), ranker.filter(type='LORA')).best(5)"
+    )
+    assert not loaded_by(ranked) & {*HEAVY, "onnxruntime", "langchain_core"}

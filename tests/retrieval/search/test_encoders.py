@@ -138,4 +138,3 @@ def test_a_lazy_encoder_answers_whatever_is_asked_first() -> None:
     ids = LazyEncoder(folder).text_ids("a corgi")
     first = LazyEncoder(folder).embed([ids])
     assert first.shape == (1, 384)
-    np.testing.assert_allclose(LazyEncoder(folder).pool([ids]).detach().numpy(), first, atol=1e-6)
