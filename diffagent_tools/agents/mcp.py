@@ -3,8 +3,9 @@
     diffagent mcp                 # over standard input and output, as clients start it
     diffagent mcp --http          # streamable HTTP on 127.0.0.1:8377
 
-Three tools with the schemas of the LangChain tools. The engines are passed in and load at the first call,
-whose progress is told; a fault of a call is its error result, which the calling model can read and mend.
+Three tools with the schemas of the LangChain tools. The server answers at once, and the engines, which are
+passed in, load behind as soon as a client has asked for the tools; a call that comes before waits and is told
+the progress. A fault of a call is its error result, which the calling model can read and mend.
 Names and descriptions are strangers' texts and reach the model as quoted data.
 """
 
@@ -141,7 +142,7 @@ class ToolServer:
     """Answers MCP's requests from the engines.
 
     Args:
-        engines: makes them, in a worker thread, at the first call.
+        engines: makes them, in a worker thread, once.
         progress: what the engines tell their progress to.
     """
 
@@ -150,13 +151,16 @@ class ToolServer:
         self._progress = progress
         self._engines: Operations | None = None
         self._making = asyncio.Lock()
+        self._behind: asyncio.Task[None] | None = None
 
     async def list_tools(
         self, context: "ServerRequestContext[Any]", params: "PaginatedRequestParams | None"
     ) -> "ListToolsResult":
-        """The three tools."""
+        """The three tools. A client that has them is about to call one: what that needs begins to load."""
         from mcp_types import ListToolsResult
 
+        if self._behind is None:
+            self._behind = asyncio.create_task(self._load_behind())
         return ListToolsResult(tools=[_described(name, tool) for name, tool in _TOOLS.items()])
 
     async def call_tool(
@@ -201,12 +205,21 @@ class ToolServer:
                 working.cancel()  # a call that the client gave up; the thread finishes what it loads
 
     async def _work(self, name: str, arguments: BaseModel) -> Answer:
+        call: Callable[[Any], Answer] = getattr(await self._ready(), name)
+        return await asyncio.to_thread(call, arguments)
+
+    async def _ready(self) -> Operations:
         async with self._making:
             if self._engines is None:
                 self._progress("loading the catalogue and the models")
                 self._engines = await asyncio.to_thread(self._make)
-        call: Callable[[Any], Answer] = getattr(self._engines, name)
-        return await asyncio.to_thread(call, arguments)
+            return self._engines
+
+    async def _load_behind(self) -> None:
+        # what goes wrong here goes wrong again in the first call, whose answer says it
+        with suppress(DiffAgentError):
+            engines = await self._ready()
+            await asyncio.to_thread(engines.select, SelectArguments(prompt="a lighthouse in a storm"))
 
 
 def make_server(engines: Callable[[], Operations], progress: ProgressHub) -> "Server[Any]":

@@ -59,15 +59,16 @@ def ui(
         pictures, progress = _pictures(models, records) if models is not None else (None, None)
         conversation = Conversation(selector, records, max_nsfw=max_nsfw)
         page = build_page(conversation, talker=talker, pictures=pictures, progress=progress)
-        began = time.monotonic()
-        tell("loading the models")
-        warm_up(conversation)
-        tell(f"loaded in {time.monotonic() - began:.1f} s")
         try:
             address = serve(page, host=host, port=port, block=False, open_browser=browser)
         except OSError as error:
             raise InvalidInput(f"the page cannot be served at {host}, port {port} ({error})") from error
         tell(f"the page is at {address} (Ctrl-C ends it)")
+        # the page is there at once; a first message that comes before they are loaded waits for them
+        began = time.monotonic()
+        tell("loading the models")
+        warm_up(conversation)
+        tell(f"loaded in {time.monotonic() - began:.1f} s")
         page.block_thread()
 
 

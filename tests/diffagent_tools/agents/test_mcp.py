@@ -248,6 +248,26 @@ async def test_a_long_call_says_that_it_still_runs(monkeypatch: pytest.MonkeyPat
         assert len(told) > 4
 
 
+async def test_what_a_call_needs_loads_once_the_tools_are_known() -> None:
+    loaded = threading.Event()
+
+    class Watched(WordSelector):
+        def select(self, *request: Any, **filters: Any) -> Any:
+            found = super().select(*request, **filters)
+            loaded.set()
+            return found
+
+    selector = Watched(small_catalogue())
+    async with Client(in_process(selector)) as client:
+        for _ in range(3):
+            assert len((await client.list_tools()).tools) == 3
+        assert await asyncio.to_thread(loaded.wait, 30)
+        assert not (await client.call_tool("check", {"api": "Free Pixels"})).is_error
+        await client.list_tools()
+    assert len(selector.asked) == 1
+    assert threading.get_ident() not in selector.threads
+
+
 def test_a_taken_port_is_said_plainly() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -267,18 +267,22 @@ def test_only_this_machine_may_connect_unless_told_otherwise(monkeypatch: pytest
             asked["blocked"] = True
 
     def serve(page: Any, **options: Any) -> str:
-        asked.update(options)
+        asked.update(options, loaded=bool(selector.asked))
         if options["port"] == 80:
             raise OSError("Cannot find empty port in range: 80-80")
         return "http://127.0.0.1:1"
 
-    monkeypatch.setattr(ui_command, "make_selector", lambda *options: WordSelector(CATALOGUE))
+    selector = WordSelector(CATALOGUE)
+    monkeypatch.setattr(ui_command, "make_selector", lambda *options: selector)
     monkeypatch.setattr(ui_command, "load_catalogue", lambda path: CATALOGUE)
     monkeypatch.setattr(ui, "build_page", lambda *parts, **options: Served())
     monkeypatch.setattr(ui, "serve", serve)
     result = CliRunner().invoke(cli.app, ["ui"])
     assert result.exit_code == 0, result.output
     assert (asked["host"], asked["blocked"]) == ("127.0.0.1", True)
+    # the page is there first, and what its answers need is loaded behind
+    assert not asked["loaded"]
+    assert len(selector.asked) == 1
     assert "the page is at http://127.0.0.1:1" in result.stderr
     taken = CliRunner().invoke(cli.app, ["ui", "--port", "80"])
     assert taken.exit_code == 2
