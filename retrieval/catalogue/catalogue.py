@@ -68,7 +68,7 @@ class Catalogue:
         records: no two with one id.
         name: what messages call this catalogue.
 
-    `path` is the file that it was loaded from, if any.
+    `path` is the file that it was loaded from, if any, and `file_digest` the SHA256 of what it held.
 
     Raises:
         CatalogueError: two records have one id.
@@ -77,6 +77,7 @@ class Catalogue:
     def __init__(self, records: Iterable[ModelRecord], name: str = "catalogue") -> None:
         self.name = name
         self.path: Path | None = None
+        self.file_digest: str | None = None
         self._lines: list[bytes] = []
         self._line_numbers: list[int] = []
         self._heads: list[Head] = []
@@ -110,6 +111,7 @@ class Catalogue:
         path = Path(path)
         try:
             content = path.read_bytes()
+            file_digest = hashlib.sha256(content).hexdigest()
             if content.startswith(_GZIP_MAGIC):
                 content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
@@ -117,7 +119,7 @@ class Catalogue:
                 f"cannot read the catalogue {path} ({error}); needed is a .jsonl or .jsonl.gz file of records"
             ) from error
         catalogue = cls((), name or path.name.removesuffix(".gz").removesuffix(".jsonl"))
-        catalogue.path = path
+        catalogue.path, catalogue.file_digest = path, file_digest
         catalogue._read(content.split(b"\n"))
         return catalogue
 

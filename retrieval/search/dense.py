@@ -114,22 +114,31 @@ class Retriever:
             raise AdapterError(
                 f"cannot read the retriever in {folder} ({error}); finetune/ranker/encoder.py writes one"
             ) from error
-        records = tuple(catalogue)
         tell = progress or (lambda line: None)
         kept = packaged_facts(folder, catalogue.digest)
         packaged = kept.is_file()
+        ids = catalogue.model_ids
 
         def facts() -> "Vectors":
             path = kept if packaged else cached_path(encoder, catalogue.digest, "facts")
-            return kept_vectors(path, "facts", encoder, [facts_text(record) for record in records], tell)
+            return kept_vectors(
+                path, "facts", encoder, len(ids), lambda: [facts_text(record) for record in catalogue], tell
+            )
 
-        rows = prompts.rows_for([record.model_id for record in records])
+        rows = prompts.rows_for(ids)
         trained = set(prompts.model_ids)
-        new = [row for row, record in enumerate(records) if record.model_id not in trained and record.terms]
+        untrained = [row for row, model_id in enumerate(ids) if model_id not in trained]
+        new = [row for row in untrained if catalogue.get(ids[row]).terms]
         if new and stand_ins:
-            texts = [terms_text(records[row]) for row in new]
             path = cached_path(encoder, catalogue.digest, "terms")
-            rows.full[new] = rows.plain[new] = kept_vectors(path, "terms", encoder, texts, tell)
+            rows.full[new] = rows.plain[new] = kept_vectors(
+                path,
+                "terms",
+                encoder,
+                len(new),
+                lambda: [terms_text(catalogue.get(ids[row])) for row in new],
+                tell,
+            )
         return cls(encoder, rows, facts, packaged=packaged)
 
     def vector(self, instruction: Instruction) -> "Vectors":

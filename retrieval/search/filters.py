@@ -3,12 +3,13 @@
 All three read the same facets of a record, so that they agree; the index stores them beside the vector.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput, NoPictureAsked
+from retrieval.kept import packed, unpacked
 from retrieval.records.api import Instruction
 from retrieval.records.model import SAFE, ModelRecord
 from retrieval.requests.understanding import Names, Understood, reads_as_prompt, understand
@@ -17,6 +18,8 @@ from retrieval.tables.families import family_of
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from retrieval.kept import Tables
 
 _TYPES = {"lora": "LORA", "checkpoint": "Checkpoint"}
 _LICENCES: dict[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
@@ -154,39 +157,55 @@ class Filter:
         )
 
 
-class FacetTable:
-    """The facets of many records in columns, for masks over a whole catalogue."""
+_COLUMNS = ("family", "type", "available", "commercial", "level")
 
-    def __init__(self, records: Iterable[ModelRecord]) -> None:
+
+class FacetTable:
+    """The facets of many records in columns, for masks over a whole catalogue.
+
+    Args:
+        records: in the order of the masks.
+        tables: what `facet_tables` makes of them; the records are not read then.
+    """
+
+    def __init__(self, records: Iterable[ModelRecord], tables: "Tables | None" = None) -> None:
         import numpy as np
 
-        rows: list[Mapping[str, Facet]] = []
-        ids: list[int] = []
-        shows: list[bool] = []
-        for record in records:
-            rows.append(facets(record))
-            ids.append(record.model_id)
-            shows.append(record.shows_a_person)
-        self._ids = np.asarray(ids, dtype=np.int64)
-        self._shows = np.asarray(shows, dtype=bool)
-        names = ("family", "type", "available", "commercial", "level")
+        made = tables if tables is not None else facet_tables(records)
+        self.ids: NDArray[np.int64] = made["facets.ids"]
+        self.downloads: NDArray[np.int64] = made["facets.downloads"]
+        self.shows: NDArray[np.bool_] = made["facets.shows"]
         self._columns: dict[str, NDArray[Any]] = {
-            name: np.asarray([row[name] for row in rows]) for name in names
+            name: np.asarray(unpacked(made[f"facets.{name}"])) for name in _COLUMNS
         }
 
     def mask(self, wanted: Filter) -> "NDArray[np.bool_]":
         """[N]: which records may be found."""
         import numpy as np
 
-        passing: NDArray[np.bool_] = ~np.isin(self._ids, list(wanted.exclude))
+        passing: NDArray[np.bool_] = ~np.isin(self.ids, list(wanted.exclude))
         for name, value in wanted._equal().items():
             passing &= self._columns[name] == value
         if wanted.level is not None:
             within = self._columns["level"] <= wanted.level
             passing &= within | (self._columns["level"] == _UNRATED) if wanted.unrated else within
         if wanted.nobody:
-            passing &= ~self._shows
+            passing &= ~self.shows
         return passing
+
+
+def facet_tables(records: Iterable[ModelRecord]) -> "dict[str, NDArray[Any]]":
+    """All that a `FacetTable` knows of its records, as arrays by name."""
+    import numpy as np
+
+    listed = list(records)
+    rows = [facets(record) for record in listed]
+    return {
+        "facets.ids": np.asarray([record.model_id for record in listed], np.int64),
+        "facets.downloads": np.asarray([record.stats.downloads or 0 for record in listed], np.int64),
+        "facets.shows": np.asarray([record.shows_a_person for record in listed], bool),
+        **{f"facets.{name}": packed([row[name] for row in rows]) for name in _COLUMNS},
+    }
 
 
 @dataclass(frozen=True)

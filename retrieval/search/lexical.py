@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from retrieval.kept import packed, unpacked
 from retrieval.records.api import Instruction
 from retrieval.records.model import ModelRecord
 from retrieval.search.terms import all_terms, prompt_terms, squash, words
@@ -18,6 +19,8 @@ from retrieval.search.terms import all_terms, prompt_terms, squash, words
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from retrieval.kept import Tables
 
     Scores = NDArray[np.float32]
 
@@ -27,40 +30,29 @@ _COMMON_NAME_WORDS = frozenset(
 )
 _SHORTEST_SUBSTRING = 4
 _DESCRIPTION_SHARE = 0.5
+_FIELDS = ("name", "trigger", "tags", "description", "terms", "negative", "all")
 
 
 class _Field:
-    """One field of all records as an inverted index: which records hold a term, and its worth there."""
+    """One field of all records as an inverted index: which records hold a term, and its worth there.
 
-    def __init__(self, documents: Sequence[Mapping[str, float]]) -> None:
-        import numpy as np
+    Args:
+        name: of the field.
+        tables: with those of `_field_tables`.
+        count: N, the number of records.
+    """
 
-        self.vocabulary: dict[str, int] = {}
-        lengths = np.fromiter((len(document) for document in documents), np.int64, len(documents))
-        total = int(lengths.sum())
-        place = self.vocabulary.setdefault
-        columns = np.fromiter(
-            (place(term, len(self.vocabulary)) for document in documents for term in document),
-            np.int64,
-            total,
-        )
-        weights = np.fromiter((w for document in documents for w in document.values()), np.float32, total)
-        self._count = len(documents)
-        rows = np.repeat(np.arange(self._count), lengths)
-        holding = np.bincount(columns, minlength=len(self.vocabulary))
-        # the idf of Okapi BM25, kept positive
-        self.idf = np.log1p((self._count - holding + 0.5) / (holding + 0.5)).astype(np.float32)
-        by_term = np.argsort(columns, kind="stable")
-        self._start = np.concatenate(([0], np.cumsum(holding)))
-        self._rows = rows[by_term]
-        idf = self.idf[columns]
-        self._cosine = _per_row(weights * idf, rows, self._count, power=2)[by_term]
-        self._coverage = _per_row(idf, rows, self._count, power=1)[by_term]
-        share = _per_row(weights, rows, self._count, power=1)
-        background = np.bincount(columns, weights, minlength=len(self.vocabulary)) + 0.5
-        background /= background.sum()
-        # log(1 + p(term | model) / p(term)): a smoothed log-likelihood ratio, 0 for a term the model lacks
-        self._likelihood = np.log1p(share / background[columns]).astype(np.float32)[by_term]
+    def __init__(self, name: str, tables: "Tables", count: int) -> None:
+        self.vocabulary: dict[str, int] = {
+            term: place for place, term in enumerate(unpacked(tables[f"{name}.vocabulary"]))
+        }
+        self.idf: Scores = tables[f"{name}.idf"]
+        self._count = count
+        self._start = tables[f"{name}.start"]
+        self._rows = tables[f"{name}.rows"]
+        self._cosine = tables[f"{name}.cosine"]
+        self._coverage = tables[f"{name}.coverage"]
+        self._likelihood = tables[f"{name}.likelihood"]
 
     def scores(self, terms: Iterable[str]) -> "tuple[Scores, Scores, Scores]":
         """Cosine, likelihood and coverage of a request's terms, each [N].
@@ -91,49 +83,57 @@ class _Field:
         )
 
 
+def _field_tables(name: str, documents: Sequence[Mapping[str, float]]) -> "dict[str, NDArray[Any]]":
+    """What `_Field` reads, by name: of each term its place, idf and span; of each posting its worth."""
+    import numpy as np
+
+    vocabulary: dict[str, int] = {}
+    count = len(documents)
+    lengths = np.fromiter((len(document) for document in documents), np.int64, count)
+    total = int(lengths.sum())
+    place = vocabulary.setdefault
+    columns = np.fromiter(
+        (place(term, len(vocabulary)) for document in documents for term in document), np.int64, total
+    )
+    weights = np.fromiter((w for document in documents for w in document.values()), np.float32, total)
+    rows = np.repeat(np.arange(count), lengths)
+    holding = np.bincount(columns, minlength=len(vocabulary))
+    # the idf of Okapi BM25, kept positive
+    idf = np.log1p((count - holding + 0.5) / (holding + 0.5)).astype(np.float32)
+    by_term = np.argsort(columns, kind="stable")
+    idf_of = idf[columns]
+    share = _per_row(weights, rows, count, power=1)
+    background = np.bincount(columns, weights, minlength=len(vocabulary)) + 0.5
+    background /= background.sum()
+    tables = {
+        "vocabulary": packed(list(vocabulary)),
+        "idf": idf,
+        "start": np.concatenate(([0], np.cumsum(holding))),
+        "rows": rows[by_term],
+        "cosine": _per_row(weights * idf_of, rows, count, power=2)[by_term],
+        "coverage": _per_row(idf_of, rows, count, power=1)[by_term],
+        # log(1 + p(term | model) / p(term)): a smoothed log-likelihood ratio, 0 for a term the model lacks
+        "likelihood": np.log1p(share / background[columns]).astype(np.float32)[by_term],
+    }
+    return {f"{name}.{key}": values for key, values in tables.items()}
+
+
 class LexicalScorer:
     """Scores all records of a catalogue for a request.
 
     Args:
         records: in the order of the returned scores.
+        tables: what `word_tables` makes of them; the records are not read then.
     """
 
-    def __init__(self, records: Iterable[ModelRecord]) -> None:
-        import numpy as np
-
-        listed = list(records)
-        self.model_ids = tuple(record.model_id for record in listed)
-        names = [_once(prompt_terms(record.model)) for record in listed]
-        triggers = [_once(all_terms(record.trigger_words)) for record in listed]
-        tags = [_once(all_terms(record.tags)) for record in listed]
-        described = [record.description_terms or _once(prompt_terms(record.description)) for record in listed]
-        whole = [
-            _merge(name, trigger, tag, record.terms, _scaled(words_of, _DESCRIPTION_SHARE))
-            for record, name, trigger, tag, words_of in zip(
-                listed, names, triggers, tags, described, strict=True
-            )
-        ]
-        self._fields = {
-            "name": _Field(names),
-            "trigger": _Field(triggers),
-            "tags": _Field(tags),
-            "description": _Field(described),
-            "terms": _Field([record.terms for record in listed]),
-            "negative": _Field([record.negative_terms for record in listed]),
-            "all": _Field(whole),
-        }
-        self._names = [_name_core(record.model) for record in listed]
-        self._triggers = [
-            [
-                short
-                for words_ in record.trigger_words
-                for word in words_.split(",")
-                if len(short := squash(word)) >= _SHORTEST_SUBSTRING
-            ]
-            for record in listed
-        ]
-        self._samples = np.log1p(np.asarray([record.samples for record in listed], dtype=np.float32))
-        self._unseen = np.asarray([not record.terms for record in listed], dtype=np.float32)
+    def __init__(self, records: Iterable[ModelRecord], tables: "Tables | None" = None) -> None:
+        made = tables if tables is not None else word_tables(records)
+        self.model_ids: tuple[int, ...] = tuple(made["words.ids"].tolist())
+        self._fields = {name: _Field(name, made, len(self.model_ids)) for name in _FIELDS}
+        self._names: list[str] = unpacked(made["words.names"])
+        self._triggers: list[list[str]] = unpacked(made["words.triggers"])
+        self._samples: Scores = made["words.samples"]
+        self._unseen: Scores = made["words.unseen"]
 
     def features(self, instruction: Instruction) -> dict[str, "Scores"]:
         """Named score arrays, each [N] float32, larger is better (but "unseen", which marks records without
@@ -211,6 +211,49 @@ class LexicalScorer:
             if not any(set(term.split()) & set(other.split()) for other in chosen):
                 chosen.append(term)
         return tuple(chosen[:k])
+
+
+def word_tables(records: Iterable[ModelRecord]) -> "dict[str, NDArray[Any]]":
+    """All that a `LexicalScorer` knows of its records, as arrays by name."""
+    import numpy as np
+
+    listed = list(records)
+    names = [_once(prompt_terms(record.model)) for record in listed]
+    triggers = [_once(all_terms(record.trigger_words)) for record in listed]
+    tags = [_once(all_terms(record.tags)) for record in listed]
+    described = [record.description_terms or _once(prompt_terms(record.description)) for record in listed]
+    whole = [
+        _merge(name, trigger, tag, record.terms, _scaled(words_of, _DESCRIPTION_SHARE))
+        for record, name, trigger, tag, words_of in zip(listed, names, triggers, tags, described, strict=True)
+    ]
+    documents: tuple[Sequence[Mapping[str, float]], ...] = (
+        names,
+        triggers,
+        tags,
+        described,
+        [record.terms for record in listed],
+        [record.negative_terms for record in listed],
+        whole,
+    )
+    said = [
+        [
+            short
+            for words_ in record.trigger_words
+            for word in words_.split(",")
+            if len(short := squash(word)) >= _SHORTEST_SUBSTRING
+        ]
+        for record in listed
+    ]
+    tables: dict[str, NDArray[Any]] = {
+        "words.ids": np.asarray([record.model_id for record in listed], np.int64),
+        "words.names": packed([_name_core(record.model) for record in listed]),
+        "words.triggers": packed(said),
+        "words.samples": np.log1p(np.asarray([record.samples for record in listed], dtype=np.float32)),
+        "words.unseen": np.asarray([not record.terms for record in listed], dtype=np.float32),
+    }
+    for name, of_field in zip(_FIELDS, documents, strict=True):
+        tables |= _field_tables(name, of_field)
+    return tables
 
 
 def matched_triggers(record: ModelRecord, prompt: str) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ import functools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from retrieval.kept import packed, unpacked
 from retrieval.records.model import ModelRecord
 from retrieval.search.terms import words
 from retrieval.tables.facets import facets
@@ -22,6 +23,8 @@ from retrieval.tables.facets import facets
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from retrieval.kept import Tables
 
     Scores = NDArray[np.float32]
 
@@ -110,32 +113,32 @@ class Purposes:
 
     Args:
         records: in the order of the returned scores.
+        tables: what `purpose_tables` makes of them; the records are not read then.
     """
 
-    def __init__(self, records: Iterable[ModelRecord]) -> None:
+    def __init__(self, records: Iterable[ModelRecord], tables: "Tables | None" = None) -> None:
         import numpy as np
 
-        listed = list(records)
+        made = tables if tables is not None else purpose_tables(records)
         vocabulary = facets()
         self._column = {facet.name: column for column, facet in enumerate(vocabulary)}
         self._weight = {facet.name: _WEIGHTS[facet.kind] for facet in vocabulary}
-        self._strengths = np.zeros((len(listed), len(vocabulary)), np.float32)
-        for row, record in enumerate(listed):
-            for name, value in strengths(record).items():
-                self._strengths[row, self._column[name]] = value
+        self._strengths: Scores = made["purposes.strengths"]
         self._near = {
             facet.name: [self._column[other] for other in facet.near if other in self._column]
             for facet in vocabulary
         }
-        self._checkpoint = np.asarray([record.type == "Checkpoint" for record in listed], np.float32)
-        downloads = np.asarray([record.stats.downloads or 0 for record in listed], np.float32)
+        self._checkpoint: Scores = made["purposes.checkpoint"]
+        downloads: Scores = made["purposes.downloads"]
         self._popular = _scaled(np.log10(downloads + 100))
         self._downloads = np.log(downloads + 10)
-        self._spoken = [
-            frozenset(_words(" ".join((record.model, *record.tags, *record.trigger_words[:_TRIGGERS]))))
-            for record in listed
-        ]
-        self._special = np.asarray([is_special(record) for record in listed], np.float32)
+        self._special: Scores = made["purposes.special"]
+        self._packed = made["purposes.spoken"]
+
+    @functools.cached_property
+    def _spoken(self) -> list[frozenset[str]]:
+        """The words of each model's name, tags and trigger words."""
+        return [frozenset(spoken) for spoken in unpacked(self._packed)]
 
     def strength(self, facet: str) -> "Scores":
         """How much each model is made for a facet, [N] in [0, 1]."""
@@ -193,6 +196,27 @@ class Purposes:
         own: Scores = self.strength(name)
         near = self._near[name]
         return np.maximum(own, _NEAR * self._strengths[:, near].max(1)) if near else own
+
+
+def purpose_tables(records: Iterable[ModelRecord]) -> "dict[str, NDArray[Any]]":
+    """All that a `Purposes` knows of its records, as arrays by name."""
+    import numpy as np
+
+    listed = list(records)
+    vocabulary = facets()
+    column = {facet.name: place for place, facet in enumerate(vocabulary)}
+    found = np.zeros((len(listed), len(vocabulary)), np.float32)
+    for row, record in enumerate(listed):
+        for name, value in strengths(record).items():
+            found[row, column[name]] = value
+    spoken = [" ".join((record.model, *record.tags, *record.trigger_words[:_TRIGGERS])) for record in listed]
+    return {
+        "purposes.strengths": found,
+        "purposes.checkpoint": np.asarray([record.type == "Checkpoint" for record in listed], np.float32),
+        "purposes.downloads": np.asarray([record.stats.downloads or 0 for record in listed], np.float32),
+        "purposes.special": np.asarray([is_special(record) for record in listed], np.float32),
+        "purposes.spoken": packed([sorted(set(_words(text))) for text in spoken]),
+    }
 
 
 def strengths(record: ModelRecord) -> dict[str, float]:

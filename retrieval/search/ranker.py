@@ -12,22 +12,24 @@ of weights has a mixture (retrieval/search/mixture.py), sentences are answered b
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
+from retrieval.kept import kept_tables, packed, unpacked
 from retrieval.records.api import Instruction
 from retrieval.records.model import ModelRecord
-from retrieval.search.filters import FacetTable, Filter, FilterWords
+from retrieval.search.filters import FacetTable, Filter, FilterWords, facet_tables
 from retrieval.search.fusion import Fusion, softmax
-from retrieval.search.lexical import LexicalScorer
+from retrieval.search.lexical import LexicalScorer, word_tables
 from retrieval.search.mixture import Mixture, without
-from retrieval.search.purpose import Purposes, asked_facets, is_medium
+from retrieval.search.purpose import Purposes, asked_facets, is_medium, purpose_tables
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from retrieval.kept import Tables
     from retrieval.search.dense import Retriever
 
     Scores = NDArray[np.float32]
@@ -56,13 +58,15 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Models in their order: `places` [N] into `records`, with `logits` and `chances` [N] in that order.
+    """Models in their order: `places` [N] into `records` and their `ids`, with `logits` and `chances` [N] in
+    that order.
 
     `scores`: each kind of evidence by name, over all records. `sentence`: how likely the request is one, in
     [0, 1]. `made_for`: for each asked facet its phrase, and the strength of every record.
     """
 
     records: Sequence[ModelRecord]
+    ids: "NDArray[np.int64]"
     places: "NDArray[np.intp]"
     logits: "Scores"
     chances: "Scores"
@@ -95,9 +99,8 @@ class Ranking:
 
     def of(self, model_id: int) -> Candidate | None:
         """A model by its id; None where it is not ranked."""
-        ranks = (rank for rank, place in enumerate(self.places) if self.records[place].model_id == model_id)
-        rank = next(ranks, None)
-        return None if rank is None else self._candidate(rank)
+        ranks = (self.ids[self.places] == model_id).nonzero()[0]
+        return self._candidate(int(ranks[0])) if len(ranks) else None
 
     def _candidate(self, rank: int) -> Candidate:
         place = self.places[rank]
@@ -114,6 +117,42 @@ class Ranking:
         )
 
 
+class Records(Sequence[ModelRecord]):
+    """The records of a catalogue in its order, each read when it is asked for."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._ids = catalogue.model_ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, place: int) -> ModelRecord: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[ModelRecord]: ...
+    def __getitem__(self, place: int | slice) -> ModelRecord | Sequence[ModelRecord]:
+        if isinstance(place, slice):
+            return [self._catalogue.get(model_id) for model_id in self._ids[place]]
+        return self._catalogue.get(self._ids[place])
+
+
+def _tables(catalogue: Catalogue) -> "Tables":
+    """All that a ranker knows of a catalogue's models: kept where the catalogue was read from a file."""
+
+    def made() -> "dict[str, NDArray[Any]]":
+        records = tuple(catalogue)
+        digest = {"digest": packed([catalogue.digest])}
+        return {**facet_tables(records), **word_tables(records), **purpose_tables(records), **digest}
+
+    if catalogue.file_digest is None:
+        return made()
+    tables = kept_tables(catalogue.file_digest, made)
+    # to compute it, all records would have to be read
+    catalogue.digest = unpacked(tables["digest"])[0]
+    return tables
+
+
 class Ranker:
     """Ranks the records of a catalogue for a request; safe to share between threads.
 
@@ -122,6 +161,7 @@ class Ranker:
         retriever: adds its cosines; None for words alone.
         retrieval: weighs "lexical" and the retriever's scores; needed with a retriever.
         mixture: answers sentences by what models are made for; None: the fusion alone decides.
+        tables: what is known of the catalogue's models, if it is at hand.
     """
 
     def __init__(
@@ -132,19 +172,17 @@ class Ranker:
         retriever: "Retriever | None" = None,
         retrieval: Fusion | None = None,
         mixture: Mixture | None = None,
+        tables: "Tables | None" = None,
     ) -> None:
-        import numpy as np
-
         if (retriever is None) != (retrieval is None):
             raise InvalidInput("a retriever needs its fusion weights, and they need the retriever")
         self.catalogue = catalogue
-        self.records: tuple[ModelRecord, ...] = tuple(catalogue)
-        self._facets = FacetTable(self.records)
-        self._fit = np.asarray([not record.shows_a_person for record in self.records], dtype=bool)
-        self._ids = np.asarray([record.model_id for record in self.records])
-        self._downloads = np.asarray([record.stats.downloads or 0 for record in self.records])
-        self._scorer = LexicalScorer(self.records)
-        self._purposes = Purposes(self.records)
+        self.records: Sequence[ModelRecord] = Records(catalogue)
+        tables = tables if tables is not None else _tables(catalogue)
+        self._facets = FacetTable((), tables)
+        self._ids = self._facets.ids
+        self._scorer = LexicalScorer((), tables)
+        self._purposes = Purposes((), tables)
         self._mixture = mixture
         self._lexical = lexical
         self._retriever = retriever
@@ -165,6 +203,7 @@ class Ranker:
         """
         from retrieval.search.dense import Retriever
 
+        tables = _tables(catalogue)
         retriever = Retriever.load(folder, catalogue, progress=progress)
         return cls(
             catalogue,
@@ -172,6 +211,7 @@ class Ranker:
             retriever=retriever,
             retrieval=Fusion.load(folder / RETRIEVAL_FILE) if retriever else None,
             mixture=Mixture.load(folder),
+            tables=tables,
         )
 
     @property
@@ -246,9 +286,10 @@ class Ranker:
         if len(against) and len(places):
             chances = without(chances, against[:, places])
             logits = np.log(chances + np.float32(1e-12))
-        order = np.lexsort((self._ids[places], -self._downloads[places], -logits))
+        order = np.lexsort((self._ids[places], -self._facets.downloads[places], -logits))
         return Ranking(
             records=self.records,
+            ids=self._ids,
             places=places[order],
             logits=logits[order],
             chances=chances[order],
@@ -291,7 +332,7 @@ class Ranker:
         """Places of the records that may be chosen; those of real persons and of minors never may."""
         import numpy as np
 
-        return np.flatnonzero(self._facets.mask(wanted) & self._fit)
+        return np.flatnonzero(self._facets.mask(wanted) & ~self._facets.shows)
 
     def filter(self, **words: Unpack[FilterWords]) -> Filter:
         """The filter that a caller's words mean (retrieval/search/filters.py); only what may be offered.

@@ -95,8 +95,10 @@ def cached_path(encoder: "LazyEncoder", digest: str, name: str) -> Path:
     return cache_dir("retriever") / f"{encoder.digest[:12]}-{digest[:12]}-{name}.safetensors"
 
 
-def kept_vectors(kept: Path, name: str, encoder: Encoder, texts: Sequence[str], tell: Progress) -> "Vectors":
-    """The vectors in a file, [N, D]; made and kept where it holds none that fit."""
+def kept_vectors(
+    kept: Path, name: str, encoder: Encoder, count: int, texts: Callable[[], Sequence[str]], tell: Progress
+) -> "Vectors":
+    """The vectors in a file, [N, D]; made of `count` texts, and kept, where it holds none that fit."""
     import numpy as np
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -107,9 +109,9 @@ def kept_vectors(kept: Path, name: str, encoder: Encoder, texts: Sequence[str], 
         except (SafetensorError, KeyError, OSError):
             tell(f"{kept} is damaged; making it again")
         else:
-            if len(vectors) == len(texts):
+            if len(vectors) == count:
                 return vectors
     # at the precision of the file, so that the first answer is the second one's
-    vectors = embed_texts(encoder, name, texts, tell).astype(np.float16).astype(np.float32)
+    vectors = embed_texts(encoder, name, texts(), tell).astype(np.float16).astype(np.float32)
     save_vectors(kept, name, vectors)
     return vectors
