@@ -3,8 +3,9 @@
     tables = kept_tables(digest, lambda: make(records))   # made once, read afterwards
 
 The file's name holds the digest of what the arrays are made from and that of the code that makes them, so
-that neither a changed catalogue nor a newer version reads what an older one made. Where nothing can be kept,
-they are made every time.
+that neither a changed catalogue nor a newer version reads what an older one made. It is mapped into memory:
+what nobody looks at is not read, and processes share it. Where nothing can be kept, the arrays are made every
+time.
 """
 
 import functools
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _FOLDER = "tables"
 _MOST_FILES = 8
+_TYPES = {"U8": "u1", "BOOL": "?", "I32": "<i4", "I64": "<i8", "F32": "<f4"}
 _CODE = ("**/*.py", "tables/*.txt", "tables/*.json")
 
 
@@ -35,20 +37,40 @@ def kept_tables(digest: str, make: "Callable[[], dict[str, NDArray[Any]]]") -> "
         digest: of what they are made from, in hex digits.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file, save
+    from safetensors.numpy import save
 
     try:
         path = cache_dir(_FOLDER) / f"{digest[:32]}-{_code_digest()}.safetensors"
     except StorageError:
         return make()
     with suppress(OSError, SafetensorError):
-        return load_file(path)
+        return _mapped(path)
     tables = make()
     # they are as good unkept: an answer needs no room on the disk
     with suppress(StorageError):
         atomic_write(path, save(tables))
         _prune(path.parent)
     return tables
+
+
+def _mapped(path: Path) -> "Tables":
+    """The arrays of a safetensors file, read-only and where they lie; the library's own readers copy them."""
+    import numpy as np
+    from safetensors import safe_open
+
+    # refuses a file whose header and length do not fit
+    with safe_open(path, framework="numpy"):
+        pass
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    whole = np.memmap(path, np.uint8, "r", offset=8 + length)
+    return {
+        name: np.asarray(whole[slice(*found["data_offsets"])])
+        .view(_TYPES[found["dtype"]])
+        .reshape(found["shape"])
+        for name, found in header.items()
+    }
 
 
 def packed(values: Sequence[Any]) -> "NDArray[Any]":

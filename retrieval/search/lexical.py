@@ -109,7 +109,7 @@ def _field_tables(name: str, documents: Sequence[Mapping[str, float]]) -> "dict[
         "vocabulary": packed(list(vocabulary)),
         "idf": idf,
         "start": np.concatenate(([0], np.cumsum(holding))),
-        "rows": rows[by_term],
+        "rows": rows[by_term].astype(np.int32),
         "cosine": _per_row(weights * idf_of, rows, count, power=2)[by_term],
         "coverage": _per_row(idf_of, rows, count, power=1)[by_term],
         # log(1 + p(term | model) / p(term)): a smoothed log-likelihood ratio, 0 for a term the model lacks

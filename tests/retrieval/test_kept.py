@@ -32,7 +32,14 @@ class Maker:
 
     def __call__(self) -> dict[str, np.ndarray]:
         self.made += 1
-        return {"numbers": np.asarray([self.value, 2, 3]), "texts": packed(["a", "é\n", "\ud83d"])}
+        return {
+            "numbers": np.asarray([self.value, 2, 3]),
+            "texts": packed(["a", "é\n", "\ud83d"]),
+            "table": np.arange(6, dtype=np.float32).reshape(2, 3) / 3,
+            "places": np.asarray([7, -1], np.int32),
+            "flags": np.asarray([True, False, True]),
+            "none": np.zeros((0, 4), np.float32),
+        }
 
 
 def test_arrays_are_made_once(home: Path) -> None:
@@ -41,7 +48,10 @@ def test_arrays_are_made_once(home: Path) -> None:
     again = kept_tables(DIGEST, make)
     assert make.made == 1
     assert first.keys() == again.keys()
-    np.testing.assert_array_equal(again["numbers"], [0, 2, 3])
+    for name, array in first.items():
+        assert (array.dtype, array.shape) == (again[name].dtype, again[name].shape)
+        np.testing.assert_array_equal(again[name], array)
+        assert again[name].flags.aligned
     assert unpacked(again["texts"]) == ["a", "é\n", "\ud83d"]
     kept_tables("cd" * 32, make)
     assert make.made == 2
