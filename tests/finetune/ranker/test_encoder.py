@@ -39,6 +39,14 @@ def tiny_encoder(folder):
     return Encoder(Bert.load(folder), load_tokenizer())
 
 
+def cosines(retriever, instruction):
+    vector = retriever.vector(instruction)
+    return {
+        "retriever.prompts": retriever.prompts(instruction, vector),
+        "retriever.facts": retriever.facts @ vector,
+    }
+
+
 @pytest.fixture
 def adapter(tmp_path):
     save_model(tiny_bert(), tmp_path / "adapter" / FOLDER)
@@ -77,7 +85,7 @@ def test_training_reads_a_request_as_serving_does(tmp_path) -> None:
 
 def test_scores_are_cosines_in_the_order_of_the_catalogue(adapter) -> None:
     catalogue = small_catalogue()
-    scores = Retriever.load(adapter, catalogue).scores(Instruction(prompt="pixel art of a castle"))
+    scores = cosines(Retriever.load(adapter, catalogue), Instruction(prompt="pixel art of a castle"))
     assert set(scores) == {"retriever.prompts", "retriever.facts"}
     assert all(values.shape == (len(catalogue),) for values in scores.values())
     assert all(np.abs(values).max() <= 1 + 1e-5 for values in scores.values())
@@ -91,12 +99,12 @@ def test_a_model_added_later_is_scored_by_its_facts(adapter) -> None:
     new = old.get(201).model_copy(update={"model_id": 999, "model": "Stained Glass"})
     grown = Catalogue([*old, new], name="grown")
     lines: list[str] = []
-    scores = Retriever.load(adapter, grown, progress=lines.append).scores(Instruction(prompt="x y z"))
+    scores = cosines(Retriever.load(adapter, grown, progress=lines.append), Instruction(prompt="x y z"))
     assert scores["retriever.facts"].shape == (8,)
     assert scores["retriever.prompts"][-1] == 0
     assert any("8 of 8" in line for line in lines)
     lines.clear()
-    again = Retriever.load(adapter, grown, progress=lines.append).scores(Instruction(prompt="x y z"))
+    again = cosines(Retriever.load(adapter, grown, progress=lines.append), Instruction(prompt="x y z"))
     assert lines == []  # kept from the first time
     assert again["retriever.facts"] == pytest.approx(scores["retriever.facts"], abs=2e-3)
 
@@ -110,17 +118,17 @@ def test_terms_of_sample_prompts_stand_in_for_the_prompts_of_a_model_added_later
 
     def prompts(request: str) -> "np.ndarray":
         retriever = Retriever.load(STARTER_WEIGHTS, grown, progress=lines.append)
-        return retriever.scores(Instruction(prompt=request))["retriever.prompts"]
+        return cosines(retriever, Instruction(prompt=request))["retriever.prompts"]
 
     near, far = prompts("a stained glass window of a saint"), prompts("a spaceship over a desert")
     assert near.argmax() == len(old)
     assert near[-1] > far[-1] + 0.1
     assert sum("the terms of 1 of 1" in line for line in lines) == 1  # and kept from then on
-    before = Retriever.load(STARTER_WEIGHTS, old).scores(
-        Instruction(prompt="a stained glass window of a saint")
+    before = cosines(
+        Retriever.load(STARTER_WEIGHTS, old), Instruction(prompt="a stained glass window of a saint")
     )
     assert near[:-1] == pytest.approx(before["retriever.prompts"], abs=1e-6)
-    without = Retriever.load(STARTER_WEIGHTS, grown, stand_ins=False).scores(Instruction(prompt="glass"))
+    without = cosines(Retriever.load(STARTER_WEIGHTS, grown, stand_ins=False), Instruction(prompt="glass"))
     assert without["retriever.prompts"][-1] == 0
 
 
@@ -158,7 +166,7 @@ def test_training_brings_a_request_nearer_to_its_model(tmp_path) -> None:
     with numbers_stay():
         train(PAIRS, catalogue, tmp_path / FOLDER, epochs=6, batch=4, learning_rate=1e-4)
     write_vectors(PAIRS, catalogue, tmp_path / FOLDER)
-    scores = Retriever.load(tmp_path, catalogue).scores(Instruction(prompt="neon street in the rain"))
+    scores = cosines(Retriever.load(tmp_path, catalogue), Instruction(prompt="neon street in the rain"))
     assert catalogue.model_ids[int(scores["retriever.prompts"].argmax())] == 204
     assert (tmp_path / FOLDER / MODEL_FILE).stat().st_size < 25_000_000
 
@@ -200,7 +208,7 @@ def test_the_packaged_retriever_fits_the_packaged_catalogue() -> None:
     lines: list[str] = []
     retriever = Retriever.load(STARTER_WEIGHTS, catalogue, progress=lines.append)
     assert lines == []  # nothing is embedded at the first start
-    scores = retriever.scores(Instruction(prompt="A cute happy corgi, pixel art"))
+    scores = cosines(retriever, Instruction(prompt="A cute happy corgi, pixel art"))
     for kind in ("retriever.facts", "retriever.prompts"):
         best = [catalogue.get(catalogue.model_ids[int(place)]) for place in (-scores[kind]).argsort()[:5]]
         assert any("pixel" in facts_text(record).lower() for record in best), kind
