@@ -114,7 +114,7 @@ def _json_value(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(by_alias=True, exclude_none=True)
     if isinstance(value, tuple):
-        return list(value)
+        return [_json_value(item) for item in value]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
     return value

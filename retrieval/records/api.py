@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from retrieval.errors import InvalidApi, InvalidInstruction
 from retrieval.records.air import Air, make_air, parse_air
 from retrieval.records.lenient import DEFAULT_PARAMETERS, fold_key, read_fields, well_formed
+from retrieval.records.loras import LoraRef, read_loras
 
 __all__ = [
     "DEFAULT_PARAMETERS",
@@ -32,6 +33,7 @@ __all__ = [
     "ApiReading",
     "CheckpointRef",
     "Instruction",
+    "LoraRef",
     "T2IApi",
     "api_json_schema",
     "make_air",
@@ -137,6 +139,7 @@ class T2IApi(BaseModel):
     air: str | None = Field(default=None, description="urn:air:ECOSYSTEM:TYPE:civitai:MODEL@VERSION")
     base_checkpoint: CheckpointRef | None = Field(default=None, description="checkpoint a LoRA is loaded on")
     lora_weight: float | None = None
+    loras: tuple[LoraRef, ...] = Field(default=(), description="further LoRAs that are loaded beside `model`")
     trigger_words: tuple[str, ...] = ()
     clip_skip: int | None = Field(default=None, description="as AUTOMATIC1111 counts: 1 is the last layer")
     negative_prompt: str = ""
@@ -159,6 +162,8 @@ class T2IApi(BaseModel):
                 continue
             if isinstance(value, CheckpointRef):
                 value = value.model_dump(by_alias=True, exclude_none=True)
+            elif name == "loras":
+                value = [lora.to_wire() for lora in value]
             elif isinstance(value, tuple):
                 value = list(value)
             elif isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
@@ -221,7 +226,7 @@ def _faults(api: T2IApi) -> list[str]:
             faults.append("base checkpoint has an empty model")
         if any(i is not None and not 1 <= i <= _MAX_ID for i in (ref.model_id, ref.version_id)):
             faults.append("base checkpoint has an id that is no positive number")
-    return faults
+    return faults + [fault for lora in api.loras for fault in lora.faults()]
 
 
 @dataclass(frozen=True)
@@ -251,6 +256,8 @@ def read_api(value: str | Mapping[str, Any]) -> ApiReading:
     reference = fields.get("base_checkpoint")
     if reference is not None:
         fields["base_checkpoint"] = CheckpointRef(**reference)
+    if isinstance(value, Mapping) and "loras" not in fields:
+        fields["loras"] = read_loras(value.get("loras"))
     return ApiReading(T2IApi(**fields), tuple(guesses), missing)
 
 
