@@ -10,19 +10,15 @@ list with the model's and version's name and id, the AIR and, for a LoRA, the we
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from retrieval.catalogue.names import normalise_name
 from retrieval.records.air import parse_air
-from retrieval.records.api import ApiReading, CheckpointRef, T2IApi, read_api
+from retrieval.records.api import CheckpointRef, T2IApi
 from retrieval.records.lenient import fold_key
-from retrieval.tables.families import FAMILIES
 
 _LORA_TYPES = {"lora", "lycoris", "locon", "dora"}
 _CHECKPOINT_TYPES = {"checkpoint", "model", "ckpt"}
-# an SD 1.5 picture of this many pixels is made by an upscaler, and its size is written as it was before
-_SDXL_PIXELS = 800_000
 
 
 def civitai_resources(text: str) -> list[dict[str, Any]]:
@@ -138,33 +134,3 @@ def _resource(named: T2IApi | CheckpointRef, kind: str, version: str | None) -> 
         "air": named.air,
     }
     return {key: value for key, value in fields.items() if value is not None}
-
-
-def read_guessing_family(fields: Mapping[str, Any], guesses: Sequence[str]) -> ApiReading:
-    """The API of these fields, those of them that are not None; a base model that is not said is guessed.
-
-    Args:
-        guesses: what was assumed to get the fields; they come first in the reading's own.
-    """
-    given = {key: value for key, value in fields.items() if value is not None}
-    guessed = None if given.get("base model") else _guessed_family(given)
-    if guessed is None:
-        reading = read_api(given)
-        return replace(reading, guesses=(*guesses, *reading.guesses))
-    family, sentence = guessed
-    reading = read_api({**given, "base model": family})
-    missing = {**reading.missing, "base_model": sentence}
-    return ApiReading(reading.api, (*guesses, sentence, *reading.guesses), missing)
-
-
-def _guessed_family(fields: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The base model by the AIR, else by a size that no SD 1.5 picture starts with, and a sentence on it."""
-    air = parse_air(fields["air"]) if fields.get("air") else None
-    name = next((family.name for family in FAMILIES if air and family.air == air.ecosystem), None)
-    if air and name:
-        return name, f"base model is missing; {name} was taken, as the AIR says {air.ecosystem}"
-    sides = fields.get("size") or f"{fields.get('width')}x{fields.get('height')}"
-    size = re.fullmatch(r"\s*(\d{1,6})x(\d{1,6})\s*", sides)
-    if size and int(size[1]) * int(size[2]) >= _SDXL_PIXELS:
-        return "SDXL 1.0", f"base model is missing; SDXL 1.0 was taken for the size {size[0].strip()}"
-    return None

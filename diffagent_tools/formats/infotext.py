@@ -13,7 +13,6 @@ The prompt has no escapes there, so that what would be read as another part is j
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,9 +23,10 @@ from diffagent_tools.formats.civitai_resources import (
     civitai_resources,
     named_checkpoint,
     named_loras,
-    read_guessing_family,
     resources_text,
 )
+from diffagent_tools.formats.family_guess import read_guessing_family
+from diffagent_tools.formats.lora_tags import number_or_text, take_lora_tags
 from retrieval.errors import InvalidInput
 from retrieval.records.api import ApiReading, T2IApi
 from retrieval.records.lenient import fold_key, well_formed
@@ -35,18 +35,8 @@ from retrieval.tables.samplers import find_sampler
 MAX_INFOTEXT_CHARS = 400_000
 _NEGATIVE = "Negative prompt:"
 _TEMPLATES = ("Template:", "Negative Template:")
-_TAG = re.compile(r"<(?:lora|lyco):([^:<>\n]*[^:<>\s][^:<>\n]*)(?::([^<>\n]*))?>", re.IGNORECASE)
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 _KEY = re.compile(r"\s*(\w[\w \-/.()]{0,80}):[^\S\n]*")
 _END = re.compile(r"\s*(?:,|$)")
-
-
-@dataclass(frozen=True)
-class LoraTag:
-    """`<lora:name:weight>`; the name is that of a file, and None is a weight that is not said."""
-
-    name: str
-    weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,24 +84,6 @@ def read_infotext(text: str) -> Infotext:
     return Infotext("\n".join(prompt).strip(), "\n".join(negative).strip(), MappingProxyType(settings))
 
 
-def take_lora_tags(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
-    """The prompt without its `<lora:name:weight>` tags, and the tags in their order.
-
-    Of a comma on either side of a tag one is left, and none at the end of a line. Of two weights (text
-    encoder and U-Net) the one of the U-Net is taken.
-    """
-    tags: list[LoraTag] = []
-    kept = ""
-    end = 0
-    for match in _TAG.finditer(prompt):
-        kept = _joined(kept, prompt[end : match.start()]) if end else prompt[: match.start()]
-        end = match.end()
-        tags.append(LoraTag(match[1].strip(), _weight(match[2] or "")))
-    if not tags:
-        return prompt, ()
-    return _joined(kept, prompt[end:]), tuple(tags)
-
-
 def api_from_infotext(infotext: Infotext) -> ApiReading:
     """The T2I API that made the picture, with a sentence for each assumption.
 
@@ -145,7 +117,7 @@ def api_from_infotext(infotext: Infotext) -> ApiReading:
     fields |= {"prompt": prompt, "negative prompt": infotext.negative_prompt}
     fields |= {"sampling method": settings.get("sampler"), "schedule type": settings.get("scheduletype")}
     for name in ("sampling steps", "cfg scale", "clip skip"):
-        fields[name] = _value(settings.get(fold_key(name.removeprefix("sampling "))))
+        fields[name] = number_or_text(settings.get(fold_key(name.removeprefix("sampling "))))
     fields["size"] = settings.get("size")
     fields["base model"] = settings.get("basemodel")
     return read_guessing_family(fields, guesses)
@@ -250,44 +222,6 @@ def _templates(lines: Sequence[str]) -> dict[str, str]:
         elif name:
             found[name] += f"\n{line}"
     return found
-
-
-def _joined(left: str, right: str) -> str:
-    """Two pieces of a prompt between which a tag stood."""
-    gap = " " if left[-1:].isspace() or right[:1].isspace() else ""
-    left, right = left.rstrip(" \t"), right.lstrip(" \t")
-    ends, begins = right[:1] in ("", "\n"), left[-1:] in ("", "\n")
-    if left.endswith(",") and (ends or right.startswith(",")):
-        left = left[:-1].rstrip(" \t")
-    elif begins and right.startswith(","):
-        right = right[1:].lstrip(" \t")
-    return left + right if ends or begins or right.startswith(",") else left + gap + right
-
-
-def _weight(arguments: str) -> float | None:
-    """Of `0.8`, `0.5:0.8` (text encoder, U-Net) or `te=0.5:unet=0.8`."""
-    te: float | None = None
-    unet: float | None = None
-    for position, argument in enumerate(arguments.split(":")[:4]):
-        name, equals, text = argument.strip().partition("=")
-        number = _value(text if equals else name)
-        if not isinstance(number, int | float):
-            continue
-        if name.strip() == "unet" or (not equals and position == 1):
-            unet = float(number)
-        elif name.strip() == "te" or (not equals and position == 0):
-            te = float(number)
-    return te if unet is None else unet
-
-
-def _value(text: str | None) -> int | float | str | None:
-    """A number where the text is one that a record can hold."""
-    if text is None or not _NUMBER.fullmatch(text.strip()[:400]):
-        return text
-    number = float(text.strip()[:400])
-    if not math.isfinite(number):
-        return text
-    return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
 def _part(text: str) -> str:

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from diffagent_tools.formats.comfyui_read import is_workflow, read_workflow
+from diffagent_tools.formats.comfyui.read import is_workflow, read_workflow
 from diffagent_tools.formats.infotext import api_from_infotext, read_infotext
 from diffagent_tools.formats.picture_text import MAX_TEXT_BYTES, SUFFIXES, picture_texts_of
 from retrieval.catalogue import Catalogue

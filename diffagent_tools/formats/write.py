@@ -61,7 +61,7 @@ def export(
         ) from error
     if wanted is ExportFormat.json:
         return api.to_json(indent=2)
-    from diffagent_tools.formats.comfyui_write import comfyui_prompt, comfyui_workflow
+    from diffagent_tools.formats.comfyui.write import comfyui_prompt, comfyui_workflow
     from diffagent_tools.formats.diffusers_script import diffusers_script
     from diffagent_tools.formats.plan import export_plan
 

@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffagent_tools.formats.infotext import (
-    LoraTag,
     api_from_infotext,
     infotext_of,
     read_infotext,
-    take_lora_tags,
 )
+from diffagent_tools.formats.lora_tags import LoraTag, take_lora_tags
 from retrieval.errors import InvalidApi, InvalidInput
 from retrieval.records.api import CheckpointRef, T2IApi
 from retrieval.tables.samplers import SAMPLERS
@@ -64,7 +63,9 @@ def test_the_split_form_with_quotes_and_templates() -> None:
         *("sd_xl_base_1.0", "Checkpoint"),
         "SDXL 1.0",
     )
-    assert reading.guesses == ("base model is missing; SDXL 1.0 was taken for the size 1024x1024",)
+    assert reading.guesses == (
+        "base model is missing; SDXL 1.0 was taken, as the name 'sd_xl_base_1.0' says so",
+    )
 
 
 def test_civitais_resources_name_models_and_versions() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from diffagent_tools.formats.comfyui_read import read_workflow
+from diffagent_tools.formats.comfyui.read import read_workflow
 from diffagent_tools.formats.picture_text import MAX_TEXT_BYTES, picture_texts_of
 from diffagent_tools.formats.plan import export_plan
 from diffagent_tools.formats.read import import_file, import_text

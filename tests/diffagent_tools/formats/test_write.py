@@ -12,8 +12,8 @@ from calls import LANTERN
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffagent_tools.formats.comfyui_nodes import AFTER_SEED, NODES
-from diffagent_tools.formats.comfyui_read import read_workflow
+from diffagent_tools.formats.comfyui.nodes import AFTER_SEED, NODES
+from diffagent_tools.formats.comfyui.read import read_workflow
 from diffagent_tools.formats.write import ExportFormat, export
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, InvalidInput

@@ -11,7 +11,8 @@ the catalogue calls a file is kept beside its name, for the way back.
 from collections.abc import Mapping
 from typing import Any
 
-from diffagent_tools.formats.comfyui_nodes import AFTER_SEED, NODES
+from diffagent_tools.formats.comfyui.graph import KEPT
+from diffagent_tools.formats.comfyui.nodes import AFTER_SEED, NODES
 from diffagent_tools.formats.plan import (
     ExportFile,
     ExportPlan,
@@ -22,8 +23,6 @@ from diffagent_tools.formats.plan import (
 )
 from retrieval.errors import InvalidApi
 
-KEPT = "diffagent"
-"""Under which key a node's `_meta` (API form) or `properties` (saved form) hold what the catalogue knows."""
 PREFIX = "diffagent"
 _TITLES = {"6": "Prompt", "7": "Negative prompt"}
 _LIMITS = {"sampling_steps": (1, 10_000), "cfg_scale": (0, 100), "lora_weight": (-100, 100)}
