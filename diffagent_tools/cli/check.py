@@ -59,13 +59,20 @@ def check(
 
 def _written(argument: str | None, records: "Catalogue") -> "str | ApiReading":
     """The argument, standard input, or what is in the file it names: a picture, a workflow, JSON, a name."""
-    from diffagent_tools.formats.read import import_file, import_json_file, import_text, is_importable
+    from diffagent_tools.formats.read import (
+        import_bytes,
+        import_file,
+        import_json_file,
+        import_text,
+        is_importable,
+    )
 
     if argument is None or argument == "-":
         if argument is None and sys.stdin.isatty():
             raise typer.BadParameter("give a name or a T2I API, or pipe one in")
-        text = sys.stdin.buffer.read(400_001).decode("utf-8", "replace")
-        return import_text(text, records) or text
+        data = sys.stdin.buffer.read(64_000_001)
+        text = data[:400_001].decode("utf-8", "replace")
+        return import_bytes(data, records) or import_text(text, records) or text
     if "{" in argument or "\n" in argument:
         return import_text(argument, records) or argument
     path = Path(argument)

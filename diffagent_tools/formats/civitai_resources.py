@@ -10,9 +10,11 @@ list with the model's and version's name and id, the AIR and, for a LoRA, the we
 import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
-from retrieval.catalogue.names import normalise_name
+from diffagent_tools.formats.loras import number_or_text
+from retrieval.catalogue.names import normalise_name, without_ending
 from retrieval.records.air import parse_air
 from retrieval.records.api import CheckpointRef, T2IApi
 from retrieval.records.lenient import fold_key
@@ -34,7 +36,7 @@ def civitai_resources(text: str) -> list[dict[str, Any]]:
         one = {fold_key(key): value for key, value in item.items()}
         air = parse_air(one["air"]) if isinstance(one.get("air"), str) else None
         fields = {
-            "type": fold_key(one.get("type") or (air.type if air else "")),
+            "type": _kind(one, air.type if air else ""),
             "model": one.get("modelname"),
             "version": one.get("modelversionname", one.get("versionname")),
             "version id": one.get("modelversionid", air.version_id if air else None),
@@ -43,6 +45,23 @@ def civitai_resources(text: str) -> list[dict[str, Any]]:
             "lora weight": one.get("weight"),
         }
         found.append({key: value for key, value in fields.items() if value is not None})
+    return found
+
+
+def _kind(one: Mapping[str, Any], usual: str) -> str:
+    """The folded type, also of Civitai's own objects printed as text, and where only a weight tells it."""
+    given = str(one.get("type") or usual)[:400]
+    inner = re.search(r"\bType\s*=\s*(\w+)", given)
+    kind = fold_key(inner[1] if inner else given)
+    return kind or ("lora" if _is_number(one.get("weight")) else "checkpoint")
+
+
+def pairs(text: str) -> dict[str, str]:
+    """`name: hash, other: hash` by name; a name may have a comma."""
+    found: dict[str, str] = {}
+    for match in re.finditer(r"([^:]{1,300}?)\s*:\s*([^,:]{1,80})(?:,|$)", text[:100_000]):
+        if match[1].strip():
+            found[match[1].strip()] = match[2].strip()
     return found
 
 
@@ -63,12 +82,24 @@ def named_loras(
     tags: Sequence[tuple[str, float | None]],
     settings: Mapping[str, str],
     resources: Sequence[Mapping[str, Any]],
+    hashed: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """The LoRAs of the tags, of `Lora hashes` where no tag is left, and of `Civitai resources`, merged."""
-    named = [{"model": name, "lora weight": weight} for name, weight in tags]
+    """The LoRAs of the tags, of settings where no tag is left, and of `Civitai resources`, merged.
+
+    Args:
+        hashed: the names of which hashes are known.
+    """
+    named: list[dict[str, Any]] = [{"model": name, "lora weight": weight} for name, weight in tags]
     if not named:
-        hashes = (pair.partition(":")[0].strip() for pair in settings.get("lorahashes", "").split(","))
-        named = [{"model": name, "lora weight": None} for name in hashes if name]
+        weights = {name: _weight(text) for name, text in pairs(settings.get("loraweights", "")).items()}
+        # as SD.Next and Fooocus's log write them
+        networks = settings.get("loranetworks", "").replace(",", " ").split()
+        weights |= {one.rpartition(":")[0]: _weight(one.rpartition(":")[2]) for one in networks if ":" in one}
+        for key, text in settings.items():
+            if re.fullmatch(r"lora\d{1,2}", key):
+                weights |= {name: _weight(given) for name, given in pairs(text).items()}
+        names = dict.fromkeys([*weights, *(name for name in hashed if name)])
+        named = [{"model": _stem(name), "lora weight": weights.get(name)} for name in names]
     given = [one for one in resources if one["type"] in _LORA_TYPES]
     loras: list[dict[str, Any]] = []
     rest = list(given)
@@ -92,6 +123,15 @@ def named_loras(
     for lora in loras:
         lora["model"] = _text(lora.get("model")) or _by_id(lora)
     return [lora for lora in loras if lora["model"]]
+
+
+def _stem(name: str) -> str:
+    return without_ending(PurePosixPath(name.replace("\\", "/")).name)
+
+
+def _weight(text: str) -> float | None:
+    number = number_or_text(text)
+    return float(number) if isinstance(number, int | float) else None
 
 
 def _is_number(value: object) -> bool:

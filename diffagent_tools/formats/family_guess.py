@@ -93,7 +93,7 @@ def _guessed_family(fields: Mapping[str, Any], hint: str | None) -> tuple[str, s
         name = family_by_name(str(one.get("model", "")))
         # the loader of the encoder says the same of a family's first model and of its offspring
         if name is not None:
-            return name, f"base model is missing; {name} was taken, as the name {one['model'][:60]!r} says so"
+            return name, f"base model is missing; {name} was guessed from the name {one['model'][:60]!r}"
     if hint is not None:
-        return hint, f"base model is missing; {hint} was taken, as other fields are of its own"
+        return hint, f"base model is missing; {hint} was guessed from fields that only it has"
     return None

@@ -17,16 +17,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 from diffagent_tools.formats.civitai_resources import (
     civitai_resources,
     named_checkpoint,
     named_loras,
+    pairs,
     resources_text,
 )
-from diffagent_tools.formats.family_guess import read_guessing_family
-from diffagent_tools.formats.lora_tags import number_or_text, take_lora_tags
+from diffagent_tools.formats.family_guess import HINT, read_guessing_family
+from diffagent_tools.formats.loras import number_or_text, take_lora_tags, with_loras
 from retrieval.errors import InvalidInput
 from retrieval.records.api import ApiReading, T2IApi
 from retrieval.records.lenient import fold_key, well_formed
@@ -36,6 +36,12 @@ MAX_INFOTEXT_CHARS = 400_000
 _NEGATIVE = "Negative prompt:"
 _TEMPLATES = ("Template:", "Negative Template:")
 _KEY = re.compile(r"\s*(\w[\w \-/.()]{0,80}):[^\S\n]*")
+_STEPS = re.compile(r"Steps:\s*\d", re.IGNORECASE)
+_ALONE = re.compile(
+    r"(?:Sampler|Schedule type|CFG scale|Seed|Size|Model|Model hash|Clip skip):\s*[^,:]{1,200}$",
+    re.IGNORECASE,
+)
+_TITLE = re.compile(r"(.{1,400}?)\s*\[([0-9a-fA-F]{6,64})\]")
 _END = re.compile(r"\s*(?:,|$)")
 
 
@@ -51,8 +57,9 @@ class Infotext:
 def read_infotext(text: str) -> Infotext:
     """The parts of an infotext, LoRA tags still in the prompt.
 
-    The settings are the last line that begins with `Steps:`, else the last line if it has three settings or
-    more (as A1111 decides). Lines behind them are the templates of an extension.
+    The settings begin at the last line that begins with `Steps:`, or at single settings before it, else they
+    are the last line if it has three of them or more (as A1111 decides). Lines behind them go on with them,
+    but for the templates of an extension.
 
     Raises:
         InvalidInput: there is no line of settings, or the text is too long to be an infotext.
@@ -63,7 +70,9 @@ def read_infotext(text: str) -> Infotext:
             "pass the text of one picture"
         )
     lines = _lines(text)
-    at = next((i for i in range(len(lines) - 1, -1, -1) if re.match(r"Steps:\s*\d", lines[i])), None)
+    at = next((i for i in range(len(lines) - 1, -1, -1) if _STEPS.match(lines[i])), None)
+    while at and _ALONE.match(lines[at - 1]):
+        at -= 1
     if at is None and len(_settings(lines[-1])) >= 3:
         at = len(lines) - 1
     if at is None:
@@ -80,8 +89,41 @@ def read_infotext(text: str) -> Infotext:
             part = negative
             line = line.removeprefix(_NEGATIVE).strip()
         part.append(line)
-    settings = _settings(lines[at]) | _templates(lines[at + 1 :])
+    behind = next((i for i in range(at, len(lines)) if lines[i].startswith(_TEMPLATES)), len(lines))
+    settings = _settings(_block(lines[at:behind]))
+    if not negative and prompt[-1:] and prompt[-1].startswith("-") and "Guidance Scale" in settings:
+        # Draw Things marks what shall not be seen with no more than this
+        negative = [prompt.pop().removeprefix("-").strip()]
+    settings |= _templates(lines[behind:])
     return Infotext("\n".join(prompt).strip(), "\n".join(negative).strip(), MappingProxyType(settings))
+
+
+def _block(lines: Sequence[str]) -> str:
+    """The lines of settings as one: a setting a line, or a value that goes on in the next one."""
+    text = lines[0]
+    for line in lines[1:]:
+        text += f", {line}" if _KEY.match(line) else f"\n{line}"
+    return text
+
+
+def hashes_of(infotext: Infotext) -> dict[str, str]:
+    """The hashes of the files behind a picture: the checkpoint's under an empty name, LoRAs' under theirs."""
+    settings = {fold_key(key): value for key, value in infotext.settings.items()}
+    found: dict[str, str] = {}
+    title = _TITLE.fullmatch(settings.get("model", ""))
+    if title:
+        found[""] = title[2]
+    try:
+        listed = json.loads(settings.get("hashes", "{}"))
+    except (ValueError, RecursionError):
+        listed = {}
+    for name, digest in listed.items() if isinstance(listed, dict) else ():
+        if isinstance(digest, str) and (name == "model" or name.startswith(("lora:", "lycoris:"))):
+            found[name.partition(":")[2]] = digest
+    found |= pairs(settings.get("lorahashes", ""))
+    if settings.get("modelhash", "").strip():
+        found[""] = settings["modelhash"].strip()
+    return found
 
 
 def api_from_infotext(infotext: Infotext) -> ApiReading:
@@ -94,32 +136,34 @@ def api_from_infotext(infotext: Infotext) -> ApiReading:
     """
     settings = {fold_key(key): value for key, value in infotext.settings.items()}
     prompt, tags = take_lora_tags(infotext.prompt)
+    negative, unused = take_lora_tags(infotext.negative_prompt)
     resources = civitai_resources(settings.get("civitairesources", ""))
     guesses: list[str] = []
-    checkpoint = named_checkpoint(settings, resources, guesses)
-    loras = named_loras([(tag.name, tag.weight) for tag in tags], settings, resources)
+    hashes = hashes_of(infotext)
+    title = _TITLE.fullmatch(settings.get("model", ""))
+    if title:
+        settings["model"] = title[1]
+    checkpoint = named_checkpoint({**settings, "modelhash": hashes.get("", "")}, resources, guesses)
+    loras = named_loras([(tag.name, tag.weight) for tag in tags], settings, resources, list(hashes))
     if not checkpoint.get("model") and not loras:
         raise InvalidInput(
             "the infotext names no model; needed is a setting such as 'Model: dreamshaper_8', or a tag such "
             "as '<lora:pixel-art:0.8>' in the prompt"
         )
-    fields: dict[str, Any] = dict(checkpoint)
-    if loras:
-        chosen = max(loras, key=lambda lora: abs(1.0 if lora["lora weight"] is None else lora["lora weight"]))
-        fields = dict(chosen) | ({"base checkpoint": checkpoint} if checkpoint.get("model") else {})
-        others = ", ".join(repr(lora["model"]) for lora in loras if lora is not chosen)
-        if others:
-            guesses.append(
-                f"{len(loras)} LoRAs are used; {chosen['model']!r} with the largest weight is the model, "
-                f"and {others} were left out"
-            )
-    fields["type"] = "LORA" if loras else "Checkpoint"
-    fields |= {"prompt": prompt, "negative prompt": infotext.negative_prompt}
+    if unused:
+        named = ", ".join(repr(tag.name) for tag in unused)
+        guesses.append(f"no program loads a LoRA from the negative prompt; {named} was left out")
+    fields = with_loras(checkpoint, loras, guesses)
+    fields |= {"prompt": prompt, "negative prompt": negative}
     fields |= {"sampling method": settings.get("sampler"), "schedule type": settings.get("scheduletype")}
-    for name in ("sampling steps", "cfg scale", "clip skip"):
-        fields[name] = number_or_text(settings.get(fold_key(name.removeprefix("sampling "))))
-    fields["size"] = settings.get("size")
+    fields["sampling steps"] = number_or_text(settings.get("steps"))
+    fields["cfg scale"] = number_or_text(settings.get("cfgscale", settings.get("guidancescale")))
+    fields["clip skip"] = number_or_text(settings.get("clipskip"))
+    sides = (settings.get("size1"), settings.get("size2"))
+    fields["size"] = settings.get("size") or ("x".join(map(str, sides)) if all(sides) else None)
     fields["base model"] = settings.get("basemodel")
+    # only Forge has it, and only for models of Flux
+    fields[HINT] = "Flux.1 D" if "distilledcfgscale" in settings else None
     return read_guessing_family(fields, guesses)
 
 

@@ -2,25 +2,26 @@
 
     picture_texts_of(Path("picture.png"))     # {"parameters": "a corgi\\nSteps: 20, …", "prompt": "{…}"}
 
-PNG: the chunks tEXt, zTXt and iTXt. JPEG and WebP: EXIF, the UserComment of A1111 (as `parameters`) and the
-`prompt:` and `workflow:` of ComfyUI. The pixels are passed over; sizes are checked before anything is
-unpacked.
+PNG: the chunks tEXt, zTXt, iTXt and eXIf. JPEG, WebP and AVIF: EXIF and XMP. The pixels are passed over;
+sizes are checked before anything is unpacked.
 """
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+from diffagent_tools.formats.boxes import is_boxed, metadata_of
+from diffagent_tools.formats.exif import exif_texts, xmp_texts
 from retrieval.errors import InvalidInput
 
 MAX_FILE_BYTES = 64_000_000
 MAX_TEXT_BYTES = 8_000_000
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MAX_CHUNKS = 100_000
-_MAX_FOLDERS = 20
-_COMMENT, _EXIF_FOLDER = 0x9286, 0x8769
+_XMP = "XML:com.adobe.xmp"
+_XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\x00"
 
 
 def picture_texts_of(path: Path) -> dict[str, str]:
@@ -39,21 +40,47 @@ def picture_texts_of(path: Path) -> dict[str, str]:
         data = path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"cannot read {path} ({error.strerror}); name a readable file") from error
-    if data.startswith(_PNG):
-        texts, whole = _png(data, path.name)
-    elif data.startswith(b"\xff\xd8"):
-        texts, whole = _jpeg(data)
-    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        texts, whole = _webp(data)
-    else:
-        raise InvalidInput(f"{path.name} is no PNG, JPEG or WebP; give a picture as the program saved it")
+    return texts_of(data, path.name)
+
+
+def is_picture(data: bytes) -> bool:
+    """Whether bytes begin as a picture does."""
+    return _reader(data) is not None
+
+
+def texts_of(data: bytes, name: str) -> dict[str, str]:
+    """`picture_texts_of` for a picture that was read already; `name` is for messages.
+
+    Raises:
+        InvalidInput: as `picture_texts_of`.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        raise InvalidInput(
+            f"{name} has more than {MAX_FILE_BYTES / 1e6:.0f} MB; give the picture as the program saved it"
+        )
+    read = _reader(data)
+    if read is None:
+        raise InvalidInput(f"{name} is no PNG, JPEG, WebP or AVIF; give a picture as the program saved it")
+    texts, whole = read(data, name)
+    for text in texts.values():
+        _limited(text.encode("utf-8", "replace"), name)
     if not texts:
         cut = "" if whole else ", and the file is cut off"
         raise InvalidInput(
-            f"{path.name} holds no text of the program that made it{cut}; programs that send pictures on "
+            f"{name} holds no text of the program that made it{cut}; programs that send pictures on "
             "often take it out: give the file as it was saved"
         )
     return texts
+
+
+def _reader(data: bytes) -> Callable[[bytes, str], tuple[dict[str, str], bool]] | None:
+    if data.startswith(_PNG):
+        return _png
+    if data.startswith(b"\xff\xd8"):
+        return lambda data, _: _jpeg(data)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return lambda data, _: _webp(data)
+    return (lambda data, _: _boxed(data)) if is_boxed(data) else None
 
 
 def _png(data: bytes, name: str) -> tuple[dict[str, str], bool]:
@@ -69,8 +96,12 @@ def _png(data: bytes, name: str) -> tuple[dict[str, str], bool]:
             return texts, False
         if kind in (b"tEXt", b"zTXt", b"iTXt"):
             found = _chunk(kind, data[at + 8 : at + 8 + length], name)
-            if found:
-                texts.setdefault(*found)
+            if found and found[0] == _XMP:
+                texts = xmp_texts(found[1]) | texts
+            elif found:
+                texts[found[0]] = texts.get(found[0]) or found[1]
+        elif kind == b"eXIf":
+            texts = exif_texts(data[at + 8 : at + 8 + length]) | texts
         at += 12 + length
     return texts, False
 
@@ -110,6 +141,7 @@ def _unpack(packed: bytes, name: str) -> bytes | None:
 
 
 def _jpeg(data: bytes) -> tuple[dict[str, str], bool]:
+    texts: dict[str, str] = {}
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], struct.unpack_from(">H", data, at + 2)[0]
@@ -117,68 +149,34 @@ def _jpeg(data: bytes) -> tuple[dict[str, str], bool]:
             break
         body = data[at + 4 : at + 2 + length]
         if marker == 0xE1 and body.startswith(b"Exif\x00\x00"):
-            return _exif(body[6:]), True
+            texts = exif_texts(body) | texts
+        elif marker == 0xE1 and body.startswith(_XMP_HEAD):
+            texts = xmp_texts(body[len(_XMP_HEAD) :].decode("utf-8", "replace")) | texts
+        elif marker == 0xFE:
+            texts.setdefault("comment", body.decode("utf-8", "replace").strip("\x00"))
         at += 2 + max(length, 2)
-    return {}, data.endswith(b"\xff\xd9")
+    return texts, bool(texts) or data.endswith(b"\xff\xd9")
 
 
 def _webp(data: bytes) -> tuple[dict[str, str], bool]:
+    texts: dict[str, str] = {}
     at = 12
     while at + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, at)
+        body = data[at + 8 : at + 8 + length]
         if kind == b"EXIF":
-            return _exif(data[at + 8 : at + 8 + length].removeprefix(b"Exif\x00\x00")), True
+            texts = exif_texts(body) | texts
+        elif kind == b"XMP ":
+            texts = xmp_texts(body.decode("utf-8", "replace")) | texts
         at += 8 + length + length % 2
-    return {}, at <= len(data) + 1
+    return texts, at <= len(data) + 1
 
 
-def _exif(data: bytes) -> dict[str, str]:
-    """A1111's UserComment, and the tags into which ComfyUI writes `prompt:{…}` and `workflow:{…}`."""
-    order = {b"II": "<", b"MM": ">"}.get(data[:2])
-    if order is None or len(data) < 8:
-        return {}
+def _boxed(data: bytes) -> tuple[dict[str, str], bool]:
     texts: dict[str, str] = {}
-    folders: list[int] = [struct.unpack_from(f"{order}I", data, 4)[0]]
-    seen: set[int] = set()
-    while folders:
-        start = folders.pop()
-        if start in seen or len(seen) == _MAX_FOLDERS:
-            continue
-        seen.add(start)
-        for tag, kind, value in _entries(data, start, order):
-            if tag == _EXIF_FOLDER and len(value) == 4:
-                folders.append(struct.unpack(f"{order}I", value)[0])
-            elif tag == _COMMENT:
-                texts["parameters"] = _comment(value, order)
-            elif kind == 2:
-                label, colon, text = value.rstrip(b"\x00").decode("utf-8", "replace").partition(":")
-                if colon and label.lower() in ("prompt", "workflow"):
-                    texts[label.lower()] = text
-    return {label: text for label, text in texts.items() if text.strip()}
-
-
-def _entries(data: bytes, start: int, order: str) -> Iterator[tuple[int, int, bytes]]:
-    if start + 2 > len(data):
-        return
-    for i in range(struct.unpack_from(f"{order}H", data, start)[0]):
-        at = start + 2 + 12 * i
-        if at + 12 > len(data):
-            return
-        tag, kind, count = struct.unpack_from(f"{order}HHI", data, at)
-        size = count * {1: 1, 2: 1, 3: 2, 4: 4, 7: 1}.get(kind, 0)
-        where = at + 8 if size <= 4 else struct.unpack_from(f"{order}I", data, at + 8)[0]
-        yield tag, kind, data[where : where + size]
-
-
-def _comment(value: bytes, order: str) -> str:
-    """A UserComment: eight bytes say how it is written."""
-    mark, text = value[:8], value[8:]
-    if mark == b"UNICODE\x00":
-        # the standard leaves the order of the bytes open; a text that is mostly Latin tells it
-        big = text[0:200:2].count(0) > text[1:200:2].count(0)
-        little = text[1:200:2].count(0) > text[0:200:2].count(0)
-        name = "utf-16-be" if big or (not little and order == ">") else "utf-16-le"
-        return text.decode(name, "replace").strip("\x00\ufeff")
-    return (
-        (text if mark in (b"ASCII\x00\x00\x00", bytes(8)) else value).decode("utf-8", "replace").strip("\x00")
-    )
+    for kind, block in metadata_of(data):
+        if kind == "Exif":
+            texts = exif_texts(block) | texts
+        else:
+            texts |= xmp_texts(block.decode("utf-8", "replace"))
+    return texts, True

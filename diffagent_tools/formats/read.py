@@ -8,18 +8,36 @@ catalogue a file's name or hash becomes the model's name, and the model says its
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from diffagent_tools.formats.comfyui.read import is_workflow, read_workflow
-from diffagent_tools.formats.infotext import api_from_infotext, read_infotext
-from diffagent_tools.formats.picture_text import MAX_TEXT_BYTES, SUFFIXES, picture_texts_of
+from diffagent_tools.formats.family_guess import read_guessing_family
+from diffagent_tools.formats.infotext import api_from_infotext, hashes_of, read_infotext
+from diffagent_tools.formats.loras import with_loras
+from diffagent_tools.formats.picture_text import (
+    MAX_TEXT_BYTES,
+    SUFFIXES,
+    is_picture,
+    picture_texts_of,
+    texts_of,
+)
+from diffagent_tools.formats.programs import HASHES, program_fields
+from diffagent_tools.formats.settle import CHECKPOINT, settled
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidInput
 from retrieval.records.api import ApiReading
 from retrieval.records.lenient import fold_key
 
-__all__ = ["import_file", "import_json_file", "import_text", "is_importable"]
+__all__ = ["import_bytes", "import_file", "import_json_file", "import_text", "is_importable"]
+
+# in the order in which they are looked at: what says more comes first
+_KEYS = (
+    *("parameters", "invokeai_metadata", "sd-metadata", "fooocus_scheme", "prompt", "workflow"),
+    *("Comment", "Description", "comment"),
+)
+_TELLING = {"sampler", "model", "modelhash", "size", "civitairesources", "hashes", "lorahashes"}
 
 
 def is_importable(path: Path) -> bool:
@@ -28,34 +46,47 @@ def is_importable(path: Path) -> bool:
 
 
 def import_file(path: Path, catalogue: Catalogue | None = None) -> ApiReading:
-    """The T2I API of a picture: A1111's infotext first, else ComfyUI's workflow.
+    """The T2I API of a picture: A1111's infotext first, else what another program keeps, ComfyUI's workflow.
 
     Raises:
         InvalidInput: the file cannot be read, is too large, or holds nothing that names a model.
     """
-    texts = picture_texts_of(path)
+    return _import_texts(picture_texts_of(path), path.name, catalogue)
+
+
+def import_bytes(data: bytes, catalogue: Catalogue | None = None) -> ApiReading | None:
+    """`import_file` for a picture that comes over a pipe; None where the bytes are no picture.
+
+    Raises:
+        InvalidInput: as `import_file`.
+    """
+    return (
+        _import_texts(texts_of(data, "the picture"), "the picture", catalogue) if is_picture(data) else None
+    )
+
+
+def _import_texts(texts: Mapping[str, str], name: str, catalogue: Catalogue | None) -> ApiReading:
     reasons: list[str] = []
-    for key in ("parameters", "prompt", "workflow"):
-        if key not in texts:
-            continue
+    known = [key for key in _KEYS if key in texts]
+    for key in [*known, *(key for key in texts if key not in known)]:
         try:
             reading = import_text(texts[key], catalogue)
         except InvalidInput as error:
-            reasons.append(f"its {key!r}: {error}")
+            reasons.append(f"its {key[:40]!r}: {error}")
             continue
         if reading is not None:
             return reading
     if reasons:
-        raise InvalidInput(f"{path.name} cannot be read as an API; {'; '.join(reasons)}")
+        raise InvalidInput(f"{name} cannot be read as an API; {'; '.join(reasons[:3])}")
     found = ", ".join(repr(key[:40]) for key in list(texts)[:8])
     raise InvalidInput(
-        f"{path.name} holds the texts {found}, and read are A1111's 'parameters' and ComfyUI's 'prompt' and "
-        "'workflow'; give a picture of one of those programs"
+        f"{name} holds the texts {found}, and none of them says in a way that is known here what made the "
+        "picture; give one of A1111, ComfyUI, SwarmUI, InvokeAI, Fooocus or Draw Things"
     )
 
 
 def import_text(text: str, catalogue: Catalogue | None = None) -> ApiReading | None:
-    """The T2I API of an infotext or of a workflow's JSON; None if the text is neither.
+    """The T2I API of an infotext, of a workflow's JSON or of another program's; None if the text is neither.
 
     Raises:
         InvalidInput: it is one of them and names no model, or is too large.
@@ -63,15 +94,37 @@ def import_text(text: str, catalogue: Catalogue | None = None) -> ApiReading | N
     stripped = text.lstrip("\ufeff \t\r\n")
     if stripped.startswith("{"):
         value = _json(stripped)
-        return _settled(read_workflow(value), {}, catalogue) if is_workflow(value) else None
+        if is_workflow(value):
+            return settled(read_workflow(value), {}, catalogue)
+        return _of_program(value, catalogue) if isinstance(value, Mapping) else None
     try:
         infotext = read_infotext(text)
     except InvalidInput:
         return None
-    settings = {fold_key(key): value for key, value in infotext.settings.items()}
-    if not {"sampler", "model", "modelhash", "size", "civitairesources"} & settings.keys():
+    settings = {fold_key(key) for key in infotext.settings}
+    if not _TELLING & settings:
         return None
-    return _settled(api_from_infotext(infotext), settings, catalogue)
+    return settled(api_from_infotext(infotext), hashes_of(infotext), catalogue)
+
+
+def _of_program(value: Mapping[str, Any], catalogue: Catalogue | None) -> ApiReading | None:
+    """The API of another program's JSON; None if no program is known by it."""
+    fields = program_fields(value)
+    if fields is None:
+        return None
+    hashes = fields.pop(HASHES, {})
+    checkpoint = {key: fields.pop(key) for key in ("model", "base model") if fields.get(key)}
+    loras = [lora for lora in fields.pop("loras", ()) if lora["model"]]
+    if not checkpoint.get("model") and hashes.get(CHECKPOINT):
+        checkpoint["model"] = hashes[CHECKPOINT]
+    if not checkpoint.get("model") and not loras:
+        raise InvalidInput("the picture's settings name no model; name a checkpoint or a LoRA")
+    guesses: list[str] = []
+    made = with_loras(checkpoint, loras, guesses)
+    if loras and "base model" in checkpoint:
+        made["base model"] = checkpoint["base model"]
+        made["base checkpoint"] = {"model": checkpoint.get("model", "")}
+    return settled(read_guessing_family(fields | made, guesses), hashes, catalogue)
 
 
 def import_json_file(path: Path) -> str:
@@ -98,26 +151,3 @@ def _json(text: str) -> Any:
         return json.loads(text, parse_constant=lambda name: None)
     except (ValueError, RecursionError):
         return None
-
-
-def _settled(reading: ApiReading, settings: dict[str, str], catalogue: Catalogue | None) -> ApiReading:
-    """What a catalogue adds: the model of a hash or a file's name, and with it the family."""
-    if catalogue is None:
-        return reading
-    api, guesses = reading.api, list(reading.guesses)
-    guessed = reading.missing.get("base_model")
-    family = None if guessed else api.base_model
-    match = catalogue.resolve(api.model, type=api.type, base_model=family)
-    digest = settings.get("modelhash", "").strip()
-    if match is None and api.type == "Checkpoint" and digest:
-        match = catalogue.resolve(digest, type="Checkpoint")
-        if match is not None:
-            guesses.append(f"the model hash {digest} is that of {match.record.model!r}")
-            api = api.model_copy(update={"model": match.record.model})
-            if match.version is not None:
-                api = api.model_copy(update={"version_id": match.version.version_id})
-    if match is not None and guessed:
-        guesses.remove(guessed)
-        guesses.append(f"the base model is that of {match.record.model!r} in the catalogue")
-        api = api.model_copy(update={"base_model": match.record.base_model})
-    return ApiReading(api, tuple(guesses), reading.missing)

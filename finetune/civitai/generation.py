@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diffagent_tools.formats.infotext import read_infotext
-from diffagent_tools.formats.lora_tags import LoraTag, take_lora_tags
+from diffagent_tools.formats.loras import LoraTag, take_lora_tags
 from finetune.civitai.objects import hash_text, text, whole
 from retrieval.errors import InvalidInput
 from retrieval.records.lenient import fold_key

@@ -17,7 +17,7 @@ from diffagent_tools.formats.comfyui.graph import Graph, Link, Node
 from diffagent_tools.formats.comfyui.nodes import is_known
 from diffagent_tools.formats.comfyui.values import file_of, number_of, plain, text_of
 from diffagent_tools.formats.comfyui.walk import is_switch, way
-from diffagent_tools.formats.lora_tags import take_lora_tags
+from diffagent_tools.formats.loras import take_lora_tags
 from retrieval.catalogue.names import without_ending
 from retrieval.records.air import parse_air
 

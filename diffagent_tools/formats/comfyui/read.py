@@ -18,7 +18,7 @@ from diffagent_tools.formats.comfyui.saved import saved_graph
 from diffagent_tools.formats.comfyui.values import chosen_size, number_of, plain, text_of
 from diffagent_tools.formats.comfyui.walk import origin, way
 from diffagent_tools.formats.family_guess import HINT, read_guessing_family
-from diffagent_tools.formats.lora_tags import take_lora_tags
+from diffagent_tools.formats.loras import take_lora_tags, with_loras
 from retrieval.errors import InvalidInput
 from retrieval.records.api import ApiReading
 
@@ -96,7 +96,7 @@ def read_workflow(value: Mapping[str, Any]) -> ApiReading:
             f"no checkpoint is behind the sampler {sampler.shown}: {where}. The workflow's nodes are "
             f"{listed(graph)}; needed is a node such as CheckpointLoaderSimple or LoraLoader"
         )
-    fields = _model_fields(models.checkpoint, models.loras, notes)
+    fields = with_loras(models.checkpoint, models.loras, notes)
     fields |= _prompts(graph, settings, notes)
     fields |= {name: settings[key] for name, key in _FIELDS.items()}
     for name, key in _FIELDS.items():
@@ -309,24 +309,6 @@ def _word(graph: Graph, value: Any) -> str | None:
     """The name that a list offers, here or in a node that is linked."""
     found = plain(value) if not isinstance(value, Link) else text_of(graph, value, [])
     return found if isinstance(found, str) and found.strip() else None
-
-
-def _model_fields(
-    checkpoint: Mapping[str, Any], loras: list[dict[str, Any]], notes: list[str]
-) -> dict[str, Any]:
-    """The LoRA of the largest weight is the model, the others beside it, the checkpoint under it."""
-    if not loras:
-        return {**checkpoint, "type": "Checkpoint"}
-    chosen = max(loras, key=lambda lora: abs(lora.get("lora weight", 1)))
-    fields = {**chosen, "type": "LORA"} | ({"base checkpoint": dict(checkpoint)} if checkpoint else {})
-    others = [lora for lora in loras if lora is not chosen]
-    if others:
-        fields["loras"] = others
-        notes.append(
-            f"{len(loras)} LoRAs are used; {chosen['model']!r} with the largest weight is the model, and "
-            f"{', '.join(repr(lora['model']) for lora in others)} beside it"
-        )
-    return fields
 
 
 def _prompts(graph: Graph, settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:

@@ -118,8 +118,8 @@ def test_check_of_a_picture_whose_model_is_gone(small: str, tmp_path: Path) -> N
     ("name", "content", "said"),
     [
         ("none.png", None, "cannot read"),
-        ("empty.png", b"", "is no PNG, JPEG or WebP"),
-        ("page.png", b"<html>", "is no PNG, JPEG or WebP"),
+        ("empty.png", b"", "is no PNG, JPEG, WebP or AVIF"),
+        ("page.png", b"<html>", "is no PNG, JPEG, WebP or AVIF"),
         ("cut.png", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00", "the file is cut off"),
         ("large.png", 100_000_000, "has 100 MB and at most 64 MB are read"),
         ("large.json", 100_000_000, "has 100 MB and at most 8 MB are read"),

@@ -13,7 +13,7 @@ from diffagent_tools.formats.infotext import (
     infotext_of,
     read_infotext,
 )
-from diffagent_tools.formats.lora_tags import LoraTag, take_lora_tags
+from diffagent_tools.formats.loras import LoraTag, take_lora_tags
 from retrieval.errors import InvalidApi, InvalidInput
 from retrieval.records.api import CheckpointRef, T2IApi
 from retrieval.tables.samplers import SAMPLERS
@@ -63,9 +63,7 @@ def test_the_split_form_with_quotes_and_templates() -> None:
         *("sd_xl_base_1.0", "Checkpoint"),
         "SDXL 1.0",
     )
-    assert reading.guesses == (
-        "base model is missing; SDXL 1.0 was taken, as the name 'sd_xl_base_1.0' says so",
-    )
+    assert reading.guesses == ("base model is missing; SDXL 1.0 was guessed from the name 'sd_xl_base_1.0'",)
 
 
 def test_civitais_resources_name_models_and_versions() -> None:
@@ -80,7 +78,8 @@ def test_the_heaviest_of_several_loras_is_the_model_and_the_others_are_told() ->
     text = "a <lora:one:0.3> b <lora:two:-0.9>, <lora:three>\nSteps: 5, Sampler: LMS, Size: 8x8, Model: m"
     reading = api_from_infotext(read_infotext(text))
     assert reading.api.model == "three"
-    assert "'one', 'two' were left out" in reading.guesses[0]
+    assert [(lora.model, lora.weight) for lora in reading.api.loras] == [("one", 0.3), ("two", -0.9)]
+    assert "'one', 'two' beside it" in reading.guesses[0]
 
 
 def test_a_model_hash_stands_in_for_a_name() -> None:

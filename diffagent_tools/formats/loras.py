@@ -1,4 +1,4 @@
-"""`<lora:name:weight>` in a prompt, as A1111 and many others read it.
+"""LoRAs in a prompt as `<lora:name:weight>`, and which of several is the model of a call.
 
 >>> take_lora_tags("a corgi, <lora:pixel:0.8>")
 ('a corgi', (LoraTag(name='pixel', weight=0.8),))
@@ -6,7 +6,9 @@
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _TAG = re.compile(r"<(?:lora|lyco):([^:<>\n]*[^:<>\s][^:<>\n]*)(?::([^<>\n]*))?>", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
@@ -74,3 +76,34 @@ def number_or_text(text: str | None) -> int | float | str | None:
     if not math.isfinite(number):
         return text
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def with_loras(
+    checkpoint: Mapping[str, Any], loras: Sequence[Mapping[str, Any]], guesses: list[str]
+) -> dict[str, Any]:
+    """The fields of a call: the LoRA of the largest weight is the model, the others are beside it, and the
+    checkpoint is under it.
+
+    Args:
+        loras: with their `lora weight`, of which None or none counts as 1.
+        guesses: gets a sentence where there are several.
+    """
+    if not loras:
+        return {**checkpoint, "type": "Checkpoint"}
+
+    def strength(lora: Mapping[str, Any]) -> float:
+        weight = lora.get("lora weight")
+        return abs(1.0 if weight is None else float(weight))
+
+    chosen = max(loras, key=strength)
+    fields = {**chosen, "type": "LORA"} | (
+        {"base checkpoint": dict(checkpoint)} if checkpoint.get("model") else {}
+    )
+    others = [dict(lora) for lora in loras if lora is not chosen]
+    if others:
+        fields["loras"] = others
+        guesses.append(
+            f"{len(loras)} LoRAs are used; {chosen['model']!r} with the largest weight is the model, and "
+            f"{', '.join(repr(lora['model']) for lora in others)} beside it"
+        )
+    return fields
