@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from retrieval.catalogue import Catalogue
 from retrieval.records.air import parse_air
-from retrieval.records.api import CheckpointRef, T2IApi
+from retrieval.records.api import CheckpointRef, LoraRef, T2IApi
 from retrieval.records.model import ModelRecord, ModelType, VersionRecord
 from retrieval.tables.families import family_of
 
@@ -55,18 +55,19 @@ class WantedFile:
 
 @dataclass(frozen=True)
 class WantedFiles:
-    """The files of one API; `lora` is None where the API is a checkpoint."""
+    """The files of one API; `lora` is None where the API is a checkpoint, `loras` are those beside it."""
 
     checkpoint: WantedFile
     lora: WantedFile | None = None
+    loras: tuple[WantedFile, ...] = ()
 
     @property
     def all(self) -> tuple[WantedFile, ...]:
-        return (self.checkpoint,) if self.lora is None else (self.checkpoint, self.lora)
+        return (self.checkpoint, *((self.lora,) if self.lora else ()), *self.loras)
 
 
 def wanted_files(api: T2IApi, catalogue: Catalogue | None = None) -> WantedFiles:
-    """The checkpoint and the LoRA of an API; a LoRA without a base checkpoint takes its family's base model.
+    """The checkpoint and the LoRAs of an API; a LoRA without a base checkpoint takes its family's base model.
 
     Raises:
         UnknownBaseModel: a LoRA without a base checkpoint, of no known family.
@@ -80,8 +81,9 @@ def wanted_files(api: T2IApi, catalogue: Catalogue | None = None) -> WantedFiles
         catalogue,
         api.base_model,
     )
+    loras = tuple(_look_up_lora(lora, api.base_model, catalogue) for lora in api.loras)
     if api.type == "Checkpoint":
-        return WantedFiles(named)
+        return WantedFiles(named, loras=loras)
     ref = api.base_checkpoint
     if ref is None:
         family = family_of(api.base_model)
@@ -95,7 +97,19 @@ def wanted_files(api: T2IApi, catalogue: Catalogue | None = None) -> WantedFiles
         catalogue,
         None,
     )
-    return WantedFiles(base, named)
+    return WantedFiles(base, named, loras)
+
+
+def _look_up_lora(lora: LoraRef, base_model: str, catalogue: Catalogue | None) -> WantedFile:
+    air = parse_air(lora.air) if lora.air else None
+    return _look_up(
+        lora.model,
+        "LORA",
+        lora.model_id or (air.model_id if air else None),
+        lora.version_id or (air.version_id if air else None),
+        catalogue,
+        base_model,
+    )
 
 
 def wanted_of_record(record: ModelRecord, version_id: int | None = None) -> WantedFile:

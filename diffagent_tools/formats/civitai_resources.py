@@ -16,7 +16,7 @@ from typing import Any
 from diffagent_tools.formats.loras import number_or_text
 from retrieval.catalogue.names import normalise_name, without_ending
 from retrieval.records.air import parse_air
-from retrieval.records.api import CheckpointRef, T2IApi
+from retrieval.records.api import CheckpointRef, LoraRef, T2IApi
 from retrieval.records.lenient import fold_key
 
 _LORA_TYPES = {"lora", "lycoris", "locon", "dora"}
@@ -160,11 +160,12 @@ def resources_text(api: T2IApi) -> str:
         own["weight"] = 1.0 if api.lora_weight is None else api.lora_weight
         if api.base_checkpoint is not None:
             listed.insert(0, _resource(api.base_checkpoint, "checkpoint", None))
+    listed += [_resource(lora, "lora", None) | {"weight": lora.strength} for lora in api.loras]
     text = json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
     return re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: m[0].replace(",", "\\u002c").replace(":", "\\u003a"), text)
 
 
-def _resource(named: T2IApi | CheckpointRef, kind: str, version: str | None) -> dict[str, Any]:
+def _resource(named: T2IApi | CheckpointRef | LoraRef, kind: str, version: str | None) -> dict[str, Any]:
     fields = {
         "type": kind,
         "modelVersionId": named.version_id,

@@ -55,6 +55,14 @@ _LORA = """lora = find(LORA, LORA_SHA256, LORA_SOURCE)
 pipe.load_lora_weights(str(lora.parent), weight_name=lora.name, adapter_name="diffagent")
 pipe.set_adapters(["diffagent"], [LORA_WEIGHT])
 """
+_LORAS = """weights = {}
+for number, (name, hashes, source, weight) in enumerate(LORAS):
+    lora = find(name, hashes, source)
+    adapter = f"diffagent_{number:02}"
+    pipe.load_lora_weights(str(lora.parent), weight_name=lora.name, adapter_name=adapter)
+    weights[adapter] = weight
+pipe.set_adapters(list(weights), list(weights.values()))
+"""
 _DEVICE = """
 cuda = torch.cuda.is_available()
 device = "cuda" if cuda else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -126,7 +134,12 @@ def diffusers_script(plan: ExportPlan, infotext: str, *, seed: int = 0) -> str:
         "CFG_SCALE": api.cfg_scale,
         "SEED": require_seed(seed),
     }
-    if plan.lora is not None:
+    if plan.loras:
+        first = [(plan.lora, api.lora_weight)] if plan.lora is not None else []
+        values["LORAS"] = [
+            (file.file, _hashes(file), file.url, weight) for file, weight in [*first, *plan.loras]
+        ]
+    elif plan.lora is not None:
         values |= {"LORA": plan.lora.file, "LORA_SHA256": _hashes(plan.lora)}
         values |= {"LORA_SOURCE": plan.lora.url, "LORA_WEIGHT": api.lora_weight}
     if plan.clip_skip is not None:
@@ -143,7 +156,7 @@ def diffusers_script(plan: ExportPlan, infotext: str, *, seed: int = 0) -> str:
             *(f"{name} = {value!r}\n" for name, value in values.items()),
             _FIND,
             _LOAD.replace("@", pipeline).replace("%", plan.sampler.diffusers_class),
-            _LORA if plan.lora is not None else "",
+            _LORAS if plan.loras else _LORA if plan.lora is not None else "",
             _DEVICE,
             _PLAIN if plan.clip_skip is None else _SKIPPED,
             _WHOLE.replace("%", str(plan.clip_skip and "CLIP_SKIP")) if _needs_more(plan) else "",
@@ -155,7 +168,7 @@ def diffusers_script(plan: ExportPlan, infotext: str, *, seed: int = 0) -> str:
 def diffusers_notes(plan: ExportPlan) -> tuple[str, ...]:
     """What diffusers does not do exactly as was asked."""
     # a file of another name is found by its SHA256
-    files = (file for file in (plan.checkpoint, plan.lora) if file is not None and not file.wanted.sha256)
+    files = (file for file in plan.files if not file.wanted.sha256)
     notes = [*plan.notes, *(file.note for file in files if file.note)]
     if plan.sampler.diffusers_note:
         notes.append(plan.sampler.diffusers_note)

@@ -174,6 +174,7 @@ def infotext_of(
     seed: int | None = None,
     checkpoint_file: str | None = None,
     lora_file: str | None = None,
+    lora_files: Sequence[str] = (),
     model_hash: str | None = None,
     note: str = "",
 ) -> str:
@@ -184,6 +185,7 @@ def infotext_of(
         seed: left out if None.
         checkpoint_file: the name of the checkpoint's file without ending; its model's name if None.
         lora_file: that of the LoRA's file, which A1111 looks up.
+        lora_files: those of the further LoRAs, in their order.
         model_hash: the first ten digits of the checkpoint's SHA256, by which A1111 finds it under any name.
         note: kept behind the settings, where A1111 does not look.
 
@@ -192,9 +194,13 @@ def infotext_of(
     """
     api.to_wire()
     prompt = _part(api.prompt)
+    tags: list[tuple[str, float]] = []
     if api.type == "LORA":
-        weight = 1.0 if api.lora_weight is None else api.lora_weight
-        name = re.sub(r"[:<>]", "_", " ".join((lora_file or api.model).strip().splitlines()))
+        tags.append((lora_file or api.model, 1.0 if api.lora_weight is None else api.lora_weight))
+    names = [*lora_files, *(lora.model for lora in api.loras[len(lora_files) :])]
+    tags += [(name, lora.strength) for name, lora in zip(names, api.loras, strict=False)]
+    for file, weight in tags:
+        name = re.sub(r"[:<>]", "_", " ".join(file.strip().splitlines()))
         prompt = f"{prompt.rstrip(', ')} <lora:{name}:{_short(weight)}>".strip()
     sampler = find_sampler(api.sampling_method)
     method = sampler.name if sampler else api.sampling_method

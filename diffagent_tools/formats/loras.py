@@ -95,7 +95,9 @@ def with_loras(
         weight = lora.get("lora weight")
         return abs(1.0 if weight is None else float(weight))
 
-    chosen = max(loras, key=strength)
+    # what this project wrote says of one that it is the model
+    written = (lora for lora in loras if lora.get("base model"))
+    chosen = next(written, None) or max(loras, key=strength)
     fields = {**chosen, "type": "LORA"} | (
         {"base checkpoint": dict(checkpoint)} if checkpoint.get("model") else {}
     )

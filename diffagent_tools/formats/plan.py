@@ -75,6 +75,8 @@ class ExportPlan:
     sampler: Sampler
     clip_skip: int | None
     notes: tuple[str, ...]
+    loras: tuple[tuple[ExportFile, float], ...] = ()
+    """Those beside `lora`, each with its weight."""
 
     @property
     def pipeline(self) -> str:
@@ -95,7 +97,12 @@ class ExportPlan:
     @property
     def file_notes(self) -> tuple[str, ...]:
         """Which file names are not known, for programs that load by file name."""
-        return tuple(file.note for file in (self.checkpoint, self.lora) if file is not None and file.note)
+        return tuple(file.note for file in self.files if file.note)
+
+    @property
+    def files(self) -> tuple[ExportFile, ...]:
+        """All files: the checkpoint, the LoRA and those beside it."""
+        return (self.checkpoint, *((self.lora,) if self.lora else ()), *(file for file, _ in self.loras))
 
 
 def export_plan(api: T2IApi, catalogue: Catalogue | None = None) -> ExportPlan:
@@ -130,6 +137,9 @@ def export_plan(api: T2IApi, catalogue: Catalogue | None = None) -> ExportPlan:
         sampler=sampler,
         clip_skip=clip_skip,
         notes=(*notes, *left_out),
+        loras=tuple(
+            (_file(wanted), lora.strength) for wanted, lora in zip(files.loras, api.loras, strict=True)
+        ),
     )
 
 

@@ -88,8 +88,8 @@ def infotext_export(plan: "ExportPlan", *, schedule_type: bool = True, seed: int
         notes.append(f"A1111 runs SD 1.x, SD 2.x and SDXL; {plan.api.base_model} needs Forge")
     digest = next(iter(plan.checkpoint.wanted.sha256), None)
     # A1111 finds a checkpoint by its hash, a LoRA by the name of its file alone
-    named_only = (plan.lora, None if digest else plan.checkpoint)
-    notes += [file.note for file in named_only if file is not None and file.note]
+    named_only = plan.files[1:] if digest else plan.files
+    notes += [file.note for file in named_only if file.note]
     return infotext_of(
         plan.api.model_copy(
             update={"sampling_method": plan.sampler.name, "clip_skip": plan.clip_skip or plan.api.clip_skip}
@@ -98,13 +98,14 @@ def infotext_export(plan: "ExportPlan", *, schedule_type: bool = True, seed: int
         seed=seed,
         checkpoint_file=plan.checkpoint.stem if plan.checkpoint.is_known else None,
         lora_file=plan.lora.stem if plan.lora else None,
+        lora_files=[file.stem for file, _ in plan.loras],
         model_hash=digest[:10].lower() if digest else None,
         note="; ".join(notes),
     ).replace("\x00", "")
 
 
 def _airs(plan: "ExportPlan") -> str:
-    """The model's AIR, and below that of a LoRA the checkpoint's, where they are known."""
+    """The model's AIR, and below that of a LoRA the checkpoint's and further LoRAs', where they are known."""
     from diffagent_tools.formats.plan import file_air
 
     own = plan.lora or plan.checkpoint
@@ -117,4 +118,6 @@ def _airs(plan: "ExportPlan") -> str:
     if plan.lora is not None:
         reference = plan.api.base_checkpoint
         found.append((reference.air if reference else None) or file_air(plan.checkpoint, plan.family))
+    for lora, (file, _) in zip(plan.api.loras, plan.loras, strict=True):
+        found.append(lora.air or file_air(file, plan.family))
     return "\n".join(air for air in found if air)

@@ -43,6 +43,16 @@ class Plan:
     height: int
     clip_skip: int | None
     notes: tuple[str, ...] = ()
+    loras: tuple[tuple[Path, float], ...] = ()
+    """The LoRAs beside `lora`, each with its weight."""
+
+    @property
+    def all_loras(self) -> tuple[tuple[Path, float], ...]:
+        """Every LoRA with its weight, the one that is the model first."""
+        first = (
+            () if self.lora is None else ((self.lora, 1.0 if self.lora_weight is None else self.lora_weight),)
+        )
+        return (*first, *self.loras)
 
 
 def make_plan(api: T2IApi, models: ModelsFolder, catalogue: Catalogue | None = None) -> Plan:
@@ -84,4 +94,7 @@ def make_plan(api: T2IApi, models: ModelsFolder, catalogue: Catalogue | None = N
         height=api.height,
         clip_skip=clip_skip,
         notes=(*notes, *left_out),
+        loras=tuple(
+            (models.find(file), lora.strength) for file, lora in zip(wanted.loras, api.loras, strict=True)
+        ),
     )

@@ -13,6 +13,7 @@ device, but for rounding.
 
 import gc
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -87,7 +88,7 @@ class Renderer:
         self.safety_checker = safety_checker
         self._progress = progress or (lambda line: None)
         self._loaded: tuple[Path, Any, dict[str, Any]] | None = None
-        self._lora: Path | None = None
+        self._loras: tuple[Path, ...] = ()
         if offload != "none" and self.device == "cpu":
             raise RenderError("offloading moves parts off a GPU, and the device is the CPU; leave it out")
 
@@ -124,7 +125,7 @@ class Renderer:
         with quiet(logging, diffusers.utils.logging):
             try:
                 pipeline, noise = self._pipeline(plan.checkpoint)
-                self._use_lora(pipeline, plan)
+                self._use_loras(pipeline, plan)
                 pipeline.scheduler = _scheduler(plan.sampler, noise)
                 words = encode_for(pipeline, plan.prompt, plan.negative_prompt, clip_skip=plan.clip_skip)
                 images: list[Image] = []
@@ -141,7 +142,7 @@ class Renderer:
 
     def close(self) -> None:
         """Gives the memory of the pipeline back."""
-        self._loaded, self._lora = None, None
+        self._loaded, self._loras = None, ()
         gc.collect()
         if self.device == "cuda":
             import torch
@@ -166,21 +167,24 @@ class Renderer:
             self._loaded = path, pipeline, noise
         return self._loaded[1], self._loaded[2]
 
-    def _use_lora(self, pipeline: Any, plan: Plan) -> None:
-        if self._lora is not None and self._lora != plan.lora:
+    def _use_loras(self, pipeline: Any, plan: Plan) -> None:
+        wanted = tuple(path for path, _ in plan.all_loras)
+        if self._loras and self._loras != wanted:
             pipeline.unload_lora_weights()
-            self._lora = None
-        if plan.lora is None:
+            self._loras = ()
+        if not wanted:
             return
-        if self._lora is None:
+        names = [f"{_ADAPTER}_{number:02}" for number in range(len(wanted))]
+        if not self._loras:
             try:
-                _load_lora(pipeline, plan.lora, plan.checkpoint)
+                for name, path in zip(names, wanted, strict=True):
+                    _load_lora(pipeline, path, plan.checkpoint, name)
             except RenderError:
                 # parts of it may be in the pipeline
                 self.close()
                 raise
-            self._lora = plan.lora
-        pipeline.set_adapters([_ADAPTER], [plan.lora_weight])
+            self._loras = wanted
+        pipeline.set_adapters(names, [weight for _, weight in plan.all_loras])
 
     def _run(
         self, pipeline: Any, plan: Plan, words: Mapping[str, Any], seeds: Sequence[int]
@@ -273,7 +277,7 @@ def _scheduler(sampler: Sampler, noise: dict[str, Any]) -> Any:
     return scheduler_class.from_config(noise, **sampler.diffusers_args)
 
 
-def _load_lora(pipeline: Any, path: Path, checkpoint: Path) -> None:
+def _load_lora(pipeline: Any, path: Path, checkpoint: Path, adapter: str) -> None:
     width, needed = cross_width(path), pipeline.unet.config.cross_attention_dim
     if width not in (None, needed):
         raise RenderError(
@@ -282,16 +286,19 @@ def _load_lora(pipeline: Any, path: Path, checkpoint: Path) -> None:
             "base checkpoint of its family"
         )
     try:
-        pipeline.load_lora_weights(
-            str(path.parent), weight_name=path.name, adapter_name=_ADAPTER, local_files_only=True
-        )
+        with warnings.catch_warnings():
+            # several are meant
+            warnings.filterwarnings("ignore", "Already found a `peft_config` attribute")
+            pipeline.load_lora_weights(
+                str(path.parent), weight_name=path.name, adapter_name=adapter, local_files_only=True
+            )
     except (ValueError, RuntimeError, KeyError, IndexError, AttributeError, TypeError) as error:
         told = " ".join(str(error).split())[:300] or type(error).__name__
         raise RenderError(
             f"{path.name} cannot be used on {checkpoint.name} ({told}); it may be made for another base "
             "model or be of a form that diffusers does not read, such as LoHa"
         ) from error
-    if not pipeline.get_list_adapters():
+    if not any(adapter in names for names in pipeline.get_list_adapters().values()):
         raise RenderError(
             f"{path.name} holds no weights for {checkpoint.name}: it is no LoRA, or for another base model"
         )

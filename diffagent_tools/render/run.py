@@ -162,6 +162,7 @@ def _save(folder: Path, job: Job, plan: "Plan", seed: int, image: "Image") -> No
         seed=seed,
         checkpoint_file=plan.checkpoint.stem,
         lora_file=plan.lora.stem if plan.lora else None,
+        lora_files=[path.stem for path, _ in plan.loras],
     )
     inside = PngInfo()
     inside.add_text("parameters", infotext)

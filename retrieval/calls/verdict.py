@@ -24,6 +24,7 @@ from retrieval.calls.identify import (
     version_fault,
 )
 from retrieval.calls.limits import Change, corrections
+from retrieval.calls.loras import lora_faults
 from retrieval.catalogue import Catalogue, Match
 from retrieval.records.api import T2IApi
 from retrieval.records.model import ModelRecord, VersionRecord
@@ -206,6 +207,10 @@ def _parameter_problems(api: T2IApi, record: ModelRecord | None, catalogue: Cata
     problems = [
         Problem("bad parameters", f"{change.field} {change.before}: {change.why}", change.field, (change,))
         for change in corrections(api, limits, record)
+    ]
+    problems += [
+        Problem("alias" if fault.is_alias else "bad parameters", fault.reason, "loras", (fault.change,))
+        for fault in lora_faults(api, record, catalogue)
     ]
     loaded = base_checkpoint_change(api, record, catalogue)
     if loaded is not None:

@@ -3,7 +3,7 @@
     POST {"prompt": comfyui_prompt(plan, seed=7)} to ComfyUI's /prompt
     drop comfyui_workflow(comfyui_prompt(plan, seed=7)) on its page
 
-Nine nodes at most: checkpoint, LoRA, clip skip, two prompts, size, KSampler, VAE, save. JSON has no comments,
+One node each: checkpoint, LoRA, clip skip, two prompts, size, KSampler, VAE, save. JSON has no comments,
 so that what has no exact equivalent stands in the title of the KSampler, and as a note in the editor. What
 the catalogue calls a file is kept beside its name, for the way back.
 """
@@ -24,6 +24,8 @@ from diffagent_tools.formats.plan import (
 from retrieval.errors import InvalidApi
 
 PREFIX = "diffagent"
+_MORE_LORAS = 20
+"""The id of the first LoRA beside the one that is the model."""
 _TITLES = {"6": "Prompt", "7": "Negative prompt"}
 _LIMITS = {"sampling_steps": (1, 10_000), "cfg_scale": (0, 100), "lora_weight": (-100, 100)}
 _LIMITS |= {"width": (16, 16_384), "height": (16, 16_384)}
@@ -53,8 +55,10 @@ def comfyui_prompt(plan: ExportPlan, *, seed: int = 0) -> Graph:
     api = plan.api
     require_multiples(api)
     for name, (least, most) in _LIMITS.items():
-        value = getattr(api, name)
-        if value is not None and not least <= value <= most:
+        values = [getattr(api, name)]
+        values += [lora.weight for lora in api.loras] if name == "lora_weight" else []
+        value = next((one for one in values if one is not None and not least <= one <= most), None)
+        if value is not None:
             raise InvalidApi(
                 f"{name.replace('_', ' ')} is {value}, and ComfyUI takes {least} to {most:,}; "
                 "`diffagent check` repairs it"
@@ -63,20 +67,13 @@ def comfyui_prompt(plan: ExportPlan, *, seed: int = 0) -> Graph:
     clip: list[Any] = ["4", 1]
     graph: Graph = {"4": _node("CheckpointLoaderSimple", {"ckpt_name": plan.checkpoint.file})}
     graph["4"]["_meta"] = _kept(plan, plan.checkpoint)
-    if plan.lora is not None:
-        strength = api.lora_weight
-        graph["10"] = _node(
-            "LoraLoader",
-            {
-                "lora_name": plan.lora.file,
-                "strength_model": strength,
-                "strength_clip": strength,
-                "model": model,
-                "clip": clip,
-            },
-        )
-        graph["10"]["_meta"] = _kept(plan, plan.lora)
-        model, clip = ["10", 0], ["10", 1]
+    first = [(plan.lora, api.lora_weight)] if plan.lora is not None else []
+    for number, (file, strength) in enumerate([*first, *plan.loras]):
+        id_ = "10" if file is plan.lora else str(_MORE_LORAS + number)
+        weights = {"strength_model": strength, "strength_clip": strength}
+        graph[id_] = _node("LoraLoader", {"lora_name": file.file, **weights, "model": model, "clip": clip})
+        graph[id_]["_meta"] = _kept(plan, file)
+        model, clip = [id_, 0], [id_, 1]
     if plan.clip_skip is not None:
         graph["11"] = _node("CLIPSetLastLayer", {"stop_at_clip_layer": -plan.clip_skip, "clip": clip})
         clip = ["11", 0]
@@ -126,7 +123,7 @@ def comfyui_workflow(graph: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     nodes: dict[str, dict[str, Any]] = {}
     for order, (id_, given) in enumerate(graph.items()):
         kind = NODES[given["class_type"]]
-        x, y, width, height = _PLACES[id_]
+        x, y, width, height = _PLACES.get(id_) or (0, 480 + 160 * (int(id_) - _MORE_LORAS), 320, 130)
         inputs = {**given["inputs"], AFTER_SEED: "fixed"}
         meta = given["_meta"]
         nodes[id_] = {

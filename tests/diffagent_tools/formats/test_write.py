@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from diffagent_tools.formats.comfyui.nodes import AFTER_SEED, NODES
 from diffagent_tools.formats.comfyui.read import read_workflow
+from diffagent_tools.formats.read import import_text
 from diffagent_tools.formats.write import ExportFormat, export
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, InvalidInput
-from retrieval.records.api import CheckpointRef, T2IApi
+from retrieval.records.api import CheckpointRef, LoraRef, T2IApi
 from retrieval.records.model import ModelRecord
 from retrieval.tables.samplers import SAMPLERS
 
@@ -189,11 +190,13 @@ def test_the_script_makes_the_picture_that_the_renderer_makes(
     from diffagent_tools.render.renderer import Renderer
     from retrieval.storage import sha256_of
 
+    more = (LoraRef(model=model, weight=0.2),) if prompt != LONG else ()
     api = T2IApi(
         **{"model": "Lantern", "type": "LORA", "base_model": family, "width": 64, "height": 64},
         **{"sampling_method": "Euler a", "sampling_steps": 3, "cfg_scale": 6.0, "clip_skip": 2},
         **{"prompt": prompt, "negative_prompt": "fog", "lora_weight": 0.7, "model_id": 12},
         base_checkpoint=CheckpointRef(model=checkpoint),
+        loras=more,
     )
     # the catalogue knows no file name, as of most models; the file is found by what is in it
     digest = sha256_of(models / f"{model}.safetensors").upper()
@@ -209,6 +212,37 @@ def test_the_script_makes_the_picture_that_the_renderer_makes(
     with Image.open("picture.png") as made:
         assert made.tobytes() == expected.tobytes()
     assert import_file(Path("picture.png")).api.model == "Lantern"
+
+
+FURTHER = (
+    LoraRef(model="Ink: wash", weight=0.4, model_id=5, version_id=6, air="urn:air:sd1:lora:civitai:5@6"),
+    LoraRef(model="Oil", weight=1.5),
+)
+
+
+@pytest.mark.parametrize("format", ["infotext", "infotext-old", "comfyui", "comfyui-ui"])
+def test_further_loras_are_carried_there_and_back(format: str) -> None:
+    api = API.model_copy(update={"loras": FURTHER, "lora_weight": 1.6})
+    reading = import_text(export(api, format))
+    assert reading is not None
+    assert (reading.api.model, reading.api.lora_weight) == (api.model, 1.6)
+    read = [(lora.model.replace("_", ":"), lora.weight, lora.version_id) for lora in reading.api.loras]
+    assert read == [("Ink: wash", 0.4, 6), ("Oil", 1.5, None)]
+    assert reading.api.prompt == api.prompt
+
+
+def test_further_loras_in_the_script_and_the_addresses() -> None:
+    api = API.model_copy(update={"loras": FURTHER, "air": "urn:air:sd1:lora:civitai:12@34"})
+    found = literals(export(api, "diffusers"))["LORAS"]
+    assert [(name, weight) for name, _, _, weight in found] == [
+        ("Lantern Festival.safetensors", 0.8),
+        ("Ink_ wash.safetensors", 0.4),
+        ("Oil.safetensors", 1.5),
+    ]
+    assert "urn:air:sd1:lora:civitai:5@6" in export(api, "air").splitlines()
+    wrong = api.model_copy(update={"loras": (LoraRef(model="Oil", weight=101),)})
+    with pytest.raises(InvalidApi, match="lora weight is 101"):
+        export(wrong, "comfyui")
 
 
 def test_the_file_to_save_is_named_where_its_name_is_not_known() -> None:

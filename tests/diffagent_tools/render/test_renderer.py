@@ -1,6 +1,7 @@
 """Rendering with real, tiny pipelines: files, LoRA, seeds, samplers, prompts, bad input."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from calls import checkpoint
 
 from retrieval.errors import BrokenModelFile, InvalidApi, InvalidInput, MissingModelFile, RenderError
-from retrieval.records.api import CheckpointRef, T2IApi
+from retrieval.records.api import CheckpointRef, LoraRef, T2IApi
 from retrieval.tables.samplers import SAMPLERS, Sampler
 
 pytest.importorskip("diffusers", reason="diffusers (the extra 'images') is not installed")
@@ -109,6 +110,21 @@ def test_a_lora_of_diffusers_keys_is_the_one_of_kohyas(
     save_lora(tiny_sd(), files.sd_lora.with_name("tiny-lora-diffusers.safetensors"), kohya=False)
     theirs = picture(renderer, lora(model="tiny-lora-diffusers"))
     assert difference(picture(renderer, lora()), theirs) == 0
+
+
+def test_further_loras_are_loaded_beside_the_first_and_leave_again(
+    renderer: Renderer, files: TinyFiles
+) -> None:
+    shutil.copy(files.sd_lora, files.sd_lora.with_name("tiny-lora-again.safetensors"))
+    before = picture(renderer, api())
+    again = LoraRef(model="tiny-lora-again", weight=0.5)
+    twice = lora(lora_weight=0.5, loras=(again,))
+    # two halves of the same weights are the whole, but for rounding
+    assert difference(picture(renderer, twice), picture(renderer, lora())) <= 1
+    assert difference(picture(renderer, api(loras=(again,))), picture(renderer, lora(lora_weight=0.5))) == 0
+    assert difference(picture(renderer, api()), before) == 0
+    with pytest.raises(MissingModelFile, match="the LoRA 'never'"):
+        renderer.plan(lora(loras=(LoraRef(model="never"),)))
 
 
 def test_loading_a_lora_leaves_the_weights_of_the_text_encoder_alone(files: TinyFiles) -> None:
