@@ -7,7 +7,7 @@ Also the family's default model, which is loaded where nothing better is known.
 
 from collections.abc import Iterable
 
-from retrieval.calls.identify import MAX_NAME, air_of, obtainable, proposable, table_family
+from retrieval.calls.identify import air_of, nearest_spelling, obtainable, proposable, table_family
 from retrieval.calls.limits import Change
 from retrieval.catalogue import Catalogue, Match
 from retrieval.errors import UnknownModel
@@ -89,7 +89,7 @@ def base_checkpoint_change(api: T2IApi, record: ModelRecord | None, catalogue: C
     default = (family.default_model, family.default_model_id) if family is not None else (None, None)
     if own is None and (ref.model, ref.model_id) == default:
         return None
-    matches = catalogue.find(ref.model) if len(ref.model) <= MAX_NAME else []
+    matches = catalogue.find(ref.model)
     if own is not None and (not matches or matches[0].how == "loose"):
         # the id is worth more than a part of the name
         matches = [Match(own, None, "air")]
@@ -115,13 +115,25 @@ def base_checkpoint_change(api: T2IApi, record: ModelRecord | None, catalogue: C
         why = f"the base checkpoint {shown} {wrong}"
     else:
         why = f"{catalogue.name} holds no base checkpoint called {shown}"
-        near = catalogue.spelling.best(
+        near = nearest_spelling(
             ref.model,
+            catalogue,
             lambda model_id: _fits(catalogue.get(model_id), family) and proposable(catalogue.get(model_id)),
         )
         if near is not None:
             return _to(ref, catalogue.get(near.model_id), f"{why}; this is the nearest name")
     return _usual(ref, family, record, catalogue, why)
+
+
+def is_other_spelling(change: Change, catalogue: Catalogue) -> bool:
+    """Whether a base checkpoint changes its name and nothing else: the file's name is written everywhere."""
+    before, after = change.before, change.after
+    if not (isinstance(before, CheckpointRef) and isinstance(after, CheckpointRef)):
+        return False
+    named = [match.record.model_id for match in catalogue.find(before.model) if not match.missing]
+    if after.model_id not in named or before.model == after.model:
+        return False
+    return before.model_id in (None, after.model_id) and _ids_agree(before, catalogue.get(after.model_id))
 
 
 def offered_checkpoint_change(api: T2IApi, catalogue: Catalogue, wanted: Filter) -> Change | None:

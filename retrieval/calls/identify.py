@@ -4,19 +4,20 @@ match = identify("dreamshaper_8.safetensors", catalogue)
 obtainable(match.record), proposable(match.record)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from retrieval.catalogue import Catalogue, Match
-from retrieval.catalogue.names import normalise_name
+from retrieval.catalogue.names import normalise_name, without_ending
+from retrieval.catalogue.spelling import Spelling
+from retrieval.catalogue.written import core_name, is_address, take_apart
 from retrieval.errors import UnknownBaseModel, UnknownModel
 from retrieval.records.air import make_air, parse_air
 from retrieval.records.api import T2IApi
 from retrieval.records.model import ModelRecord, VersionRecord, family_name
 from retrieval.tables.families import Family, family_of
-
-MAX_NAME = 1000
-"""A longer name is no name."""
+from retrieval.tables.hub_models import family_named, hub_model
 
 
 def obtainable(record: ModelRecord) -> bool:
@@ -41,6 +42,52 @@ def table_family(base_model: str) -> Family | None:
         return family_of(base_model)
     except UnknownBaseModel:
         return None
+
+
+def family_meant(name: str, call: T2IApi | None, catalogue: Catalogue) -> str | None:
+    """The family of a model that the catalogue does not hold: what its own name says, else the call.
+
+    A bare name may say it by any word (`ponyRealism_v22`), the name in a call by what a table knows
+    (`flux1-dev`), since the call has a base model of its own.
+    """
+    apart = take_apart(name)
+    for written in filter(None, (apart.hub_id, without_ending(apart.name))):
+        row = hub_model(written)
+        if row is not None:
+            return row.family
+    if call is None:
+        named = family_named(without_ending(apart.name))
+        return named.name if named is not None else None
+    named = table_family(without_ending(apart.name))
+    return named.name if named is not None else known_family(call.base_model, catalogue)
+
+
+def nearest_spelling(
+    name: str, catalogue: Catalogue, keep: Callable[[int], bool] | None = None
+) -> Spelling | None:
+    """The model that a name misspells, of those that `keep` lets pass: as a whole, else without folders and
+    file ending. A link, an AIR or a hash misspells nothing."""
+    if is_address(name):
+        return None
+    found = (catalogue.spelling.best(each, keep) for each in dict.fromkeys((name, core_name(name))))
+    return next((guess for guess in found if guess is not None), None)
+
+
+def unknown_version(name: str, match: Match, catalogue: Catalogue) -> str:
+    """What a name says of a version that contradicts the catalogue, a sentence; empty where it does not.
+
+    That is a version that the record does not have, or a hash behind the name that is another model's.
+    """
+    record = match.record
+    offered = match.version or record.default_version
+    if match.missing:
+        which = f"; {offered.version!r} is offered" if offered is not None else ""
+        return f"{match.missing[:60]} of {record.model!r} is not a version that is known here{which}"
+    digest = take_apart(name).digest
+    owners = catalogue.hashed(digest) if digest else []
+    if owners and record.model_id not in {owner.record.model_id for owner in owners}:
+        return f"the hash {digest} is that of {owners[0].record.model!r}, not of {record.model!r}"
+    return ""
 
 
 def fits_family(record: ModelRecord, family: str | None) -> bool:
@@ -95,12 +142,12 @@ def identify(name: str, catalogue: Catalogue, api: T2IApi | None = None) -> Matc
     Several models of one name are told apart by the API's ids, family and type, then by how near the spelling
     is, then by downloads. A match by a part of the name gives way to a whole name that is spelled nearer.
     """
-    matches = catalogue.find(name) if len(name) <= MAX_NAME else []
+    matches = [_with_hash(name, match, catalogue) for match in catalogue.find(name)]
     if not matches:
         return None
     if len(matches) == 1 and matches[0].how != "loose":
         return matches[0]
-    near = {guess.model_id: guess for guess in catalogue.spelling.nearest(name)}
+    near = {guess.model_id: guess for guess in catalogue.spelling.nearest(core_name(name))}
     if matches[0].how == "loose" and near:
         best = next(iter(near.values()))
         fits = [near[match.record.model_id].similarity for match in matches if match.record.model_id in near]
@@ -122,6 +169,15 @@ def identify(name: str, catalogue: Catalogue, api: T2IApi | None = None) -> Matc
         )
 
     return max(matches, key=rank)
+
+
+def _with_hash(name: str, match: Match, catalogue: Catalogue) -> Match:
+    """The match with the version whose hash stands behind the name."""
+    digest = take_apart(name).digest
+    for owner in catalogue.hashed(digest) if digest else ():
+        if owner.record.model_id == match.record.model_id and owner.version is not None:
+            return Match(match.record, owner.version, match.how)
+    return match
 
 
 @dataclass(frozen=True)

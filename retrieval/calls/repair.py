@@ -15,7 +15,7 @@ from typing import Any
 
 from retrieval.calls.base_checkpoint import default_record
 from retrieval.calls.compose import default_api, facts, recommended_api, with_trigger
-from retrieval.calls.identify import fits_family, table_family
+from retrieval.calls.identify import family_meant, fits_family, table_family
 from retrieval.calls.limits import Change, corrections
 from retrieval.calls.meaning import Searcher
 from retrieval.calls.substitute import Substitute, find_substitute
@@ -110,7 +110,7 @@ def _abstained(
     verdict: Verdict, found: Substitute, request: Instruction | None, catalogue: Catalogue
 ) -> Repair:
     """The fallback, where no model is near enough."""
-    fallback = _fallback(verdict.call, request, catalogue)
+    fallback = _fallback(verdict, request, catalogue)
     why = f"{found.why}; the answer is the base model of {fallback.base_model} with default parameters"
     if verdict.call is None:
         changes: tuple[Change, ...] = (Change("model", verdict.named, fallback.model, why),)
@@ -119,9 +119,13 @@ def _abstained(
     return Repair(fallback, verdict, changes, abstained=True, similarity=found.similarity)
 
 
-def _fallback(call: T2IApi | None, request: Instruction | None, catalogue: Catalogue) -> T2IApi:
+def _fallback(verdict: Verdict, request: Instruction | None, catalogue: Catalogue) -> T2IApi:
     """The paper's default call (section 4.1) on the family's base model; a size that fits is kept."""
-    record = default_record(catalogue, table_family(call.base_model) if call is not None else None)
+    call = verdict.call
+    family = call.base_model if call is not None else None
+    if verdict.record is None:
+        family = family_meant(verdict.named, call, catalogue) or family
+    record = default_record(catalogue, table_family(family) if family is not None else None)
     made = default_api(record, request)
     if call is None:
         return made

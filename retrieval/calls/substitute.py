@@ -9,9 +9,11 @@
 from dataclasses import dataclass
 
 from retrieval.calls.identify import (
+    family_meant,
     fits_family,
     fitting_version,
     known_family,
+    nearest_spelling,
     obtainable,
     pointed_at,
     proposable,
@@ -20,6 +22,7 @@ from retrieval.calls.identify import (
 from retrieval.calls.meaning import Searcher, nearest_in_meaning
 from retrieval.calls.verdict import Verdict
 from retrieval.catalogue import Catalogue, Match
+from retrieval.catalogue.written import core_name, take_apart
 from retrieval.records.api import Instruction, T2IApi
 from retrieval.records.model import ModelRecord, VersionRecord, document_text
 
@@ -50,6 +53,13 @@ def find_substitute(
     name, call, match = verdict.named, verdict.call, verdict.match
     family = known_family(call.base_model, catalogue) if call is not None else None
     kind = call.type if call is not None else None
+    if match is None:
+        said = family_meant(name, call, catalogue)
+        if said is not None and said not in catalogue.families:
+            return Substitute(
+                None, None, f"{_short(name)} is of {said}, and {catalogue.name} holds none", None
+            )
+        family = said or family
 
     def fits(record: ModelRecord) -> bool:
         return fits_family(record, family) and kind in (None, record.type) and proposable(record)
@@ -57,23 +67,28 @@ def find_substitute(
     if match is not None:
         missing = _why_not(match.record, family, kind)
     else:
-        names = catalogue.spelling
-        near = names.best(name, lambda model_id: fits(catalogue.get(model_id)))
+        near = nearest_spelling(name, catalogue, lambda model_id: fits(catalogue.get(model_id)))
         missing = f"no model is called {_short(name)}"
         if near is not None:
             record = catalogue.get(near.model_id)
             why = f"{missing}; the nearest name is {record.model!r}"
             return Substitute(record, fitting_version(record, family), why, near.similarity)
+        by = "its ids are those"
         match = pointed_at(call, catalogue) if call is not None else None
+        if match is None and (owners := catalogue.hashed(take_apart(name).digest)):
+            match, by = owners[0], "its hash is that"
         if match is not None and fits(match.record):
             record, version = match.record, match.version
             aim = family or record.base_model
             if version is None or version_fault(record, version, aim):
                 version = fitting_version(record, aim)
-            return Substitute(record, version, f"{missing}; its ids are those of {record.model!r}", 1.0)
+            return Substitute(record, version, f"{missing}; {by} of {record.model!r}", 1.0)
         if match is None:
-            elsewhere = names.best(name)
+            elsewhere = nearest_spelling(name, catalogue)
             match = Match(catalogue.get(elsewhere.model_id), None, "loose") if elsewhere else None
+        if match is None and call is None and request is None:
+            # what an invented name sounds like says nothing of what it was wanted for
+            return Substitute(None, None, f"{missing}, and no name is near it", None)
     meant = match.record if match is not None else None
     found = nearest_in_meaning(
         _query(name, call, request, meant),
@@ -103,7 +118,7 @@ def _why_not(record: ModelRecord, family: str | None, kind: str | None) -> str:
 
 def _query(name: str, call: T2IApi | None, request: Instruction | None, meant: ModelRecord | None) -> str:
     """What the model was meant for: the one it names or is spelled like, its description, the request."""
-    parts = [document_text(meant) if meant is not None else name[:_QUERY_NAME]]
+    parts = [document_text(meant) if meant is not None else core_name(name)[:_QUERY_NAME]]
     if call is not None and meant is None:
         parts.append(call.model_description)
     if request is not None:

@@ -10,17 +10,20 @@ Each problem carries what would mend it; `retrieval.calls.repair` applies that.
 from dataclasses import dataclass
 from typing import Literal
 
-from retrieval.calls.base_checkpoint import base_checkpoint_change
+from retrieval.calls.base_checkpoint import base_checkpoint_change, is_other_spelling
 from retrieval.calls.identify import (
     air_of,
+    family_meant,
     fits_family,
     fitting_version,
     id_faults,
     identify,
     known_family,
     named_version,
+    nearest_spelling,
     obtainable,
     table_family,
+    unknown_version,
     version_fault,
 )
 from retrieval.calls.limits import Change, corrections
@@ -103,8 +106,8 @@ def judge(api: T2IApi | str, catalogue: Catalogue) -> Verdict:
 
 def _judge_name(name: str, match: Match | None, catalogue: Catalogue) -> Verdict:
     if match is None:
-        return Verdict(name, None, None, None, (_invented(name, catalogue),))
-    problems = _name_problems(name, match, ())
+        return Verdict(name, None, None, None, (_invented(name, None, catalogue),))
+    problems = _name_problems(name, match, (), catalogue)
     version = match.version or match.record.default_version
     fault = version_fault(match.record, match.version, None)
     if fault is not None:
@@ -117,14 +120,14 @@ def judge_call(api: T2IApi, match: Match | None, catalogue: Catalogue) -> Verdic
     """What is wrong with a T2I API whose model is known already (None: there is no such model)."""
     family = known_family(api.base_model, catalogue)
     if match is None:
-        problems = [_invented(api.model, catalogue)]
+        problems = [_invented(api.model, api, catalogue)]
         if family is None:
             problems.append(_no_family(api, None, ()))
         problems += _parameter_problems(api, None, catalogue)
         return Verdict(api.model, api, None, None, tuple(problems))
     record = match.record
     version, ids, id_problems = _identity(api, match, family, catalogue)
-    problems = _name_problems(api.model, match, ids)
+    problems = _name_problems(api.model, match, ids, catalogue)
     if family is None:
         problems.append(_no_family(api, record, ids))
     if record.type != api.type:
@@ -137,13 +140,17 @@ def judge_call(api: T2IApi, match: Match | None, catalogue: Catalogue) -> Verdic
     return Verdict(api.model, api, match, version, tuple(problems))
 
 
-def _invented(name: str, catalogue: Catalogue) -> Problem:
-    nearest = catalogue.spelling.best(name)
+def _invented(name: str, call: T2IApi | None, catalogue: Catalogue) -> Problem:
+    reason = f"{catalogue.name} holds no model called {_short(name)}"
+    family = family_meant(name, call, catalogue)
+    if family is not None and family not in catalogue.families:
+        return Problem("invented", f"{reason}, and none of the family {family}", "model")
+    nearest = nearest_spelling(name, catalogue)
     hint = f"; the nearest name is {catalogue.get(nearest.model_id).model!r}" if nearest else ""
-    return Problem("invented", f"{catalogue.name} holds no model called {_short(name)}{hint}", "model")
+    return Problem("invented", reason + hint, "model")
 
 
-def _name_problems(name: str, match: Match, ids: tuple[Change, ...]) -> list[Problem]:
+def _name_problems(name: str, match: Match, ids: tuple[Change, ...], catalogue: Catalogue) -> list[Problem]:
     """`ids`: what the ids must become; a name can be an address that says which version is meant."""
     record = match.record
     problems: list[Problem] = []
@@ -151,6 +158,9 @@ def _name_problems(name: str, match: Match, ids: tuple[Change, ...]) -> list[Pro
         reason = f"{_short(name)} is listed as {record.model!r}"
         fix = (Change("model", name, record.model, reason), *ids)
         problems.append(Problem("alias", reason, "model", fix))
+    unknown = unknown_version(name, match, catalogue)
+    if unknown:
+        problems.append(Problem("bad parameters", unknown, "version", ids))
     if not obtainable(record):
         status = f" ({record.status})" if record.status else ""
         problems.append(Problem("unavailable", f"{record.model!r} can no longer be had{status}", "model"))
@@ -214,7 +224,8 @@ def _parameter_problems(api: T2IApi, record: ModelRecord | None, catalogue: Cata
     ]
     loaded = base_checkpoint_change(api, record, catalogue)
     if loaded is not None:
-        problems.append(Problem("bad parameters", loaded.why, loaded.field, (loaded,)))
+        kind: Status = "alias" if is_other_spelling(loaded, catalogue) else "bad parameters"
+        problems.append(Problem(kind, loaded.why, loaded.field, (loaded,)))
     return problems
 
 

@@ -12,34 +12,36 @@ but a record is built only when it is asked for, so that 100,000 of them load in
 import functools
 import gzip
 import hashlib
+import itertools
 import json
-import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
-from retrieval.catalogue.name_index import HEAD, NAMES, Head, NameIndex, Names, Place
-from retrieval.catalogue.names import alias_keys, normalise_name, without_ending
+from retrieval.catalogue.name_index import HEAD, NAMES, Head, How, NameIndex, Names, Place
+from retrieval.catalogue.names import without_ending
 from retrieval.catalogue.spelling import SpellingIndex
+from retrieval.catalogue.written import (
+    MAX_NAME,
+    Pointer,
+    digest_of,
+    pointer,
+    said_version,
+    take_apart,
+)
 from retrieval.errors import CatalogueError, CatalogueFormatError, UnknownModel
-from retrieval.records.air import parse_air
 from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord, document_text, family_name
 from retrieval.storage import atomic_write
 from retrieval.tables.families import family_of
+from retrieval.tables.hub_models import hub_model
 
 __all__ = ["Catalogue", "Match", "ModelRecord", "Settings", "Stats", "VersionRecord", "document_text"]
 
-How = Literal["name", "air", "url", "hash", "alias", "file", "loose"]
 _RANK: dict[How, int] = {"name": 0, "air": 0, "url": 0, "hash": 0, "alias": 1, "file": 2, "loose": 3}
-_SITE = r"civitai\.(?:com|red|green)/"
-_PAGE = re.compile(_SITE + r"(?:api/v1/)?models/(?P<id>\d+)", re.I)
-_DOWNLOAD = re.compile(_SITE + r"api/(?:download/models|v1/model-versions)/(?P<id>\d+)", re.I)
-_VERSION_QUERY = re.compile(r"modelVersionId=(\d+)", re.I)
-_HASH = re.compile(r"(?:0x)?([0-9a-f]{10}|[0-9a-f]{64})", re.I)
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -49,12 +51,14 @@ class Match:
 
     `how`: "name" letter for letter, "air", "url", "hash"; "alias" the same but for case, Unicode and
     punctuation, or a known other name; "file" a file of the model; "loose" without version suffix, without
-    brackets, or only the Latin or the other part of the name.
+    brackets, or only the Latin or the other part of the name. `missing`: what was said of a version that the
+    record does not have (`v8`, or its id), else empty.
     """
 
     record: ModelRecord
     version: VersionRecord | None
     how: How
+    missing: str = ""
 
     @property
     def exact(self) -> bool:
@@ -178,32 +182,43 @@ class Catalogue:
         A name that fits exactly hides looser fits. Unknown names give an empty list.
         """
         name = name.strip()
-        if not name:
+        if not name or len(name) > MAX_NAME:
             return []
-        pointed = self._pointed(name)
+        pointed = pointer(name)
         if pointed is not None:
-            return pointed
-        exact = [self._match(position, None, "name") for position in self._exact.get(name, ())]
-        return _by_downloads(exact) if exact else self._looser(name)
-
-    def _looser(self, name: str) -> list[Match]:
-        full, loose = normalise_name(name), alias_keys(name)
-        file_name = normalise_name(without_ending(name))
-        for how, found in self._levels(full, file_name, loose):
+            return self._pointed(pointed)
+        apart = take_apart(name)
+        names = tuple(dict.fromkeys((name, apart.whole, apart.name)))
+        exact: list[Place] = [(position, None) for each in names for position in self._exact.get(each, ())]
+        closest: tuple[How, list[Place]] = ("name", exact)
+        levels = self._index.levels(names, self._base_model(apart.hub_id, apart.name))
+        for how, found in itertools.chain([closest], levels):
             if found:
-                return _by_downloads(_unique(self._match(*place, how) for place in found))
-        digest = _HASH.fullmatch(name)
-        return self._by_hash(digest.group(1).upper()) if digest else []
+                return _by_downloads(_unique(self._said(place, how, apart.name) for place in found))
+        return self.hashed(name)
 
-    def _levels(self, full: str, file_name: str, loose: Sequence[str]) -> Iterator[tuple[How, list[Place]]]:
-        """What fits, the closest first; looser dictionaries are built only if nothing closer fits."""
-        index = self._index
-        yield "alias", index.aliases.get(full, [])
-        yield "file", index.files.get(file_name, [])
-        for key in loose:
-            yield "loose", index.aliases.get(key, []) or index.files.get(key, [])
-        for key in (full, *loose):
-            yield "loose", index.loose.get(key, [])
+    def hashed(self, digest: str) -> list[Match]:
+        """The records with a file of this SHA256, or of its first 8 (where no other has them), 10 or 12."""
+        found = self._index.by_hash(digest_of(digest))
+        return _unique(self._match(position, version_id, "hash") for position, version_id in found)
+
+    def _base_model(self, *names: str) -> list[Place]:
+        """The family's default model where one of its ids or files is named."""
+        for name in names:
+            row = hub_model(without_ending(name))
+            model_id = family_of(row.family).default_model_id if row is not None and row.is_default else None
+            if model_id in self._position:
+                return [(self._position[model_id], None)]
+        return []
+
+    def _said(self, place: Place, how: How, name: str) -> Match:
+        """The match of a place, with the version that the name says."""
+        position, version_id = place
+        record = self._record(position)
+        missing = ""
+        if version_id is None and how in ("file", "loose"):
+            version_id, missing = said_version(name, record.model, record.versions)
+        return Match(record, record.version(version_id) if version_id is not None else None, how, missing)
 
     def resolve(self, name: str, *, type: str | None = None, base_model: str | None = None) -> Match | None:
         """The one record that a name stands for, or None where there is none, or several.
@@ -315,32 +330,18 @@ class Catalogue:
         record = self._record(position)
         return Match(record, record.version(version_id) if version_id is not None else None, how)
 
-    def _pointed(self, text: str) -> list[Match] | None:
-        """What an AIR or an address of civitai.com points to; None if the text is neither."""
-        air = parse_air(text)
-        model_id = version_id = None
-        how: How = "air"
-        if air is not None:
-            model_id, version_id = air.model_id, air.version_id
-        elif download := _DOWNLOAD.search(text):
-            version_id, how = int(download["id"]), "url"
-        elif page := _PAGE.search(text):
-            query = _VERSION_QUERY.search(text)
-            model_id, version_id, how = int(page["id"]), int(query[1]) if query else None, "url"
-        else:
-            return None
-        position = (
-            self._index.versions.get(version_id) if model_id is None and version_id is not None else None
-        )
+    def _pointed(self, at: Pointer) -> list[Match]:
+        """What an AIR or an address of Civitai points to."""
+        model_id, version_id = at.model_id, at.version_id
         if model_id is not None:
             position = self._position.get(model_id)
-        return [] if position is None else [self._match(position, version_id, how)]
-
-    def _by_hash(self, digest: str) -> list[Match]:
-        found = self._index.hashes.get(digest[:10], [])
-        matches = [self._match(position, version_id, "hash") for position, version_id, _ in found]
-        whole = [match for match, (_, _, full) in zip(matches, found, strict=True) if full.startswith(digest)]
-        return _unique(whole)
+        else:
+            position = self._index.versions.get(version_id) if version_id is not None else None
+        if position is None:
+            return []
+        match = self._match(position, version_id, at.how)
+        unknown = version_id is not None and match.version is None and match.record.versions
+        return [Match(match.record, None, at.how, f"the id {version_id}")] if unknown else [match]
 
     @functools.cached_property
     def _exact(self) -> dict[str, list[int]]:

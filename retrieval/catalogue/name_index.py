@@ -4,15 +4,19 @@ The catalogue (retrieval/catalogue/catalogue.py) is the only caller.
 """
 
 import functools
-from collections.abc import Iterable
-from typing import NotRequired
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NotRequired
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from retrieval.catalogue.names import alias_keys, normalise_name, without_ending
+from retrieval.catalogue.names import alias_keys, normalise_name, without_ending, without_version
+from retrieval.catalogue.written import SHORTEST_DIGEST, file_key, version_file_key
 from retrieval.records.model import ModelType
 
+How = Literal["name", "air", "url", "hash", "alias", "file", "loose"]
+MIN_FILE_KEY = 3
+"""Latin signs that a name must have for its file to be known by them."""
 Place = tuple[int, int | None]
 """Position of a record, and a version id if the name said one."""
 
@@ -51,10 +55,69 @@ class NameIndex:
         self.aliases: dict[str, list[Place]] = {}
         self.files: dict[str, list[Place]] = {}
         self._named: list[tuple[str, int]] = []
+        self._versions: list[tuple[int, str, list[tuple[int, str]]]] = []
         self.hashes: dict[str, list[tuple[int, int, str]]] = {}
         self.versions: dict[int, int] = {}
         for position, entry in enumerate(names):
             self._add(position, entry)
+
+    def levels(self, names: Sequence[str], base_model: list[Place]) -> Iterator[tuple[How, list[Place]]]:
+        """What fits, the closest first; looser dictionaries are built only if nothing closer fits.
+
+        Args:
+            names: a name as it was written and, if it is another, what is within its folders, tag or hash.
+            base_model: what a table says of the name.
+        """
+        for name in names:
+            yield "alias", self.aliases.get(normalise_name(name), [])
+            yield "file", self.files.get(normalise_name(without_ending(name)), [])
+        yield "alias", base_model
+        loose = [(name, alias_keys(name)) for name in names]
+        for _, keys in loose:
+            for key in keys:
+                yield "loose", self.aliases.get(key, []) or self.files.get(key, [])
+        inner = without_ending(names[-1])
+        if inner.isascii() and " " not in inner:
+            stem, _, version = inner.partition("_")
+            yield "file", self.civitai_files.get(normalise_name(stem) + normalise_name(version or " "), [])
+            # of what stands behind the name only a version may be unknown: other words make another name
+            yield "loose", self.civitai_files.get(normalise_name(without_version(inner)), [])
+        for name, keys in loose:
+            for key in (normalise_name(name), *keys):
+                yield "loose", self.loose.get(key, [])
+
+    def by_hash(self, digest: str) -> list[Place]:
+        """What has a file of this SHA256, or of its first 8 (if no other has them), 10 or 12 digits."""
+        keys = [digest[:10]] if len(digest) >= 10 else self.short_hashes.get(digest, [])
+        found: list[Place] = [
+            (position, version_id)
+            for key in keys
+            for position, version_id, full in self.hashes.get(key, ())
+            # a catalogue may know ten digits only
+            if full.startswith(digest) or (len(full) < len(digest) and digest.startswith(full))
+        ]
+        return found if len(digest) != SHORTEST_DIGEST or len(keys) == 1 else []
+
+    @functools.cached_property
+    def short_hashes(self) -> dict[str, list[str]]:
+        """The ten digits of each hash by its first eight, as programs before A1111 1.0 wrote them."""
+        short: dict[str, list[str]] = {}
+        for digits in self.hashes:
+            short.setdefault(digits[:8], []).append(digits)
+        return short
+
+    @functools.cached_property
+    def civitai_files(self) -> dict[str, list[Place]]:
+        """Keys of the names that Civitai gives to files, with a version and without; built as `loose` is."""
+        files: dict[str, list[Place]] = {}
+        for position, name, versions in self._versions:
+            own = file_key(name)
+            if len(own) < MIN_FILE_KEY:
+                continue
+            files.setdefault(own, []).append((position, None))
+            for version_id, version in versions:
+                files.setdefault(own + version_file_key(name, version), []).append((position, version_id))
+        return files
 
     @functools.cached_property
     def loose(self) -> dict[str, list[Place]]:
@@ -70,7 +133,9 @@ class NameIndex:
         for other in (name, *entry.get("aliases", ())):
             self.aliases.setdefault(normalise_name(other), []).append((position, None))
             self._named.append((other, position))
-        for version in entry.get("versions", ()):
+        listed = entry.get("versions", ())
+        self._versions.append((position, name, [(each["version_id"], each["version"]) for each in listed]))
+        for version in listed:
             version_id = version["version_id"]
             self.versions.setdefault(version_id, position)
             # a name of signs alone (`>_<`) would leave nothing but the version

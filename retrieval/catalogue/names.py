@@ -10,14 +10,28 @@ import re
 import unicodedata
 
 _NOT_ALNUM = re.compile(r"[^a-z0-9]+")
-_FILE_ENDING = re.compile(r"\.(?:safetensors|ckpt|pth?|bin|gguf|zip)$", re.IGNORECASE)
+_FILE_ENDING = re.compile(r"\.(?:safetensors|ckpt|pth?|bin|gguf|zip|onnx|sft)$", re.IGNORECASE)
 _LORA_TAG = re.compile(r"^<(?:lora|lyco|hypernet):([^:>]+)(?::[^>]*)?>$", re.IGNORECASE)
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^【】]*】|（[^（）]*）|「[^「」]*」|<[^<>]*>")
-# what uploaders put behind a name: a version, a precision, a packaging
-_VERSION = r"(?:v(?:er(?:sion)?)?\.?\s*)?\d+(?:[.\d]*\d)?[a-z]?"
-_PACKING = r"(?:fp16|fp32|bf16|pruned|full|(?:no-?)?ema(?:-?only)?|(?:baked-?|with-?)?vae|inpainting|final)"
-_SUFFIX = re.compile(rf"[\s_.\-–|:/]+(?:{_VERSION}|{_PACKING})$|(?<=[^\W\d_])v\d[\d.]*[a-z]?$", re.IGNORECASE)
+# what uploaders and programs put behind a name: a version, a precision, a packaging
+_PACKING = (
+    r"(?:fp?(?:8|16|32)(?:[_-]e\dm\d(?:fn)?)?|bf16|nf4|q\d(?:p|_k(?:_[sml])?|_[01])?|pruned(?:fp?(?:16|32))?|full"
+    r"|(?:no-?)?ema(?:-?only)?|(?:baked-?|with-?|merged-?|no-?)?vae(?:fix)?|baked|inpaint(?:ing)?|diffusers|final)"
+)
+_VERSION = rf"(?:v(?:er(?:sion)?)?\.?\s*)?\d+(?:[.\d]*\d)?(?:b\d+|[a-z])?{_PACKING}*"
+_SUFFIX = re.compile(
+    rf"[\s_.\-–|:/]+(?:{_VERSION}|{_PACKING})$|(?<=[^\W\d_])v\d[\d.]*(?:b\d+|[a-z])?{_PACKING}*$",
+    re.IGNORECASE,
+)
+# run together, as in `dreamshaper7BakedVAE`: only with a capital letter, since words may end so
+_GLUED = re.compile(
+    r"(?<=[^\s_])(?:BakedV[Aa][Ee]|NoV[Aa][Ee]|Pruned|Inpaint(?:ing)?)$"
+    r"|(?<=[a-z\d])(?:F[Pp](?:16|32)|V[Aa][Ee])$|(?<=\d)bakedvae$"
+)
 _BARE_VERSION = re.compile(r"v(?:er(?:sion)?)?\.?\s*\d[\d.]*[a-z]?", re.IGNORECASE)
+_PACKED = re.compile(rf"(?:[\s_.\-]+{_PACKING})+$", re.IGNORECASE)
+# what thousands of names have beside their own
+_GENERIC = ("lora", "locon", "lycoris", "style", "styles", "concept", "checkpoint", "model", "models")
 _MIN_PART = 4  # a Latin part shorter than this ("AI", "3D") names too many models
 _MIN_OTHER_PART = 2  # two ideographs carry as much as a word
 
@@ -50,17 +64,35 @@ def without_ending(file_name: str) -> str:
 
 def without_version(name: str) -> str:
     """The name without file ending, brackets, version and packaging words; itself if nothing is left."""
+    return split_version(name)[0]
+
+
+def split_version(name: str) -> tuple[str, str]:
+    """The name without file ending, brackets, version and packaging words, and these words as one text.
+
+    >>> split_version("dreamshaper_8-fp16.ckpt")
+    ('dreamshaper', '8 fp16')
+    """
     name = name.strip()
     tag = _LORA_TAG.match(name)
     if tag:
         name = tag.group(1).strip()
     bare = without_ending(name)
     unbracketed = " ".join(_BRACKETS.sub(" ", bare).split())
-    bare = unbracketed or bare
+    inside = [found.group()[1:-1] for found in _BRACKETS.finditer(bare)] if unbracketed else []
+    bare, behind = _without_suffixes(unbracketed or bare)
+    return bare or name, " ".join((*behind, *inside))
+
+
+def _without_suffixes(bare: str) -> tuple[str, list[str]]:
+    """The text without version and packaging words at its end, and these in their order."""
+    behind: list[str] = []
     while True:
-        shorter = _SUFFIX.sub("", bare).rstrip(" _-.–|:/")
+        found = _SUFFIX.search(bare) or _GLUED.search(bare)
+        shorter = (bare[: found.start()] if found else bare).rstrip(" _-.–|:/")
         if not any(c.isalpha() for c in shorter) or shorter == bare or _BARE_VERSION.fullmatch(shorter):
-            return bare or name
+            return bare, behind
+        behind.insert(0, bare[len(shorter) :].strip(" _-.–|:/"))
         bare = shorter
 
 
@@ -72,7 +104,10 @@ def alias_keys(name: str) -> tuple[str, ...]:
     full = normalise_name(name)
     tag = _LORA_TAG.match(name.strip())
     bare = without_version(name)
-    keys = [normalise_name(without_ending(tag.group(1) if tag else name)), normalise_name(bare)]
+    file = without_ending(tag.group(1) if tag else name)
+    # brackets may tell two models apart, so that they are taken away last
+    shorter = (file, _PACKED.sub("", file), _without_suffixes(file)[0], bare)
+    keys = [normalise_name(each) for each in shorter]
     if not bare.isascii():
         words = bare.split()
         latin = normalise_name(without_version(" ".join(word for word in words if word.isascii())))
@@ -80,4 +115,4 @@ def alias_keys(name: str) -> tuple[str, ...]:
         if latin and other:
             keys += [latin] if len(latin) >= _MIN_PART else []
             keys += [other] if len(other) >= _MIN_OTHER_PART else []
-    return tuple(dict.fromkeys(key for key in keys if key and key != full))
+    return tuple(dict.fromkeys(key for key in keys if key and key not in (full, *_GENERIC)))

@@ -177,7 +177,6 @@ def test_a_parameter_that_no_family_can_do(fields: dict[str, object], field: str
         (CheckpointRef(model="Pixel Quest"), "LORA"),
         (CheckpointRef(model="Gone Towers"), "no longer"),
         (CheckpointRef(model="Nothing Like It"), "no base checkpoint"),
-        (CheckpointRef(model="castle dreams"), "listed as"),
         (CheckpointRef(model=">_<", model_id=10), "ids"),
     ],
 )
@@ -186,6 +185,29 @@ def test_the_checkpoint_below_a_lora(ref: CheckpointRef, word: str) -> None:
         LORA.model_copy(update={"base_checkpoint": ref}), "bad parameters", "base checkpoint"
     )
     assert word in reason
+
+
+@pytest.mark.parametrize("name", ["castle dreams", "SD15/castledreams_v2.safetensors"])
+def test_the_checkpoint_below_a_lora_may_have_the_name_of_its_file(name: str) -> None:
+    ref = CheckpointRef(model=name)
+    reason = only_reason(LORA.model_copy(update={"base_checkpoint": ref}), "alias", "base checkpoint")
+    assert "listed as" in reason
+    elsewhere = ref.model_copy(update={"model_id": 999})
+    assert judge(LORA.model_copy(update={"base_checkpoint": elsewhere}), CATALOGUE).status == "bad parameters"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("castledreams_v9.safetensors", "v9 of 'Castle Dreams 城堡之梦' is not a version that is known here"),
+        ("urn:air:sd1:checkpoint:civitai:10@999", "the id 999 of"),
+    ],
+)
+def test_a_version_in_the_name_that_is_not_in_the_catalogue(name: str, said: str) -> None:
+    for api in (name, call(model=name, version_id=None, version=None, air=None)):
+        verdict = judge(api, CATALOGUE)
+        assert verdict.status == "bad parameters"
+        assert any(said in reason and "is offered" in reason for reason in verdict.reasons)
 
 
 def test_the_most_severe_problem_is_the_status_and_all_are_listed() -> None:
