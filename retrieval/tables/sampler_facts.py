@@ -4,20 +4,25 @@ them all.
     >>> [algorithm.name for algorithm in ALGORITHMS if algorithm.comfy_note]
     ['Restart', 'DDIM CFG++', 'PLMS']
 
-Sources: diffusers' documentation (api/schedulers/overview), Civitai's `samplers` and `samplerMap`, A1111's
-modules/sd_samplers_*.py and modules/sd_schedulers.py, ComfyUI's comfy/sampler_names.py.
+What every program of today has. What only some have, and what is nearest to it, is in
+retrieval/tables/sampler_neighbours.py.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+A1111 = "AUTOMATIC1111 1.10 (July 2024): modules/sd_samplers_*.py, modules/sd_schedulers.py"
+COMFYUI = "ComfyUI (read November 2026): comfy/samplers.py, KSAMPLER_NAMES and SCHEDULER_HANDLERS"
+DIFFUSERS = "diffusers (August 2026): docs, api/schedulers/overview"
+
 
 @dataclass(frozen=True)
 class Algorithm:
     """An algorithm; `automatic` is the schedule that A1111 takes for `Automatic`.
 
-    `schedules` says whether the class in diffusers takes a schedule other than its own.
+    `schedules` says whether the class in diffusers takes a schedule other than its own, `source` where the
+    name was read.
     """
 
     name: str
@@ -32,6 +37,8 @@ class Algorithm:
     comfy_scheduler: str = "normal"
     diffusers_note: str = ""
     comfy_note: str = ""
+    a1111_note: str = ""
+    source: str = A1111
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,12 @@ class Schedule:
     other_names: str = ""
     diffusers_note: str = ""
     comfy_note: str = ""
+    source: str = A1111
 
 
 _SDE = {"algorithm_type": "sde-dpmsolver++"}
-_NO_DIFFUSERS = "diffusers has no exact equivalent of"
-_NO_COMFY = "ComfyUI has no exact equivalent of"
+NO_DIFFUSERS = "diffusers has no exact equivalent of"
+NO_COMFY = "ComfyUI has no exact equivalent of"
 _SINGLE = "DPMSolverSinglestepScheduler"
 _MULTI = "DPMSolverMultistepScheduler"
 ALGORITHMS = (
@@ -74,23 +82,24 @@ ALGORITHMS = (
         "DPM++ 2S a",
         _SINGLE,
         "dpmpp_2s_ancestral",
-        other_names="dpm++ 2s ancestral, dpm++ 2s",
+        other_names="dpm++ 2s ancestral, dpm++ 2s, dpm2sa",
         automatic="Karras",
         spacing="",
-        diffusers_note=f"{_NO_DIFFUSERS} DPM++ 2S a; the nearest is {_SINGLE}, without noise between steps",
+        diffusers_note=f"{NO_DIFFUSERS} DPM++ 2S a; the nearest is {_SINGLE}, without noise between steps",
     ),
-    Algorithm("DPM++ 2M", _MULTI, "dpmpp_2m", automatic="Karras", other_names="dpm solver++"),
+    Algorithm("DPM++ 2M", _MULTI, "dpmpp_2m", automatic="Karras", other_names="dpm solver++, dpm2m"),
     Algorithm(
         "DPM++ SDE",
         _SINGLE,
         "dpmpp_sde",
         _SDE,
+        other_names="dpmsde",
         automatic="Karras",
         spacing="",
-        diffusers_note=f"{_NO_DIFFUSERS} DPM++ SDE without the package torchsde (DPMSolverSDEScheduler); "
+        diffusers_note=f"{NO_DIFFUSERS} DPM++ SDE without the package torchsde (DPMSolverSDEScheduler); "
         f"the nearest is {_SINGLE} with sde-dpmsolver++",
     ),
-    Algorithm("DPM++ 2M SDE", _MULTI, "dpmpp_2m_sde", _SDE, automatic="Exponential"),
+    Algorithm("DPM++ 2M SDE", _MULTI, "dpmpp_2m_sde", _SDE, "dpm2msde", automatic="Exponential"),
     Algorithm(
         "DPM++ 2M SDE Heun",
         _MULTI,
@@ -103,8 +112,9 @@ ALGORITHMS = (
         _MULTI,
         "dpmpp_3m_sde",
         {**_SDE, "solver_order": 3},
+        other_names="dpm3msde",
         automatic="Exponential",
-        diffusers_note=f"{_NO_DIFFUSERS} DPM++ 3M SDE in its own table; the nearest is {_MULTI} of order 3 "
+        diffusers_note=f"{NO_DIFFUSERS} DPM++ 3M SDE in its own table; the nearest is {_MULTI} of order 3 "
         "with sde-dpmsolver++",
     ),
     Algorithm(
@@ -114,7 +124,7 @@ ALGORITHMS = (
         {"solver_order": 3},
         spacing="",
         schedules=False,
-        diffusers_note=f"{_NO_DIFFUSERS} DPM fast; the nearest is {_SINGLE} of order 3",
+        diffusers_note=f"{NO_DIFFUSERS} DPM fast; the nearest is {_SINGLE} of order 3",
     ),
     Algorithm(
         "DPM adaptive",
@@ -124,7 +134,7 @@ ALGORITHMS = (
         other_names="k_dpm_ad",
         spacing="",
         schedules=False,
-        diffusers_note=f"{_NO_DIFFUSERS} DPM adaptive, which chooses its own number of steps; the nearest is "
+        diffusers_note=f"{NO_DIFFUSERS} DPM adaptive, which chooses its own number of steps; the nearest is "
         f"{_SINGLE} of order 3",
     ),
     Algorithm(
@@ -132,8 +142,8 @@ ALGORITHMS = (
         "HeunDiscreteScheduler",
         "heun",
         automatic="Karras",
-        diffusers_note=f"{_NO_DIFFUSERS} Restart; the nearest is HeunDiscreteScheduler",
-        comfy_note=f"{_NO_COMFY} Restart; the nearest is heun",
+        diffusers_note=f"{NO_DIFFUSERS} Restart; the nearest is HeunDiscreteScheduler",
+        comfy_note=f"{NO_COMFY} Restart; the nearest is heun",
     ),
     Algorithm(
         "DDIM",
@@ -153,8 +163,8 @@ ALGORITHMS = (
         schedules=False,
         spacing="leading",
         comfy_scheduler="ddim_uniform",
-        diffusers_note=f"{_NO_DIFFUSERS} DDIM CFG++; the nearest is DDIMScheduler, with a higher cfg scale",
-        comfy_note=f"{_NO_COMFY} DDIM CFG++; the nearest is ddim, with a higher cfg scale",
+        diffusers_note=f"{NO_DIFFUSERS} DDIM CFG++; the nearest is DDIMScheduler, with a higher cfg scale",
+        comfy_note=f"{NO_COMFY} DDIM CFG++; the nearest is ddim, with a higher cfg scale",
     ),
     Algorithm(
         "PLMS",
@@ -165,7 +175,7 @@ ALGORITHMS = (
         schedules=False,
         spacing="leading",
         comfy_scheduler="ddim_uniform",
-        comfy_note=f"{_NO_COMFY} PLMS; the nearest is ipndm",
+        comfy_note=f"{NO_COMFY} PLMS; the nearest is ipndm",
     ),
     Algorithm(
         "UniPC",
@@ -175,7 +185,7 @@ ALGORITHMS = (
         other_names="uni_pc_bh2",
         spacing="leading",
         # with bh1 the step to a noise of zero divides infinities
-        diffusers_note=f"{_NO_DIFFUSERS} UniPC in A1111's variant bh1 that ends at zero; the nearest is bh2",
+        diffusers_note=f"{NO_DIFFUSERS} UniPC in A1111's variant bh1 that ends at zero; the nearest is bh2",
     ),
     Algorithm(
         "LCM",
@@ -185,23 +195,25 @@ ALGORITHMS = (
         spacing="",
         comfy_scheduler="sgm_uniform",
     ),
-    Algorithm("DEIS", "DEISMultistepScheduler", "deis"),
-    Algorithm("DDPM", "DDPMScheduler", "ddpm", schedules=False, spacing="leading"),
-    Algorithm("SA Solver", "SASolverScheduler", "sa_solver", other_names="sa-solver"),
+    Algorithm("DEIS", "DEISMultistepScheduler", "deis", source=COMFYUI),
+    Algorithm("DDPM", "DDPMScheduler", "ddpm", schedules=False, spacing="leading", source=COMFYUI),
+    Algorithm("SA Solver", "SASolverScheduler", "sa_solver", other_names="sa-solver", source=COMFYUI),
     Algorithm(
         "Heun++",
         "HeunDiscreteScheduler",
         "heunpp2",
         other_names="heunpp2, heun++ 2",
-        diffusers_note=f"{_NO_DIFFUSERS} Heun++; the nearest is HeunDiscreteScheduler",
+        source=COMFYUI,
+        diffusers_note=f"{NO_DIFFUSERS} Heun++; the nearest is HeunDiscreteScheduler",
     ),
 )
 
+# `k` ends the names of InvokeAI: dpmpp_2m_k
 NORMAL = Schedule("", "", {}, "normal, uniform, discrete, default")
 _KARRAS_ARGS = {"use_karras_sigmas": True}
 SCHEDULES = (
     NORMAL,
-    Schedule("Karras", "karras", _KARRAS_ARGS, "ka"),
+    Schedule("Karras", "karras", _KARRAS_ARGS, "ka, k"),
     Schedule("Exponential", "exponential", {"use_exponential_sigmas": True}, "polyexponential"),
     Schedule("SGM Uniform", "sgm_uniform", {"timestep_spacing": "trailing"}, "sgmuniform, trailing"),
     Schedule("Simple", "simple", {"timestep_spacing": "trailing"}),
@@ -211,22 +223,29 @@ SCHEDULES = (
         "KL Optimal",
         "kl_optimal",
         _KARRAS_ARGS,
-        diffusers_note=f"{_NO_DIFFUSERS} the schedule KL Optimal; the nearest is Karras",
+        diffusers_note=f"{NO_DIFFUSERS} the schedule KL Optimal; the nearest is Karras",
+    ),
+    Schedule(
+        "Linear Quadratic",
+        "linear_quadratic",
+        {"timestep_spacing": "trailing"},
+        diffusers_note=f"{NO_DIFFUSERS} the schedule Linear Quadratic; the nearest is Simple",
+        source=COMFYUI,
     ),
     Schedule(
         "Align Your Steps",
         "karras",
         _KARRAS_ARGS,
         "ays",
-        diffusers_note=f"{_NO_DIFFUSERS} the schedule Align Your Steps; the nearest is Karras",
-        comfy_note=f"{_NO_COMFY} the schedule Align Your Steps in its KSampler; the nearest is Karras",
+        diffusers_note=f"{NO_DIFFUSERS} the schedule Align Your Steps; the nearest is Karras",
+        comfy_note=f"{NO_COMFY} the schedule Align Your Steps in its KSampler; the nearest is Karras",
     ),
     Schedule(
         "Karras Exponential",
         "karras",
         _KARRAS_ARGS,
-        diffusers_note=f"{_NO_DIFFUSERS} the schedule Karras Exponential; the nearest is Karras",
-        comfy_note=f"{_NO_COMFY} the schedule Karras Exponential; the nearest is Karras",
+        diffusers_note=f"{NO_DIFFUSERS} the schedule Karras Exponential; the nearest is Karras",
+        comfy_note=f"{NO_COMFY} the schedule Karras Exponential; the nearest is Karras",
     ),
 )
 

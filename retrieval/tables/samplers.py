@@ -9,7 +9,7 @@ version 1.9 (`Sampler`, `Schedule type`), ComfyUI in two inputs. Where a program
 says so and the entry holds the nearest. The table is for models that predict noise or velocity; flow models
 (Flux, SD 3) have schedulers of their own in diffusers.
 
-The facts are in retrieval/tables/sampler_facts.py.
+The facts are in retrieval/tables/sampler_facts.py and sampler_neighbours.py, each with its source.
 """
 
 import functools
@@ -21,6 +21,7 @@ from typing import Any
 
 from retrieval.errors import UnknownSampler
 from retrieval.tables.sampler_facts import (
+    A1111,
     ALGORITHMS,
     BEYOND_CIVITAI,
     CIVITAI_NAMES,
@@ -30,6 +31,7 @@ from retrieval.tables.sampler_facts import (
     Algorithm,
     Schedule,
 )
+from retrieval.tables.sampler_neighbours import NEIGHBOUR_SCHEDULES, NEIGHBOURS
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Sampler:
     diffusers_note: str = ""
     comfy_note: str = ""
     name_note: str = ""
+    a1111_note: str = ""
 
     @property
     def exact(self) -> bool:
@@ -55,7 +58,8 @@ class Sampler:
     @property
     def note(self) -> str:
         """Where there is no exact equivalent, and what is the nearest."""
-        return "; ".join(note for note in (self.name_note, self.diffusers_note, self.comfy_note) if note)
+        notes = (self.name_note, self.a1111_note, self.diffusers_note, self.comfy_note)
+        return "; ".join(note for note in notes if note)
 
 
 def _combine(algorithm: Algorithm, schedule: Schedule) -> Sampler:
@@ -80,6 +84,7 @@ def _combine(algorithm: Algorithm, schedule: Schedule) -> Sampler:
         comfy_scheduler=schedule.comfy or algorithm.comfy_scheduler,
         diffusers_note="; ".join(note for note in notes if note),
         comfy_note="; ".join(note for note in (algorithm.comfy_note, schedule.comfy_note) if note),
+        a1111_note=algorithm.a1111_note,
     )
 
 
@@ -174,9 +179,11 @@ def _parse(key: str) -> tuple[Algorithm, Schedule, str] | None:
 @functools.cache
 def _algorithms() -> dict[str, Algorithm]:
     table: dict[str, Algorithm] = {}
-    for algorithm in ALGORITHMS:
-        for name in (algorithm.name, algorithm.comfy, *filter(None, algorithm.other_names.split(", "))):
+    for algorithm in (*ALGORITHMS, *NEIGHBOURS):
+        for name in (algorithm.name, *filter(None, algorithm.other_names.split(", "))):
             table.setdefault(_fold(name), algorithm)
+    for algorithm in (*ALGORITHMS, *NEIGHBOURS):
+        table.setdefault(_fold(algorithm.comfy), algorithm)
     for algorithm in ALGORITHMS:
         table.setdefault(_fold(algorithm.diffusers_class), algorithm)
     return table
@@ -187,7 +194,7 @@ def _schedules() -> dict[str, Schedule]:
     """Folded names of the schedules, the longest first, so that `sgm_uniform` is not read as `uniform`."""
     table = {
         _fold(name): schedule
-        for schedule in SCHEDULES
+        for schedule in (*NEIGHBOUR_SCHEDULES, *SCHEDULES)
         for name in (schedule.name, *schedule.other_names.split(", "))
         if name
     }
@@ -200,3 +207,16 @@ def _variants() -> dict[str, tuple[str, str]]:
 
 
 SAMPLERS: tuple[Sampler, ...] = tuple(require_sampler(name) for name in (*CIVITAI_NAMES, *BEYOND_CIVITAI))
+_COMMON = frozenset(sampler.a1111_name for sampler in SAMPLERS)
+_RARE_SCHEDULES = frozenset(each.name for each in (*NEIGHBOUR_SCHEDULES, *SCHEDULES) if each.source != A1111)
+
+
+def rarity_note(sampler: Sampler) -> str:
+    """What is nearest to a sampler or schedule that only some programs have; empty for one that all know."""
+    if (
+        sampler.a1111_name in _COMMON
+        and sampler.schedule_type not in _RARE_SCHEDULES
+        and not sampler.name_note
+    ):
+        return ""
+    return f"the sampling method {sampler.name} is known; {sampler.note}" if sampler.note else ""
