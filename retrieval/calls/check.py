@@ -6,19 +6,34 @@
 The command `diffagent check`, the tool for agents and the examples all call it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from retrieval.calls.identify import identify, table_family
 from retrieval.calls.repair import Change, Repair, Searcher, repair
 from retrieval.calls.verdict import Verdict
 from retrieval.catalogue import Catalogue
+from retrieval.catalogue.written import MAX_NAME, is_address
 from retrieval.errors import InvalidApi
-from retrieval.records.api import ApiReading, Instruction, T2IApi, read_api
+from retrieval.records.api import ApiReading, Instruction, T2IApi, read_apis
+from retrieval.records.lenient import BOTH_NAMED
+from retrieval.tables.samplers import find_sampler, rarity_note
 
 MAX_CHARS = 100_000
 """A longer text is no API."""
 _SAME = ("valid", "alias")
+_DOCUMENT = re.compile(
+    r"\.(?:json|jsonl|ya?ml|toml|txt|log|csv|md|py|html?|png|jpe?g|webp|avif|gif|bmp|tiff?|heic|info|pdf)$",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"\bfrom_(?:pretrained|single_file)\s*\(|</?(?:think|reasoning)|```")
+_SENTENCE = 4
+_STOPS = (".", "!", "?", "。", "！", "？", ":")
+_SPEAKING = re.compile(
+    r"\b(?:I|I'm|you|your|we|please|sorry|cannot|can't|should|would|could|recommend|suggest)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -71,33 +86,120 @@ def check(
     """Reads a name or an API, checks it against the catalogue and repairs it.
 
     Args:
-        written: a bare name, JSON (also inside prose), a mapping, or what was read already. Text with
-            a brace is a name only where no API can be read out of it and the catalogue knows it.
+        written: a bare name, an answer (JSON, YAML or code for diffusers, also inside prose), a mapping, or
+            what was read already. Text with a brace is a name only where the catalogue has just this one.
         search: finds a substitute by meaning; without it shared words count.
         instruction: the request the model was meant for.
 
     Raises:
-        InvalidApi: it is empty, too long, or has a brace and no API in it.
+        InvalidApi: it is empty, too long, or names no model.
         InvalidInstruction: the instruction is empty or no text.
         UnknownModel: the catalogue holds no checkpoint to fall back on.
     """
-    named: str | None = None
-    call: T2IApi | None = None
-    guesses: tuple[str, ...] = ()
-    if isinstance(written, str):
-        if not written.strip():
-            raise InvalidApi("there is nothing to check; give a model's name or a T2I API as JSON")
-        if len(written) > MAX_CHARS:
-            raise InvalidApi(
-                f"the text has {len(written):,} characters and at most {MAX_CHARS:,} are read; "
-                "give one T2I API as JSON"
-            )
-        if "{" not in written or catalogue.find(written):
-            named = written.strip()
-    if named is None:
-        reading = written if isinstance(written, ApiReading) else read_api(written)
-        call, guesses, named = reading.api, reading.guesses, reading.api.model
-    return Check(named, call, guesses, repair(call or named, catalogue, search, instruction))
+    if isinstance(written, str) and is_bare_name(written, catalogue):
+        named = written.strip()
+        return Check(named, None, (), repair(named, catalogue, search, instruction))
+    readings = (written,) if isinstance(written, ApiReading) else read_apis(written)
+    reading = settled(_chosen(readings, catalogue), catalogue)
+    call = reading.api
+    return Check(call.model, call, reading.guesses, repair(call, catalogue, search, instruction))
+
+
+def is_bare_name(text: str, catalogue: Catalogue) -> bool:
+    """Whether a text is a model's name alone, and no answer in which one is to be looked for.
+
+    Raises:
+        InvalidApi: it is empty, too long, the name of a document, or words that name no model.
+    """
+    name = text.strip()
+    if not name:
+        raise InvalidApi("there is nothing to check; give a model's name or a T2I API as JSON")
+    if len(text) > MAX_CHARS:
+        raise InvalidApi(
+            f"the text has {len(text):,} characters and at most {MAX_CHARS:,} are read; "
+            "give one T2I API as JSON"
+        )
+    found = catalogue.find(name)
+    if found and ("{" not in name or found[0].how == "name"):
+        return True
+    if "{" in name or "\n" in name or _CODE.search(name):
+        return False
+    if _DOCUMENT.search(name):
+        raise InvalidApi(
+            f"{name[:80]!r} is the name of a file that is not here, and no model's; give the path of a "
+            "file that exists, a model's name, or a T2I API as JSON"
+        )
+    if len(name) > MAX_NAME or _is_prose(name):
+        raise InvalidApi(
+            f"no model is named in the text {' '.join(name[:200].split())[:60]!r}; give a model's name, or a "
+            "link to it, as the whole text, or a T2I API as JSON"
+        )
+    return True
+
+
+def _is_prose(name: str) -> bool:
+    """Whether one line is a sentence: words around a link, several with a full stop, somebody speaking."""
+    words = name.split()
+    if len(words) < 2:
+        return False
+    if any(is_address(word.strip("()[]<>.,;")) and not word.isalnum() for word in words):
+        return True
+    return len(words) >= _SENTENCE and bool(name.endswith(_STOPS) or _SPEAKING.search(name))
+
+
+def _chosen(readings: Sequence[ApiReading], catalogue: Catalogue) -> ApiReading:
+    """The API to judge: the first, but one with a model that does not exist goes before it."""
+    if len(readings) == 1:
+        return readings[0]
+    for reading in readings:
+        if identify(reading.api.model, catalogue, reading.api) is None:
+            told = f"of {len(readings)} APIs in the text, one with a model that does not exist was taken"
+            return replace(reading, guesses=(told, *reading.guesses[1:]))
+    return readings[0]
+
+
+def settled(reading: ApiReading, catalogue: Catalogue) -> ApiReading:
+    """What a catalogue adds to a reading: family and type of the model where they were not said, and what is
+    to be told of hash, checkpoint and sampler."""
+    api, guesses, missing = reading.api, list(reading.guesses), dict(reading.missing)
+    base = api.base_checkpoint
+    if (
+        any(guess.startswith(BOTH_NAMED) for guess in guesses)
+        and base is not None
+        and not catalogue.find(base.model)
+    ):
+        # the answer's own model decides, whatever LoRA it is wanted with
+        api = api.model_copy(
+            update={"model": base.model, "type": "Checkpoint", "base_checkpoint": None, "lora_weight": None}
+        )
+        guesses.append(f"the checkpoint {base.model[:80]!r} is judged, which does not exist")
+    match = identify(api.model, catalogue, api)
+    if match is not None:
+        record = match.record
+        for field, wire in (("base_model", "base model"), ("type", "type")):
+            guessed = missing.pop(field, None)
+            if guessed is None or getattr(api, field) == getattr(record, field):
+                continue
+            api = api.model_copy(update={field: getattr(record, field)})
+            told = f"the {wire} is that of {record.model!r} in the catalogue"
+            guesses = [told if guess == guessed else guess for guess in guesses]
+            if field == "base_model":
+                api = _at_home(api, missing)
+        owners = catalogue.hashed(reading.digest)
+        if owners and record.model_id not in {owner.record.model_id for owner in owners}:
+            other = owners[0].record.model
+            guesses.append(f"the hash {reading.digest} is that of {other!r}, and not of {record.model!r}")
+    sampler = find_sampler(api.sampling_method)
+    rare = rarity_note(sampler) if sampler is not None else ""
+    return ApiReading(api, (*guesses, *([rare] if rare else ())), reading.missing, reading.digest)
+
+
+def _at_home(api: T2IApi, missing: Mapping[str, str]) -> T2IApi:
+    """The call in the size of its family, where no size was said."""
+    family = table_family(api.base_model)
+    if family is None or not {"width", "height"} <= missing.keys():
+        return api
+    return api.model_copy(update={"width": family.default_width, "height": family.default_height})
 
 
 def _change_wire(change: Change) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from retrieval.errors import InvalidApi, InvalidInstruction
 from retrieval.records.air import Air, make_air, parse_air
-from retrieval.records.lenient import DEFAULT_PARAMETERS, fold_key, read_fields, well_formed
+from retrieval.records.lenient import DEFAULT_PARAMETERS, fold_key, read_every, well_formed
 from retrieval.records.loras import LoraRef, read_loras
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "make_air",
     "parse_air",
     "read_api",
+    "read_apis",
     "read_instruction",
 ]
 
@@ -234,12 +235,14 @@ class ApiReading:
     """A T2I API that was read, and every assumption made on the way, a sentence each.
 
     `missing`: the fields (as in Python) that the text did not say, or not so that they could be read, with
-    the sentence among `guesses` that says what was taken.
+    the sentence among `guesses` that says what was taken. `digest`: the hash of the file that was said beside
+    the model, as it was written.
     """
 
     api: T2IApi
     guesses: tuple[str, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
 
 def read_api(value: str | Mapping[str, Any]) -> ApiReading:
@@ -252,13 +255,25 @@ def read_api(value: str | Mapping[str, Any]) -> ApiReading:
     Raises:
         InvalidApi: no object with a model's name. A bare name is no API.
     """
-    fields, guesses, missing = read_fields(value)
+    return read_apis(value)[0]
+
+
+def read_apis(value: str | Mapping[str, Any]) -> tuple[ApiReading, ...]:
+    """Every T2I API of a text or a mapping that lies in no other one; `read_api` is the first.
+
+    Raises:
+        InvalidApi: no object with a model's name.
+    """
+    return tuple(_reading(*fields) for fields in read_every(value))
+
+
+def _reading(fields: dict[str, Any], guesses: list[str], missing: dict[str, str]) -> ApiReading:
     reference = fields.get("base_checkpoint")
     if reference is not None:
         fields["base_checkpoint"] = CheckpointRef(**reference)
-    if isinstance(value, Mapping) and "loras" not in fields:
-        fields["loras"] = read_loras(value.get("loras"))
-    return ApiReading(T2IApi(**fields), tuple(guesses), missing)
+    fields["loras"] = read_loras(fields["loras"])
+    digest = fields.pop("digest")
+    return ApiReading(T2IApi(**fields), tuple(guesses), missing, digest)
 
 
 def read_instruction(value: str | Mapping[str, Any] | Instruction) -> Instruction:

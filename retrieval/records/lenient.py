@@ -9,166 +9,86 @@ It knows the names of the fields and not the record, which is made in `retrieval
 
 import math
 import re
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from retrieval.errors import InvalidApi, UnknownBaseModel
-from retrieval.records.lenient_json import find_objects
+from retrieval.records.field_names import (
+    OWN_SENTENCE,
+    field_of,
+    fold_key,
+    is_said,
+    kind_of,
+    name_in,
+    well_formed,
+)
+from retrieval.records.listed import listed_resources, take_tags, weight_of
+from retrieval.records.named import named_objects, nothing_named
 from retrieval.tables.families import DEFAULT_FAMILY, family_of
+from retrieval.tables.hub_models import family_named
 from retrieval.tables.samplers import find_sampler
 
-MAX_TEXT_CHARS = 1_000_000
+__all__ = [
+    "BOTH_NAMED",
+    "DEFAULT_PARAMETERS",
+    "Fields",
+    "fold_key",
+    "read_every",
+    "read_fields",
+    "well_formed",
+]
+
+
 # the paper's default call (section 4.1): Euler a, 20 steps, cfg 7
 DEFAULT_PARAMETERS: Mapping[str, Any] = MappingProxyType(
     {"sampling_method": "Euler a", "sampling_steps": 20, "cfg_scale": 7.0}
 )
+BOTH_NAMED = "a LoRA and a checkpoint are named"
+"""How the sentence begins which says that a checkpoint that was named first is under a LoRA."""
 _MAX_NUMBER = 2**63 - 1
-_MAX_SEARCHED = 10_000
 
-_SPELLINGS = {
-    "model": "model modelname checkpointname modeltitle",
-    "type": "type modeltype",
-    "base_model": "basemodel base basemodelname architecture family",
-    "width": "width imagewidth w",
-    "height": "height imageheight h",
-    "size": "size resolution imagesize dimensions",
-    "sampling_method": "samplingmethod sampler samplername samplemethod samplingmethodname",
-    "scheduler": "scheduler",
-    "schedule": "scheduletype schedule noiseschedule",
-    "sampling_steps": "samplingsteps steps numinferencesteps numsteps inferencesteps samplesteps stepcount",
-    "cfg_scale": "cfgscale cfg guidancescale guidance cfgvalue",
-    "model_description": "modeldescription description",
-    "model_id": "modelid",
-    "version_id": "versionid modelversionid",
-    "version": "version modelversion versionname modelversionname",
-    "air": "air urn airurn",
-    "base_checkpoint": "basecheckpoint",
-    "lora_weight": "loraweight weight strength lorastrength lorascale",
-    "trigger_words": "triggerwords trainedwords triggers activationwords triggerword",
-    "clip_skip": "clipskip",
-    "negative_prompt": "negativeprompt negative",
-    "prompt": "prompt positiveprompt",
-    "confidence": "confidence",
-    "lora": "lora loraname",
-    "checkpoint": "checkpoint ckpt",
-    "name": "name",
-}
-# fields that are read together with another one, which says what was made of them
-_OWN_SENTENCE = {"size", "schedule", "lora", "checkpoint"}
-_FIELD = {spelling: field for field, spellings in _SPELLINGS.items() for spelling in spellings.split()}
-_TYPES = {
-    "lora": "LORA",
-    "locon": "LORA",
-    "lycoris": "LORA",
-    "dora": "LORA",
-    "checkpoint": "Checkpoint",
-    "ckpt": "Checkpoint",
-    "checkpointmerge": "Checkpoint",
-    "checkpointtrained": "Checkpoint",
-}
 _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,200}(?:[.,][0-9]{1,200})?|\.[0-9]{1,200})")
+# beside a picture's keys, the version is that of the program which made it: v1.6.0, f2.0.1v1.10.1-previous,
+# Fooocus v2.2.0, ComfyUI
+_PROGRAM = re.compile(
+    r"(?:v|f|neo|classic)?\d+\.\d+\.\d+|[A-Za-z.]+ v?\d+\.|[A-Za-z]+UI\b|Fooocus", re.IGNORECASE
+)
+_PICTURE_KEYS = frozenset(("modelhash", "seed", "hashes", "rng"))
 _SIZE = re.compile(r"([0-9]{1,9})\s{0,9}(?:x|×|\*|by|,|/)\s{0,9}([0-9]{1,9})", re.IGNORECASE)
-_NOT_WORD = re.compile(r"[^a-z0-9]+")
 
 
-def fold_key(key: object) -> str:
-    """`base Model`, `base_model` and `baseModel` as one: `basemodel`."""
-    return _NOT_WORD.sub("", str(key)[:80].lower())
+Fields = tuple[dict[str, Any], list[str], dict[str, str]]
 
 
-def well_formed(text: str) -> str:
-    """The text without halves of characters (lone surrogates), which no file could hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def read_fields(value: str | Mapping[str, Any]) -> tuple[dict[str, Any], list[str], dict[str, str]]:
+def read_fields(value: str | Mapping[str, Any]) -> Fields:
     """The fields of a T2I API under their Python names, complete; every assumption, a sentence each; and
     those fields that were missing, with their sentence.
 
     Raises:
         InvalidApi: no object with a model's name is in it.
     """
-    guesses: list[str] = []
-    found = _from_text(value, guesses) if isinstance(value, str) else _with_model([value])
-    if found is None:
-        raise InvalidApi(_nothing(value))
-    reader = _Reader(found, guesses)
-    return reader.fields(), guesses, reader.lacking
+    return read_every(value)[0]
 
 
-def _nothing(value: object) -> str:
-    needed = 'needed is an object such as {"model": "DreamShaper", "type": "Checkpoint"}'
-    if not isinstance(value, str | Mapping):
-        return f"found a value of type {type(value).__name__} and no T2I API; {needed}"
-    if isinstance(value, Mapping):
-        keys = ", ".join(repr(str(key)[:40]) for key in list(value)[:8]) or "no fields"
-        return f"found a mapping with {keys} and no model's name in it; {needed}"
-    if not value.strip():
-        return f"found an empty text and no T2I API; {needed}"
-    start = " ".join(value[:200].split())[:60]
-    return f"found no object with a model's name in the text {start!r}; {needed}"
+def read_every(value: str | Mapping[str, Any]) -> list[Fields]:
+    """`read_fields` of each object that names a model and lies in no other one; never empty.
+
+    Raises:
+        InvalidApi: no object with a model's name is in it.
+    """
+    told: list[str] = []
+    named = named_objects(value, told)
+    if not named:
+        raise InvalidApi(nothing_named(value))
+    readers = [_Reader(found, list(told)) for found in named]
+    return [(reader.fields(), reader.guesses, reader.lacking) for reader in readers]
 
 
-def _from_text(text: str, guesses: list[str]) -> Mapping[str, Any] | None:
-    if len(text) > MAX_TEXT_CHARS:
-        raise InvalidApi(
-            f"the text has {len(text):,} characters and at most {MAX_TEXT_CHARS:,} are read; "
-            "pass the answer alone"
-        )
-    first: Mapping[str, Any] | None = None
-    for found in find_objects(text):
-        named = _with_model([found.value])
-        if named is None:
-            continue
-        if first is not None:
-            guesses.append("the text holds several APIs; the first that names a model was taken")
-            break
-        first = named
-        if not found.complete:
-            guesses.append("the object is broken or cut off; what could be read of it was taken")
-        elif not found.strict:
-            guesses.append("the object is not valid JSON; it was read as it seems to be meant")
-    return first
-
-
-def _with_model(values: Iterable[Any]) -> Mapping[str, Any] | None:
-    """The first mapping with a model's name, outer ones before inner ones."""
-    queue = deque(values)
-    for _ in range(_MAX_SEARCHED):
-        if not queue:
-            return None
-        value = queue.popleft()
-        if isinstance(value, Mapping):
-            if _names_model(value):
-                return value
-            queue.extend(value.values())
-        elif isinstance(value, list | tuple):
-            queue.extend(value)
-    return None
-
-
-def _names_model(value: Mapping[Any, Any]) -> bool:
-    known = {_FIELD.get(fold_key(key)): item for key, item in value.items()}
-    if any(_name_in(known.get(field)) for field in ("model", "lora", "checkpoint")):
-        return True
-    # `name` alone is anything, and beside a family or a sampler it is a model
-    others = {"base_model", "sampling_method", "sampling_steps", "cfg_scale", "model_id"}
-    is_model = others & known.keys() or _kind(known.get("type"))
-    return bool(is_model and _name_in(known.get("name")))
-
-
-def _kind(given: object) -> str | None:
-    return _TYPES.get(_NOT_WORD.sub("", str(given)[:40].lower()))
-
-
-def _name_in(value: object) -> str:
-    """A model's name as text, also where it stands in `{"name": …}`; empty if there is none."""
-    if isinstance(value, Mapping):
-        inner = {fold_key(key): item for key, item in value.items()}
-        value = inner.get("name", inner.get("model", inner.get("modelname")))
-    return well_formed(value) if isinstance(value, str) and value.strip() else ""
+def _by_spelling(item: tuple[Any, str | None, Any]) -> tuple[bool, bool]:
+    key, field, _ = item
+    plain = (field or "").replace("_", " ")
+    return fold_key(key) != fold_key(plain), str(key) not in (field, plain)
 
 
 class _Reader:
@@ -178,13 +98,21 @@ class _Reader:
         self.guesses = guesses
         self.lacking: dict[str, str] = {}
         self.given: dict[str, Any] = {}
-        known = [(key, _FIELD.get(fold_key(key)), value) for key, value in found.items()]
-        # a field's own name goes before its other spellings
-        for key, field, value in sorted(known, key=lambda item: fold_key(item[0]) != fold_key(item[1] or "")):
-            if field is None or value is None or field in self.given:
+        self.ids: dict[str, Any] = {}
+        self.prompt = ""
+        known = [(key, field_of(key), value) for key, value in found.items()]
+        of_web_ui = _PICTURE_KEYS & {fold_key(key) for key in found}
+        # a field's own name goes before its other spellings, and letter for letter before any case
+        for key, field, value in sorted(known, key=_by_spelling):
+            if field is None or not is_said(value, field):
+                continue
+            if field == "loras" or (field == "lora" and isinstance(value, list)):
+                self.given.setdefault("loras", []).append(value)
+                continue
+            if field in self.given or (field == "version" and of_web_ui and _PROGRAM.match(str(value)[:80])):
                 continue
             self.given[field] = value
-            if fold_key(key) != fold_key(field) and field not in _OWN_SENTENCE:
+            if fold_key(key) != fold_key(field) and field not in OWN_SENTENCE:
                 self.guess(f"{str(key)[:40]!r} was read as {field.replace('_', ' ')!r}")
 
     def guess(self, sentence: str) -> None:
@@ -193,7 +121,7 @@ class _Reader:
     def fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         family = self.text("base_model") or ""
-        fields["base_model"] = family if family.strip() else self.missing("base_model", DEFAULT_FAMILY)
+        fields["base_model"] = family if family.strip() else self.family()
         self.models(fields)
         self.sizes(fields)
         fields["sampling_method"] = self.sampler() or self.missing("sampling_method")
@@ -204,12 +132,31 @@ class _Reader:
             fields[name] = self.number(name, whole=True)
         for name in ("lora_weight", "confidence"):
             fields[name] = self.number(name, whole=False)
-        for name in ("model_description", "negative_prompt", "prompt"):
+        for name in ("model_description", "negative_prompt"):
             fields[name] = self.text(name) or ""
+        fields["prompt"] = self.prompt
         for name in ("version", "air"):
             fields[name] = self.text(name)
         fields["trigger_words"] = self.words("trigger_words")
+        fields["digest"] = self.digest()
         return fields
+
+    def family(self) -> str:
+        """The base model that is not said: of a family that the model's name says, else the default."""
+        names = (name_in(self.given.get(field)) for field in ("model", "checkpoint", "lora", "name"))
+        file = re.split(r"[/\\]", next(filter(None, names), ""))[-1]
+        named = family_named(re.sub(r"\.(?:safetensors|ckpt|gguf)$", "", file))
+        if named is None or named.name == DEFAULT_FAMILY:
+            return str(self.missing("base_model", DEFAULT_FAMILY))
+        self.lack("base_model", f"base model is missing; {named.name} was taken, as the model's name says")
+        return named.name
+
+    def digest(self) -> str:
+        """The hash of the model's file, also where hashes of several files are told apart by name."""
+        given = self.given.get("digest")
+        if isinstance(given, Mapping):
+            given = next((given[key] for key in ("model", "Model", "SHA256", "AutoV2") if key in given), None)
+        return given.strip() if isinstance(given, str) else ""
 
     def missing(self, name: str, default: Any = None) -> Any:
         default = DEFAULT_PARAMETERS[name] if default is None else default
@@ -223,6 +170,11 @@ class _Reader:
 
     def sampler(self) -> str:
         """The sampling method, with the noise schedule where A1111 since 1.9 and ComfyUI write it apart."""
+        inner = self.given.get("sampling_method")
+        if isinstance(inner, Mapping):
+            parts = {field_of(key): item for key, item in inner.items()}
+            self.given["sampling_method"] = name_in(inner)
+            self.given.setdefault("schedule", parts.get("scheduler", parts.get("schedule")))
         method, schedule = self.text("sampling_method") or "", self.text("schedule")
         alone = self.text("scheduler")
         if not method.strip():
@@ -237,21 +189,39 @@ class _Reader:
         return sampler.name if sampler else f"{method} {schedule}"
 
     def models(self, fields: dict[str, Any]) -> None:
-        """Sets the model, its type and the checkpoint under it."""
-        model, lora = _name_in(self.given.get("model")), _name_in(self.given.get("lora"))
-        checkpoint = _name_in(self.given.get("checkpoint"))
-        kind = _kind(self.given.get("type"))
+        """Sets the model, its type, the checkpoint under it and the LoRAs beside it."""
+        model, lora = name_in(self.given.get("model")), name_in(self.given.get("lora"))
+        checkpoint = name_in(self.given.get("checkpoint"))
+        kind = kind_of(self.given.get("type"))
         reference = self.reference()
+        loras, checkpoints = listed_resources(self.given.get("loras", ()))
+        checkpoint = checkpoint or (checkpoints[0] if checkpoints and not model else "")
+        self.prompt, tagged = take_tags(self.text("prompt") or "")
+        loras += [tag for tag in tagged if tag["model"] not in {each["model"] for each in loras}]
+        if isinstance(self.given.get("lora"), Mapping):
+            weight = weight_of(self.given["lora"])
+            if weight is not None:
+                self.given.setdefault("lora_weight", weight)
         if not model and not lora and not checkpoint:
-            model = _name_in(self.given.get("name"))
-            self.guess("'name' was read as 'model'")
-        if lora and lora != model and kind != "Checkpoint":
+            model = name_in(self.given.get("name"))
+            if model:
+                self.guess("'name' was read as 'model'")
+        if loras and not lora and kind != "LORA":
+            chosen = max(loras, key=lambda each: abs(1.0 if each["weight"] is None else each["weight"]))
+            loras.remove(chosen)
+            under = model or checkpoint
+            lora, model, checkpoint, kind = chosen["model"], "", under, "LORA"
+            self.take_lora(chosen)
+            if under and reference is None:
+                reference = {"model": under, **self.ids}
+                self.guess(f"{BOTH_NAMED}; the LoRA is the model, {under!r} is under it")
+        elif lora and lora != model and kind != "Checkpoint":
             under = model or checkpoint
             if under and reference is None:
                 reference = {"model": under}
-                self.guess(f"a LoRA and a checkpoint are named; the LoRA is the model, {under!r} is under it")
+                self.guess(f"{BOTH_NAMED}; the LoRA is the model, {under!r} is under it")
             model, kind = lora, kind or "LORA"
-        model = model or checkpoint or lora
+        model = model or lora or checkpoint
         if kind is None:
             kind = "LORA" if lora or reference or "lora_weight" in self.given else "Checkpoint"
             if "type" in self.given:
@@ -262,11 +232,27 @@ class _Reader:
         if reference is None and checkpoint and kind == "LORA" and checkpoint != model:
             reference = {"model": checkpoint}
             self.guess(f"the checkpoint {checkpoint!r} was read as the one under the LoRA")
-        fields.update(model=model, type=kind, base_checkpoint=reference)
+        if loras:
+            self.guess(
+                f"{', '.join(repr(each['model'][:60]) for each in loras)}: carried along as further LoRAs"
+            )
+        fields.update(model=model, type=kind, base_checkpoint=reference, loras=loras)
+
+    def take_lora(self, chosen: Mapping[str, Any]) -> None:
+        """Makes a LoRA of the list the model: the ids so far are those of the checkpoint under it."""
+        self.ids = {
+            "model_id": self.number("model_id", whole=True),
+            "version_id": self.number("version_id", whole=True),
+            "air": self.text("air"),
+        }
+        for field in ("model_id", "version_id", "air", "version", "lora_weight"):
+            self.given.pop(field, None)
+        named = {"lora_weight": "weight", "model_id": "model id", "version_id": "version id", "air": "air"}
+        self.given |= {field: chosen[key] for field, key in named.items() if chosen.get(key) is not None}
 
     def reference(self) -> dict[str, Any] | None:
         given = self.given.get("base_checkpoint")
-        name = _name_in(given)
+        name = name_in(given)
         if not name:
             return None
         if not isinstance(given, Mapping):

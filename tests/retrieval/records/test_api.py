@@ -25,6 +25,7 @@ from retrieval.records.api import (
     read_api,
     read_instruction,
 )
+from retrieval.records.field_names import is_said
 from retrieval.records.lenient_json import find_objects
 
 PAPER_NAMES = [
@@ -490,7 +491,7 @@ def test_any_value_is_an_api_or_refused(value: Any) -> None:
         accepted_as_it_is_written(given_value)
 
 
-WORDS = st.text(min_size=1).filter(lambda text: bool(text.strip()))
+WORDS = st.text(min_size=1).filter(is_said)
 WHOLE = st.integers(1, 1_000_000)
 IDS = st.none() | st.integers(1, 2**63 - 1)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -507,10 +508,11 @@ APIS = st.builds(
     model_description=st.text(),
     model_id=IDS,
     version_id=IDS,
-    version=st.none() | st.text(),
-    air=st.none() | st.text(),
+    # an empty text is read as not said
+    version=st.none() | WORDS,
+    air=st.none() | WORDS,
     base_checkpoint=st.none()
-    | st.builds(CheckpointRef, model=WORDS, model_id=IDS, version_id=IDS, air=st.none() | st.text()),
+    | st.builds(CheckpointRef, model=WORDS, model_id=IDS, version_id=IDS, air=st.none() | WORDS),
     lora_weight=st.none() | FLOATS,
     trigger_words=st.lists(st.text(), max_size=4).map(tuple),
     clip_skip=st.none() | st.integers(1, 12),
