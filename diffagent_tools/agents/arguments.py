@@ -8,7 +8,7 @@ Knows neither LangChain nor MCP; langchain.py and mcp.py are the shells.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from retrieval.search.filters import FilterWords
 
@@ -23,7 +23,29 @@ ModelKind = Annotated[Literal["LORA", "Checkpoint"], BeforeValidator(_type_name)
 Level = Literal[1, 2, 4, 8, 16]
 
 
-class FilterArguments(BaseModel):
+# free text, in which these words may be meant
+_FREE = ("prompt", "negative_prompt", "query", "instruction", "api")
+_NOTHING = ("", "none", "null")
+
+
+class Arguments(BaseModel):
+    """Arguments in which null, an empty text and `none` are as good as left out, where something may be."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _said(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        needed = {name for name, info in cls.model_fields.items() if info.is_required()}
+        return {key: value for key, value in given.items() if key in needed or not _is_nothing(key, value)}
+
+
+def _is_nothing(name: str, value: object) -> bool:
+    word = value.strip().casefold() if isinstance(value, str) else None
+    return value is None or (word in _NOTHING and (name not in _FREE or not word))
+
+
+class FilterArguments(Arguments):
     """Which models may come."""
 
     base_model: str | None = Field(
@@ -54,7 +76,7 @@ class FilterArguments(BaseModel):
         )
 
 
-class _Wish(BaseModel):
+class _Wish(Arguments):
     prompt: str = Field(description="The whole image request in words: subject, style, medium, mood.")
     negative_prompt: str = Field(default="", description="What must not be in the image.")
 
@@ -68,7 +90,7 @@ class SelectArguments(FilterArguments, _Wish):
     height: int | None = Field(default=None, description="Pixels; wide is 768x512 for SD 1.5.")
 
 
-class CheckArguments(BaseModel):
+class CheckArguments(Arguments):
     """What the calling model fills in to have an API checked."""
 
     api: str | dict[str, Any] = Field(
@@ -79,7 +101,7 @@ class CheckArguments(BaseModel):
     )
 
 
-class _Query(BaseModel):
+class _Query(Arguments):
     query: str = Field(description="What the model shall be good at, in words.")
 
 

@@ -19,6 +19,7 @@ from typing import Any, Unpack
 
 from diffagent_tools.agents.arguments import CheckArguments, SearchArguments, SelectArguments
 from diffagent_tools.agents.text import examination_text, hit_text, selection_text
+from diffagent_tools.formats.read import import_text
 from diffagent_tools.quoting import DOCUMENT_CHARS, plain
 from diffagent_tools.select.selection import NO_MODEL, Request, Selection, Selector
 from retrieval.calls.check import Check, check
@@ -89,7 +90,12 @@ class Operations:
         return [adjusted(selection, **wanted) for selection in found]
 
     def examine(self, written: Any, instruction: Any = None) -> Check:
-        """What was written, checked and repaired. Raises what `retrieval.calls.check.check` raises."""
+        """What was written, checked and repaired: also an infotext or a workflow, as text.
+
+        Raises what `import_text` and `retrieval.calls.check.check` raise.
+        """
+        if isinstance(written, str):
+            written = import_text(written, self.catalogue) or written
         return check(written, self.catalogue, self.index, instruction)
 
     def find(self, query: str, k: int, **words: Unpack[FilterWords]) -> list[Hit]:

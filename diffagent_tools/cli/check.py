@@ -14,6 +14,8 @@ from diffagent_tools.cli.options import CatalogueOption, JsonOption, load_catalo
 from diffagent_tools.cli.progress import now_and_then
 from diffagent_tools.exits import Exit, plain_exit
 
+_TEXT_FILES = (".json", ".txt", ".yaml", ".yml", ".py", ".md", ".info", ".log")
+
 if TYPE_CHECKING:
     from retrieval.catalogue import Catalogue
     from retrieval.records.api import ApiReading
@@ -79,7 +81,7 @@ def _written(argument: str | None, records: "Catalogue") -> "str | ApiReading":
     if is_importable(path):
         return import_file(path, records)
     # asked of no other name: it may be longer than a file's can be
-    if path.suffix.lower() in (".json", ".txt") and path.is_file():
+    if path.suffix.lower() in _TEXT_FILES and path.is_file():
         text = import_json_file(path)
         return import_text(text, records) or text
     return argument

@@ -32,6 +32,8 @@ _BARE_VERSION = re.compile(r"v(?:er(?:sion)?)?\.?\s*\d[\d.]*[a-z]?", re.IGNORECA
 _PACKED = re.compile(rf"(?:[\s_.\-]+{_PACKING})+$", re.IGNORECASE)
 # what thousands of names have beside their own
 _GENERIC = ("lora", "locon", "lycoris", "style", "styles", "concept", "checkpoint", "model", "models")
+_MAX_SUFFIX = 60
+_MAX_SUFFIXES = 8
 _MIN_PART = 4  # a Latin part shorter than this ("AI", "3D") names too many models
 _MIN_OTHER_PART = 2  # two ideographs carry as much as a word
 
@@ -88,7 +90,11 @@ def _without_suffixes(bare: str) -> tuple[str, list[str]]:
     """The text without version and packaging words at its end, and these in their order."""
     behind: list[str] = []
     while True:
-        found = _SUFFIX.search(bare) or _GLUED.search(bare)
+        # a suffix is short, and a name of nothing but suffixes must not be searched from its start each time
+        near = max(0, len(bare) - _MAX_SUFFIX)
+        found = _SUFFIX.search(bare, near) or _GLUED.search(bare, near)
+        if len(behind) >= _MAX_SUFFIXES:
+            return bare, behind
         shorter = (bare[: found.start()] if found else bare).rstrip(" _-.–|:/")
         if not any(c.isalpha() for c in shorter) or shorter == bare or _BARE_VERSION.fullmatch(shorter):
             return bare, behind
@@ -106,7 +112,8 @@ def alias_keys(name: str) -> tuple[str, ...]:
     bare = without_version(name)
     file = without_ending(tag.group(1) if tag else name)
     # brackets may tell two models apart, so that they are taken away last
-    shorter = (file, _PACKED.sub("", file), _without_suffixes(file)[0], bare)
+    packed = _PACKED.search(file, max(0, len(file) - _MAX_SUFFIX))
+    shorter = (file, file[: packed.start()] if packed else "", _without_suffixes(file)[0], bare)
     keys = [normalise_name(each) for each in shorter]
     if not bare.isascii():
         words = bare.split()

@@ -19,7 +19,7 @@ from retrieval.catalogue.names import split_version, without_ending
 from retrieval.records.air import parse_air
 from retrieval.records.model import VersionRecord
 
-MAX_NAME = 1000
+MAX_NAME = 300
 """A longer name is no name."""
 SHORTEST_DIGEST = 8
 

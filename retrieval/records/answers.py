@@ -16,8 +16,7 @@ from typing import Any
 
 import yaml
 
-_THOUGHTS = re.compile(r"<(think|thinking|thought|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_THOUGHTS_END = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_THOUGHT = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*(```|~~~)[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.DOTALL | re.MULTILINE)
 _YAML_LINE = re.compile(r"[ \t]*(?:-[ \t]+)?[A-Za-z][\w .-]{0,40}:(?:[ \t]|$)|[ \t]+\S|[ \t]*-[ \t]")
 _MAX_YAML = 8_000
@@ -27,10 +26,18 @@ _LOADERS = ("from_pretrained", "from_single_file")
 
 def without_thoughts(text: str) -> str:
     """The text without what a model thought before it answered; the whole where it never stopped thinking."""
-    kept = _THOUGHTS.sub("", text)
-    ends = list(_THOUGHTS_END.finditer(kept))
-    kept = kept[ends[-1].end() :] if ends else kept
-    return kept if kept.strip() else text
+    kept: list[str] = []
+    at, inside = 0, False
+    for tag in _THOUGHT.finditer(text):
+        if not inside:
+            kept.append(text[at : tag.start()])
+        if tag[1] and not inside:
+            # the template of some models opens the thoughts, and the answer only closes them
+            kept = []
+        at, inside = tag.end(), not tag[1]
+    if not inside:
+        kept.append(text[at:])
+    return "".join(kept) if any(part.strip() for part in kept) else text
 
 
 def json_value(text: str) -> Any:

@@ -4,6 +4,7 @@
 ['X', 'Z']
 """
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -23,6 +24,7 @@ from retrieval.records.listed import listed_resources
 
 MAX_TEXT_CHARS = 1_000_000
 _MAX_SEARCHED = 10_000
+_MAX_OBJECTS = 300
 MAX_NAMED = 20
 """More APIs are not read out of one answer."""
 # settings of the object that they stand in
@@ -58,7 +60,7 @@ def named_objects(value: object, guesses: list[str]) -> list[Mapping[str, Any]]:
         )
     text = without_thoughts(value)
     named: list[Mapping[str, Any]] = []
-    for found in find_objects(text):
+    for found in itertools.islice(find_objects(text), _MAX_OBJECTS):
         inner = _outermost([found.value])
         if inner and not named:
             _tell(found, guesses)

@@ -237,3 +237,30 @@ def test_the_real_selectors_run_behind_the_command(options: list[str], base: str
         assert [item["id"] for item in found] == ["x", 2, 5]
         assert found[0]["api"]["model id"] in small_catalogue()
         assert found[1]["ranked"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("answer.yaml", "model: v1-5-pruned-emaonly\nsteps: 20\n"),
+        ("draw.py", "pipe = DiffusionPipeline.from_pretrained('runwayml/stable-diffusion-v1-5')\n"),
+        (
+            "v1.civitai.info",
+            '{"id": 66991, "modelId": 62437, "baseModel": "SD 1.5",'
+            ' "model": {"name": "v1-5-pruned-emaonly"}}',
+        ),
+    ],
+)
+def test_check_reads_a_text_file_that_exists_and_refuses_one_that_does_not(
+    name: str, text: str, home: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    assert "is the name of a file that is not here" in failure(check(str(path)), 2)
+    path.write_text(text, encoding="utf-8")
+    found = check(str(path), "--json")
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["repair"]["api"]["model"] == "v1-5-pruned-emaonly"
+
+
+def check(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.app, ["check", *arguments])

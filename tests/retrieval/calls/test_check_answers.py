@@ -138,7 +138,7 @@ def test_an_invented_model_stays_invented(text: str) -> None:
         "a castle.avif",
         '{"prompt": "a castle", "reason": "https://civitai.com/models/10"}',
         '{"model": null, "url": "https://civitai.com/models/10"}',
-        "x" * 1001,
+        "x" * 301,
         "<think>which one?</think>",
     ],
 )

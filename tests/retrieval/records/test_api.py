@@ -405,6 +405,7 @@ def test_a_text_beyond_all_measure_is_refused() -> None:
             "{a:(",
         ),
         *("{'a': 'x' ", '{"a":-', '{"a":[1', "{\n", "💥{"),
+        *("<think>", "</think>", "- a: b\n", "```\n", "from_pretrained("),
     ],
 )
 def test_a_hundred_thousand_hostile_characters_take_linear_time(unit: str) -> None:
