@@ -19,6 +19,7 @@ from retrieval.catalogue.written import MAX_NAME, is_address
 from retrieval.errors import InvalidApi
 from retrieval.records.api import ApiReading, Instruction, T2IApi, read_apis
 from retrieval.records.lenient import BOTH_NAMED
+from retrieval.records.listed import take_tags
 from retrieval.tables.samplers import find_sampler, rarity_note
 
 MAX_CHARS = 100_000
@@ -29,6 +30,9 @@ _DOCUMENT = re.compile(
     re.IGNORECASE,
 )
 _CODE = re.compile(r"\bfrom_(?:pretrained|single_file)\s*\(|</?(?:think|reasoning)|```")
+_LABEL = re.compile(
+    r"(?:model|checkpoint|lora)(?:[ _]name)?\s{0,9}[:=]\s{0,9}(?P<name>[^\s/].*)", re.IGNORECASE
+)
 _SENTENCE = 4
 _STOPS = (".", "!", "?", "。", "！", "？", ":")
 _SPEAKING = re.compile(
@@ -98,6 +102,13 @@ def check(
     """
     if isinstance(written, str) and is_bare_name(written, catalogue):
         named = written.strip()
+        label = _LABEL.fullmatch(named)
+        if label and not catalogue.find(named):
+            named = label["name"]
+        prompt, loras = take_tags(named)
+        if loras and (prompt or len(loras) > 1):
+            # a prompt of A1111, which names its LoRAs and no checkpoint
+            return check({"prompt": prompt, "loras": loras}, catalogue, search, instruction)
         return Check(named, None, (), repair(named, catalogue, search, instruction))
     readings = (written,) if isinstance(written, ApiReading) else read_apis(written)
     reading = settled(_chosen(readings, catalogue), catalogue)

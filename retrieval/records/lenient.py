@@ -55,6 +55,7 @@ _PROGRAM = re.compile(
     r"(?:v|f|neo|classic)?\d+\.\d+\.\d+|[A-Za-z.]+ v?\d+\.|[A-Za-z]+UI\b|Fooocus", re.IGNORECASE
 )
 _PICTURE_KEYS = frozenset(("modelhash", "seed", "hashes", "rng"))
+_WEIGHTED = re.compile(r"(?P<name>.{0,300}\S)\s?:\s?(?P<weight>\d?\.\d{1,4}|1|2)")
 _SIZE = re.compile(r"([0-9]{1,9})\s{0,9}(?:x|×|\*|by|,|/)\s{0,9}([0-9]{1,9})", re.IGNORECASE)
 
 
@@ -198,6 +199,10 @@ class _Reader:
         checkpoint = checkpoint or (checkpoints[0] if checkpoints and not model else "")
         self.prompt, tagged = take_tags(self.text("prompt") or "")
         loras += [tag for tag in tagged if tag["model"] not in {each["model"] for each in loras}]
+        weighted = _WEIGHTED.fullmatch(lora)
+        if weighted:
+            lora = weighted["name"]
+            self.given.setdefault("lora_weight", weighted["weight"])
         if isinstance(self.given.get("lora"), Mapping):
             weight = weight_of(self.given["lora"])
             if weight is not None:

@@ -147,6 +147,19 @@ def test_what_names_no_model_is_bad_input(text: str) -> None:
         check(text, CATALOGUE)
 
 
+@pytest.mark.parametrize("text", ["model: castle-dreams", "Checkpoint = castle_dreams_v1.safetensors"])
+def test_a_name_behind_the_word_for_it(text: str) -> None:
+    assert check(text, CATALOGUE).verdict.status == "alias"
+    assert check("model: Golden Corgi Ultra", CATALOGUE).named == "Golden Corgi Ultra"
+
+
+def test_a_prompt_with_tags_names_its_loras() -> None:
+    found = check("a castle <lora:Ink Wash:0.6>, mist", CATALOGUE)
+    assert (found.named, found.verdict.status, found.repair.api.lora_weight) == ("Ink Wash", "valid", 0.6)
+    assert found.repair.api.prompt == "a castle, mist"
+    assert check("a castle <lora:Golden Corgi:0.6>", CATALOGUE).verdict.status == "invented"
+
+
 def test_of_several_answers_one_that_is_invented_is_judged() -> None:
     real, invented = '{"model": "Castle Dreams"}', '{"model": "Golden Corgi Ultra"}'
     for text in (

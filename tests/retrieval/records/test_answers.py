@@ -100,6 +100,7 @@ def test_an_answer_that_names_no_model(text: str) -> None:
         ({"loras": [{"name": "L", "weight": 0.6}]}, 0.6, ()),
         ({"loras": [["K", 0.2], ["L", 0.6]]}, 0.6, (LoraRef(model="K", weight=0.2),)),
         ({"lora": ["L"]}, None, ()),
+        ({"lora": "L:0.6"}, 0.6, ()),
         ({"lora": {"name": "L", "strength": 0.5}}, 0.5, ()),
         (
             {"resources": [{"type": "model", "name": "C"}, {"type": "lora", "name": "L", "weight": 0.7}]},
@@ -114,7 +115,7 @@ def test_an_answer_that_names_no_model(text: str) -> None:
 def test_loras_beside_a_checkpoint(
     fields: dict[str, Any], weight: float | None, others: tuple[LoraRef, ...]
 ) -> None:
-    api = read_api({"model": "C", "model_id": 7, **fields}).api
+    api = read_api({"model": "C", **fields}).api
     assert (api.model, api.type, api.lora_weight, api.loras) == ("L", "LORA", weight, others)
     assert api.base_checkpoint is not None
     assert api.base_checkpoint.model == "C"
