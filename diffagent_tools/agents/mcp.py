@@ -1,7 +1,7 @@
 """The MCP server: choose a model, check what another model emitted, search the catalogue.
 
     diffagent mcp                 # over standard input and output, as clients start it
-    diffagent mcp --http          # streamable HTTP on 127.0.0.1:8377
+    diffagent mcp --http          # streamable HTTP on 127.0.0.1:8377 (diffagent_tools/agents/mcp_http.py)
 
 Three tools with the schemas of the LangChain tools. The server answers at once, and the engines, which are
 passed in, load behind as soon as a client has asked for the tools; a call that comes before waits and is told
@@ -12,7 +12,6 @@ Names and descriptions are strangers' texts and reach the model as quoted data.
 import asyncio
 import itertools
 import logging
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 HEARTBEAT = 5.0
 """seconds after which a call that is still running says so, because clients give up on a silent one"""
-PATH = "/mcp"
 _INSTRUCTIONS = (
     "DiffAgent knows the Stable Diffusion checkpoints and LoRAs of its catalogue. Call `select` with the "
     "whole image request, again with the whole request whenever a wish changes; `check` before a model or an "
@@ -254,40 +252,6 @@ def serve_stdio(server: "Server[Any]") -> None:
             await server.run(read, write, server.create_initialization_options())
 
     asyncio.run(run())
-
-
-def serve_http(server: "Server[Any]", host: str, port: int, tell: Callable[[str], None]) -> None:
-    """Serves over streamable HTTP until it is stopped; `port` 0 takes a free one, which `tell` hears.
-
-    Raises:
-        InvalidInput: the address cannot be had.
-    """
-    import uvicorn
-
-    listening = listen(host, port)
-    shown = f"[{host}]" if ":" in host else host
-    tell(f"listening on http://{shown}:{listening.getsockname()[1]}{PATH}")
-    if host not in ("127.0.0.1", "localhost", "::1"):
-        tell("everybody who reaches this address may use the server: there is no password")
-    # no sessions: nothing is lost when the server is started anew
-    app = server.streamable_http_app(host=host, streamable_http_path=PATH, stateless_http=True)
-    with listening:
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        InvalidInput: the address is taken, not this machine's, or not allowed.
-    """
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        raise InvalidInput(
-            f"cannot listen on {host}, port {port} ({error}); give another --port, or 0 for a free one"
-        ) from error
 
 
 def _hand_over(loop: asyncio.AbstractEventLoop, lines: "asyncio.Queue[str | None]", line: str) -> None:

@@ -2,6 +2,7 @@
 
 diffagent mcp
 diffagent mcp --http --port 8377
+DIFFAGENT_TOKEN=... diffagent mcp --http --host 0.0.0.0     # who asks must send the token
 """
 
 import os
@@ -37,7 +38,7 @@ def mcp(
         int, typer.Option("--port", min=0, max=65_535, help="With --http; 0 takes a free one.")
     ] = 8377,
     host: Annotated[
-        str, typer.Option("--host", help="With --http; another address opens the server to others.")
+        str, typer.Option("--host", help="With --http; any other address needs a token in DIFFAGENT_TOKEN.")
     ] = "127.0.0.1",
     mode: ModeOption = ModeName.shortlist,
     catalogue: CatalogueOption = None,
@@ -46,12 +47,14 @@ def mcp(
 ) -> None:
     """Serve select, check and search to an MCP client (Claude, Cursor, VS Code, ...)."""
     with plain_exit():
-        from diffagent_tools.agents.mcp import ProgressHub, make_server, serve_http, serve_stdio
+        from diffagent_tools.agents.mcp import ProgressHub, make_server, serve_stdio
 
         progress = ProgressHub(tell)
         server = make_server(lambda: _engines(catalogue, mode, base, adapter, progress), progress)
         if http:
-            serve_http(server, host, port, tell)
+            from diffagent_tools.agents.mcp_http import serve_http
+
+            serve_http(server, host, port, tell, os.environ.get("DIFFAGENT_TOKEN"))
         else:
             if sys.stdin.isatty():
                 tell("waiting for an MCP client on standard input; clients start this command by themselves")

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from diffagent_tools.chat.conversation import ALTERNATIVES, Conversation, State, Talker, Turn
 from diffagent_tools.extras import require
 from diffagent_tools.formats.write import export
+from diffagent_tools.same_origin import SameOrigin
+from diffagent_tools.ui.guard import OnlyCalls
 from diffagent_tools.ui.html import STYLE, Line, alternative_html, chosen_html, lines_of, log_html
 from retrieval.errors import DiffAgentError
 from retrieval.records.api import MAX_PROMPT_CHARS, T2IApi
@@ -160,6 +162,7 @@ def serve(page: Any, *, host: str, port: int | None, block: bool = True, open_br
     gr = require("gradio")
     from starlette.middleware import Middleware
 
+    guards = [Middleware(SameOrigin, host), Middleware(OnlyCalls), Middleware(_Headers)]
     # plain names: Gradio takes those for fonts of the system, and asks no server for them
     theme = gr.themes.Base(
         primary_hue="indigo",
@@ -181,7 +184,7 @@ def serve(page: Any, *, host: str, port: int | None, block: bool = True, open_br
         prevent_thread_lock=not block,
         max_file_size="1mb",
         enable_monitoring=False,
-        app_kwargs={"middleware": [Middleware(_Headers)], "docs_url": None, "redoc_url": None},
+        app_kwargs={"middleware": [*guards], "docs_url": None, "redoc_url": None},
     )
     return str(address)
 

@@ -7,20 +7,30 @@ answer is in the file before the page hears that it is saved, and what the page 
 refresh, a second tab or a restarted server lose nothing. Nothing comes from elsewhere.
 """
 
-import ipaddress
+import io
 import json
 import logging
 import socket
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import BoundedSemaphore
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from diffagent_tools.same_origin import is_loopback, refused
 from finetune.study.store import QUESTIONS, Rater, Study
 from retrieval.errors import InvalidInput, StorageError
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+CONNECTIONS = 256
+"""open at once, each with a thread of its own; one more is closed at once"""
+ARRIVAL = 30.0
+"""seconds in which a whole request must arrive, and in which an answer must be taken"""
 _PAGE = Path(__file__).parent / "page"
 _FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
@@ -50,8 +60,9 @@ class StudyServer(ThreadingHTTPServer):
 
     def __init__(self, study: Study, host: str = "127.0.0.1", port: int = 0) -> None:
         self.study = study
+        self.served = host
+        self._free = BoundedSemaphore(CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.loopback = is_loopback(host)
         try:
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError) as error:
@@ -60,6 +71,24 @@ class StudyServer(ThreadingHTTPServer):
             ) from error
         shown = f"[{host}]" if ":" in host else host
         self.address = f"http://{shown}:{self.server_address[1]}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread of its own, while there is one to spare."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread was to be had
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """One connection, until it ends."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
 
 def serve(study: Study, host: str, port: int, tell: Callable[[str], None]) -> None:
@@ -70,25 +99,46 @@ def serve(study: Study, host: str, port: int, tell: Callable[[str], None]) -> No
     """
     with StudyServer(study, host, port) as server:
         tell(f"{len(study)} pairs; raters open {server.address} (Ctrl-C ends, and all ratings are kept)")
-        if not server.loopback:
+        if not is_loopback(host):
             tell("everybody who reaches this address may rate, under any name: there is no password")
         server.serve_forever()
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+class _Timely(io.RawIOBase):
+    """What a connection sends, read until a point in time, however slowly it comes."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.until = 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the request did not arrive in time")
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "diffagent"
     sys_version = ""
-    timeout = 60
     server: StudyServer
+
+    def setup(self) -> None:
+        super().setup()
+        self._timely = _Timely(self.connection)
+        self.rfile = io.BufferedReader(self._timely)
+
+    def handle_one_request(self) -> None:
+        self._timely.until = time.monotonic() + ARRIVAL
+        try:
+            super().handle_one_request()
+        except ConnectionError:
+            self.close_connection = True
 
     def do_GET(self) -> None:
         self._answer(self._get)
@@ -111,6 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
                 status, (kind, content) = error.status, _json({"error": str(error)})
             except StorageError as error:
                 status, (kind, content) = HTTPStatus.SERVICE_UNAVAILABLE, _json({"error": str(error)})
+            except (ConnectionError, TimeoutError):
+                raise
             except Exception:
                 _LOG.exception("the request for %r failed", self.path)
                 status = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -118,6 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             if status != HTTPStatus.OK:
                 # what is left unread of a refused request must not be taken for the next one
                 self.close_connection = True
+            self.connection.settimeout(ARRIVAL)
             self.send_response(status)
             for name, value in {
                 **_HEADERS,
@@ -133,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _get(self) -> tuple[str, bytes]:
-        self._check_host()
+        self._check_origin()
         parts = urlsplit(self.path)
         if parts.path in _FILES:
             name, kind = _FILES[parts.path]
@@ -150,10 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
         raise _Refused(HTTPStatus.NOT_FOUND, f"there is nothing at {parts.path[:100]}")
 
     def _post(self) -> tuple[str, bytes]:
-        self._check_host()
-        origin = self.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != self.headers.get("Host"):
-            raise _Refused(HTTPStatus.FORBIDDEN, "another site's page may not rate here")
+        self._check_origin()
         given = self._body()
         study = self.server.study
         if self.path == "/api/join":
@@ -167,14 +217,11 @@ class _Handler(BaseHTTPRequestHandler):
             return _json(_pair(study, rater, _whole(given.get("place"))))
         raise _Refused(HTTPStatus.NOT_FOUND, f"there is nothing at {self.path[:100]}")
 
-    def _check_host(self) -> None:
-        """On a loopback address, only its own names: another site's name could be made to point here."""
-        try:
-            host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
-        except ValueError:  # brackets that hold no address
-            host = ""
-        if self.server.loopback and not is_loopback(host):
-            raise _Refused(HTTPStatus.FORBIDDEN, "this server answers to its loopback address only")
+    def _check_origin(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        said = refused(self.server.served, self.command, headers)
+        if said is not None:
+            raise _Refused(HTTPStatus.FORBIDDEN, said)
 
     def _body(self) -> Mapping[str, Any]:
         # a page of another site can send no JSON without asking first, which is not answered

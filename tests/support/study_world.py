@@ -3,6 +3,9 @@
 create_study(table(folder), folder / "study.db", pairs=6)
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from finetune.study.create import COLUMNS
+from finetune.study.server import StudyServer
+from finetune.study.store import Study
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 """The baseline's pictures and DiffAgent's."""
@@ -48,3 +53,16 @@ def table(folder: Path, *, prompts: int = 4, **changes: Any) -> Path:
     path = folder / "run.parquet"
     parquet.write_table(pa.Table.from_pylist(rows), path)
     return path
+
+
+@contextmanager
+def served(study: Study) -> Iterator[StudyServer]:
+    """A server of the study in a thread, until the end."""
+    with StudyServer(study) as server:
+        running = threading.Thread(target=server.serve_forever, args=(0.01,))
+        running.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            running.join()

@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from study_world import SCRIPT, table
+from study_world import SCRIPT, served, table
 
 from finetune.study.create import create_study
 from finetune.study.server import StudyServer
@@ -36,12 +35,8 @@ def study(tmp_path: Path) -> Study:
 
 @pytest.fixture
 def server(study: Study) -> Iterator[StudyServer]:
-    with StudyServer(study) as made:
-        running = threading.Thread(target=made.serve_forever, args=(0.01,))
-        running.start()
+    with served(study) as made:
         yield made
-        made.shutdown()
-        running.join()
 
 
 def start(page: Any, address: str, name: str) -> None:
