@@ -78,18 +78,10 @@ def _size(api: T2IApi, family: Family) -> list[Change]:
     height, why_height = _side("height", api.height, family.default_height, family)
     if width * height > family.max_pixels:
         shrink = math.sqrt(family.max_pixels / (width * height))
-        why = f"{family.name} makes at most {family.max_pixels:,} pixels at once"
-        smaller = [
-            max(family.min_side, int(side * shrink) // family.multiple * family.multiple)
-            for side in (width, height)
-        ]
-        # a side that may not shrink any more leaves the rest to the other one
-        for this, other in ((0, 1), (1, 0)):
-            if smaller[0] * smaller[1] > family.max_pixels:
-                room = family.max_pixels // smaller[other] // family.multiple * family.multiple
-                smaller[this] = min(smaller[this], max(family.min_side, room))
-        width, height = smaller
-        why_width, why_height = why_width or why, why_height or why
+        # every family can make its shortest side beside its longest one, so neither gets too short here
+        width, height = (int(side * shrink) // family.multiple * family.multiple for side in (width, height))
+        # which says more than what was wrong with one side before
+        why_width = why_height = f"{family.name} makes at most {family.max_pixels:,} pixels at once"
     return [
         Change(name, before, after, why)
         for name, before, after, why in (

@@ -71,7 +71,7 @@ _MINOR_TURNS = re.compile(
 )
 _AGE = re.compile(
     r"\b(?:aged? |age of )?(\d{1,2}) ?(?:yo|y o|yrs?|years?)\b(?: ?olds?)?|\baged? (\d{1,2})\b"
-    r"|(\d{1,2}) ?(?:歳|岁|歲|才)"
+    r"|(?<![a-z\d])(\d{1,2}) ?(?:歳|岁|歲|才)"
 )
 _AGE_WORDS = re.compile(
     r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen"

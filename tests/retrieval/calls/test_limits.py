@@ -42,6 +42,8 @@ def after(
         ({"width": 255}, {"width": 256}),
         ({"width": 2049}, {"width": 2048}),
         ({"width": -1}, {"width": 512}),
+        ({"width": 0, "height": 0}, {"width": 512, "height": 512}),
+        ({"width": 1}, {"width": 256}),
         ({"width": 2048, "height": 512}, {}),  # exactly what it can do
         ({"width": 2048, "height": 520}, {"width": 2032, "height": 512}),
         ({"sampling_steps": 1}, {}),
@@ -52,6 +54,8 @@ def after(
         ({"cfg_scale": 0.99}, {"cfg scale": 1.0}),
         ({"cfg_scale": 30.5}, {"cfg scale": 30.0}),
         ({"sampling_method": "Eulr a"}, {"sampling method": "Euler a"}),
+        ({"sampling_method": " DDIM CFX++ "}, {"sampling method": "DDIM CFG++"}),
+        ({"sampling_method": "Euler xxx"}, {"sampling method": "Euler a"}),
         ({"sampling_method": "magic"}, {"sampling method": "Euler a"}),
         ({"clip_skip": 12}, {}),
         ({"clip_skip": 0}, {"clip skip": 1}),
@@ -75,6 +79,75 @@ def test_what_means_nothing_becomes_what_is_recommended_for_the_model() -> None:
     assert after(**bad) == {"sampling steps": 20, "cfg scale": 7.0, "sampling method": "Euler a"}
 
 
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("Euler axxx", "Euler a"),
+        ("PLM", "PLMS"),
+        ("Euler xxx", "DPM++ 2M Karras"),
+        ("DPM2 x", "DPM++ 2M Karras"),
+    ],
+    ids=["seven tenths are right", "three quarters", "less", "four of six"],
+)
+def test_a_samplers_name_is_a_misspelling_from_seven_tenths_on(name: str, taken: str) -> None:
+    assert after(RECORD, sampling_method=name) == {"sampling method": taken}
+
+
+def test_what_is_recommended_is_taken_only_where_it_can_be_used() -> None:
+    bad = {"sampling_steps": 0, "cfg_scale": 0.0, "type": "LORA", "lora_weight": float("inf")}
+    for steps, cfg, weight in ((1, 1.0, -2.0), (150, 30.0, 2.0)):
+        usual = Settings(sampling_steps=steps, cfg_scale=cfg, lora_weight=weight)
+        record = RECORD.model_copy(update={"settings": usual})
+        assert after(record, **bad) == {"sampling steps": steps, "cfg scale": cfg, "lora weight": weight}
+    # a settings object that was made without being read
+    for steps, cfg, weight in ((0, 0.9, -2.1), (151, 30.1, 2.1), (None, float("nan"), float("nan"))):
+        usual = Settings.model_construct(sampling_steps=steps, cfg_scale=cfg, lora_weight=weight)
+        record = RECORD.model_copy(update={"settings": usual})
+        assert after(record, **bad) == {"sampling steps": 20, "cfg scale": 7.0, "lora weight": 0.8}
+
+
+LONG = "x" * 70
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"width": -1}, "width -1 became 512: a width of -1 pixels makes no picture; 512 is what SD 1.5 was"),
+        ({"height": 0}, "height 0 became 512: a height of 0 pixels makes no picture; 512 is what SD 1.5 was"),
+        ({"height": 255}, "height 255 became 256: SD 1.5 makes nothing of use below 256 pixels"),
+        ({"width": 2049}, "width 2049 became 2048: SD 1.5 makes nothing of use above 2048 pixels"),
+        ({"height": 515}, "height 515 became 512: the height must be a multiple of 8"),
+        ({"width": 1032, "height": 1024}, "width 1032 became 1024: SD 1.5 makes at most 1,048,576 pixels"),
+        ({"sampling_steps": 0}, "sampling steps 0 became 20: 0 steps make no picture"),
+        ({"sampling_steps": 151}, "sampling steps 151 became 150: more than 150 steps are not offered"),
+        ({"cfg_scale": 0.0}, "cfg scale 0.0 became 7.0: it must be a number above 0"),
+        ({"cfg_scale": 31.0}, "cfg scale 31.0 became 30.0: it lies within 1 and 30"),
+        (
+            {"sampling_method": "Eulr a"},
+            "sampling method Eulr a became Euler a: no sampler is called 'Eulr a'",
+        ),
+        (
+            {"sampling_method": LONG},
+            f"sampling method {LONG} became Euler a: no sampler is called '{'x' * 60}';",
+        ),
+        ({"clip_skip": 13}, "clip skip 13 became 12: the text encoder has 12 layers"),
+        ({"lora_weight": 1.0}, "lora weight 1.0 became None: a checkpoint has no LoRA weight"),
+        ({"confidence": 1.5}, "confidence 1.5 became None: a confidence lies within 0 and 1"),
+    ],
+)
+def test_each_change_says_what_it_was_and_why(fields: dict[str, object], said: str) -> None:
+    _, notes = adjust(CALL, **fields)
+    assert notes[0].startswith(said)
+
+
+def test_sides_that_shrink_together_say_so_whatever_else_was_wrong_with_them() -> None:
+    _, notes = adjust(CALL, width=3000, height=1030)
+    assert notes == (
+        "width 3000 became 1440: SD 1.5 makes at most 1,048,576 pixels at once",
+        "height 1030 became 720: SD 1.5 makes at most 1,048,576 pixels at once",
+    )
+
+
 def test_clip_skip_is_judged_only_where_the_family_is_known() -> None:
     assert after(family=family_of("SDXL 1.0"), width=1024, height=1024, clip_skip=2) == {"clip skip": None}
     assert after(family=None, clip_skip=2) == {}
@@ -83,6 +156,7 @@ def test_clip_skip_is_judged_only_where_the_family_is_known() -> None:
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 @pytest.mark.parametrize("size", [(1, 10**9), (10**9, 1), (10**9, 10**9), (2047, 2047), (257, 2048)])
 def test_any_size_becomes_one_that_needs_no_other_change(family: Family, size: tuple[int, int]) -> None:
+    assert family.min_side * family.max_side <= family.max_pixels
     made = CALL.model_copy(update={"width": size[0], "height": size[1]})
     for change in corrections(made, family, None):
         made = made.model_copy(update={change.attribute: change.after})
@@ -99,5 +173,8 @@ def test_only_what_was_asked_for_is_adjusted() -> None:
     made, notes = adjust(CALL.model_copy(update={"height": 1024}), width=2048)
     assert made.width * made.height <= SD_15.max_pixels
     assert len(notes) == 2
+    # the limits are the family's own, not those of another
+    big, notes = adjust(CALL.model_copy(update={"base_model": "SDXL 1.0"}), width=300, clip_skip=2)
+    assert (big.width, big.clip_skip, len(notes)) == (512, None, 2)
     free, notes = adjust(CALL.model_copy(update={"base_model": "My Family"}), clip_skip=2)
     assert (free.clip_skip, notes) == (2, ())

@@ -82,6 +82,13 @@ def test_refusals_take_chance_away() -> None:
     assert found.sum() == pytest.approx(1)
     assert found[1] > 0.98
     assert found[0] < found[1] / 1000
+    assert found.dtype == np.float32
+    # half made for it leaves a hundredth, and what nobody is made for changes nothing
+    half = without(chances, np.asarray([[0.5, 0.0, 0.0]], np.float32))
+    assert half[0] / half[1] == pytest.approx(2 / 64)
+    assert without(chances, np.zeros((1, 3), np.float32)) == pytest.approx(chances)
+    # all alike refused: nobody's chance is below nought, and who had a chance keeps the greater one
+    assert (without(chances, np.ones((1, 3), np.float32)) > 0).all()
     everything = without(chances, np.ones((1, 3), np.float32))
     assert np.isfinite(everything).all()
     assert everything.sum() == pytest.approx(1)
