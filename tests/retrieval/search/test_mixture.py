@@ -1,6 +1,7 @@
 """How the chances of a prompt, of a sentence and of popular models are put together."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,10 @@ def test_popular_models_count_where_the_fusion_is_undecided() -> None:
 def test_scores_that_are_not_there_count_nothing() -> None:
     fit = np.asarray([0.2, 0.4], np.float32)
     assert PLAIN.everyday_logits({"facets.fit": fit}).tolist() == pytest.approx(fit.tolist())
+    both = {"facets.fit": fit, "retriever.facts": np.asarray([1.0, 0.5], np.float32), "other": fit}
+    assert PLAIN.everyday_logits(both).tolist() == pytest.approx([2.2, 1.4])
+    unasked = replace(PLAIN, everyday={"retriever.facts": 2.0})
+    assert unasked.everyday_logits({"facets.fit": fit}).tolist() == [0.0, 0.0]
 
 
 def test_refusals_take_chance_away() -> None:
@@ -98,6 +103,84 @@ def test_entropy_and_wording() -> None:
     assert entropy(np.asarray([1.0, 0.0], np.float32)) == pytest.approx(0, abs=1e-6)
     assert entropy(np.asarray([0.5, 0.5], np.float32)) == pytest.approx(np.log(2), abs=1e-6)
     assert len(wording(Instruction(prompt="?!"), 0.0)) == len(WORDING)
+
+
+def test_each_feature_of_the_wording() -> None:
+    def of(prompt: str, undecided: float = 0.0, negative: str = "") -> dict[str, float]:
+        asked = Instruction(prompt=prompt, negative_prompt=negative)
+        return dict(zip(WORDING, wording(asked, undecided), strict=True))
+
+    words = of("a fox in the snow, masterpiece", 6.0, "blurry")
+    assert words == pytest.approx(
+        {
+            "constant": 1.0,
+            "commas": 1 / 6,
+            "function words": 3 / 6,
+            "quality words": 1 / 6,
+            "weights": 0.0,
+            "length": math.log(6) / 3,
+            "words a clause": 3 / 5,
+            "negative prompt": 1.0,
+            "undecided": 1.0,
+            "very undecided": 1.5,
+            "reads as prompt": 0.0,
+        }
+    )
+    signs = of("(fox:1.2)")
+    assert signs["weights"] == 1.0
+    assert signs["reads as prompt"] == 1.0
+    assert of("fox [hat")["weights"] == pytest.approx(1 / 3)
+    assert of("fox ((hat)) {red}")["weights"] == 1.0, "three signs say as much as more"
+    one = of("fox", 4.0)
+    assert (one["length"], one["words a clause"], one["very undecided"]) == (0.0, 1 / 5, 0.0)
+    assert (one["negative prompt"], one["commas"]) == (0.0, 0.0)
+    assert of("fox " * 40)["words a clause"] == 2.0
+    assert of("fox, , hat")["words a clause"] == 1 / 5, "nothing between two commas is no clause"
+    assert of("?!")["words a clause"] == 0.2
+
+
+def test_a_plain_wish_counts_for_a_sentence() -> None:
+    even = replace(PLAIN, gate=dict.fromkeys(WORDING, 0.0))
+
+    def sure(prompt: str, negative: str = "") -> float:
+        return even.sentence(Instruction(prompt=prompt, negative_prompt=negative), SURE)
+
+    plain = 1 / (1 + math.exp(-2.0))
+    for prompt in ("a fox", " a fox in the snow", "a fox, a hat, a tree"):
+        assert sure(prompt) == pytest.approx(plain)
+    for prompt in ("a fox, a hat, a tree, snow", "(a fox", "<a fox", "masterpiece, best quality"):
+        assert sure(prompt) == pytest.approx(0.5)
+    assert sure("a fox", "blurry") == pytest.approx(0.5)
+    assert sure("a fox", "  ") == pytest.approx(plain)
+    weighed = replace(even, gate=even.gate | {"constant": -1.0})
+    assert weighed.sentence(Instruction(prompt="(a fox"), SURE) == pytest.approx(1 / (1 + math.exp(2.0)))
+
+
+def test_the_chances_follow_the_formula() -> None:
+    chances = np.full(150, 1 / 150, np.float32)
+    scores = {
+        "everyday": np.linspace(0, 1, 150, dtype=np.float32),
+        "downloads": np.linspace(2, 0, 150, dtype=np.float32),
+        "checkpoint": np.arange(150).astype(np.float32) % 2,
+    }
+    wish = np.exp(scores["everyday"] / 0.1)
+    use = np.exp(0.75 * scores["downloads"] + 1.5 * scores["checkpoint"])
+    share = 0.4 / (1 + math.exp(-3 * (math.log(150) - 4.5)))
+    mixed = 0.3 * wish / wish.sum() + 0.7 * ((1 - share) * chances + share * use / use.sum())
+    found = PLAIN.chances(chances, scores, 0.3)
+    assert found == pytest.approx(mixed, rel=1e-4)
+    assert found.dtype == np.float32
+    # somewhere undecided enough for half of the share: e^4.5 is about 90 models alike
+    assert 0.2 < share < 0.4
+
+
+def test_models_that_are_equal_have_equal_chances_and_keep_their_order() -> None:
+    flat = np.full(4, 0.25, np.float32)
+    scores = {name: np.ones(4, np.float32) for name in ("everyday", "downloads", "checkpoint")}
+    for sentence in (0.0, 0.5, 1.0):
+        found = PLAIN.chances(flat, scores, sentence)
+        assert len(set(found.tolist())) == 1
+        assert int(np.argmax(found)) == 0
 
 
 def test_weights_are_kept_and_damage_is_said(tmp_path: Path) -> None:
