@@ -5,7 +5,7 @@ import math
 import pytest
 
 from retrieval.calls.compose import api_for
-from retrieval.calls.verdict import judge
+from retrieval.calls.verdict import Problem, Status, Verdict, judge
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import CheckpointRef, Instruction, T2IApi
 from retrieval.records.model import ModelRecord, Settings, Stats, VersionRecord
@@ -281,3 +281,17 @@ def test_the_verdict_keeps_what_was_found() -> None:
     assert verdict.version is not None
     assert verdict.version.version_id == 102
     assert judge("castledreams_v2.ckpt", CATALOGUE).call is None
+
+
+@pytest.mark.parametrize("first", range(6))
+@pytest.mark.parametrize("second", range(6))
+def test_the_most_severe_problem_is_the_status_wherever_it_stands(first: int, second: int) -> None:
+    order: tuple[Status, ...] = (
+        "invented", "unavailable", "wrong type", "wrong family", "bad parameters", "alias",
+    )  # fmt: skip
+    problems = tuple(Problem(order[place], "", "model") for place in (first, second))
+    verdict = Verdict("x", None, None, None, problems)
+    assert verdict.status == order[min(first, second)]
+    assert not verdict.valid
+    assert not verdict.mendable
+    assert Verdict("x", None, None, None, ()).status == "valid"

@@ -3,7 +3,7 @@
 import pytest
 
 from retrieval.catalogue import Catalogue
-from retrieval.catalogue.spelling import SpellingIndex
+from retrieval.catalogue.spelling import Spelling, SpellingIndex
 
 NAMES = SpellingIndex(
     [
@@ -67,3 +67,39 @@ def test_the_catalogue_keeps_its_index() -> None:
     catalogue = Catalogue([])
     assert catalogue.spelling is catalogue.spelling
     assert catalogue.spelling.best("Castle") is None
+
+
+@pytest.mark.parametrize(
+    ("similarity", "edits", "part", "accepted"),
+    [
+        (0.5, 3, False, True),
+        (0.5, 4, False, False),
+        (0.49, 3, False, False),
+        (0.85, 9, False, True),
+        (0.849, 4, False, False),
+        (0.45, 1, True, True),
+        (0.44, 1, True, False),
+        (0.9, 2, True, False),
+        (0.9, 0, True, True),
+    ],
+)
+def test_from_where_on_a_name_is_a_misspelling(
+    similarity: float, edits: int, part: bool, accepted: bool
+) -> None:
+    assert Spelling(1, similarity, edits, part).accepted is accepted
+
+
+def test_names_that_are_as_near_go_letter_for_letter_and_then_by_id() -> None:
+    same = SpellingIndex([(9, "Castle", ()), (3, "Castle", ()), (5, "castle", ()), (7, "Castles", ())])
+    assert [guess.model_id for guess in same.nearest("Castle")] == [3, 9, 5, 7]
+    assert [guess.model_id for guess in same.nearest("castle")] == [5, 3, 9, 7]
+    assert [guess.model_id for guess in same.nearest(" Castl ")][:3] == [3, 9, 5]
+
+
+def test_a_part_counts_less_than_a_whole_name_and_short_parts_nothing() -> None:
+    names = SpellingIndex([(1, "Harbour v2", ()), (2, "Harbour", ()), (3, "Abcde v2", ())])
+    whole, part = names.nearest("harbour")
+    assert (whole.model_id, whole.similarity, whole.part) == (2, 1.0, False)
+    assert (part.model_id, part.similarity, part.part) == (1, pytest.approx(0.9), True)
+    (short, *_) = names.nearest("abcde")
+    assert (short.model_id, short.part) == (3, False), "five letters of a part are no evidence"
