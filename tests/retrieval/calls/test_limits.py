@@ -140,6 +140,11 @@ def test_each_change_says_what_it_was_and_why(fields: dict[str, object], said: s
     assert notes[0].startswith(said)
 
 
+def test_a_long_name_is_cut_where_another_sampler_is_recommended_too() -> None:
+    (change,) = corrections(CALL.model_copy(update={"sampling_method": LONG}), SD_15, RECORD)
+    assert change.why == f"no sampler is called '{'x' * 60}'; this one is recommended for the model"
+
+
 def test_sides_that_shrink_together_say_so_whatever_else_was_wrong_with_them() -> None:
     _, notes = adjust(CALL, width=3000, height=1030)
     assert notes == (

@@ -113,6 +113,7 @@ def test_case_and_punctuation_do_not_matter(text: str) -> None:
         ("Foo | fp16", "Foo"),
         ("Foo v2 v3 – final", "Foo"),
         ("FooV2", "Foo"),
+        ("FooX v2", "FooX"),
         ("Foo2", "Foo2"),
         ("Foo: 12a", "Foo"),
         ("Foo version 3", "Foo"),

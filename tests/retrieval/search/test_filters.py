@@ -131,6 +131,8 @@ def test_what_is_offered_is_safe_and_shows_nobody() -> None:
         assert found(RATED, wanted) == SAFE_IDS | {BASE} | more
         assert (wanted.max_nsfw, wanted.unrated, wanted.nobody) == (level, True, True)
     assert Filter.offered(RATED, max_nsfw=None).max_nsfw == 1
+    named = Filter.offered(VARIED, base_model="My Family", exclude=["Castle number 3"])
+    assert (named.family, named.exclude) == ("My Family", {3})
     asked = {"max_nsfw": None, "type": "LORA"}
     assert found(RATED, Filter.offered(RATED, **asked)) == SAFE_IDS  # type: ignore[arg-type]
     assert asked == {"max_nsfw": None, "type": "LORA"}, "what the caller holds stays as it is"
@@ -198,6 +200,7 @@ def test_words_of_a_caller_are_read_or_refused() -> None:
     # a family of the catalogue itself needs no other name
     assert Filter.of(VARIED, base_model="My Family").family == "My Family"
     assert Filter.of(VARIED, exclude="Castle number 3").exclude == {3}
+    assert Filter.of(VARIED, exclude=[9, "Castle number 3", 8]).exclude == {3, 8, 9}
     assert Filter.of(VARIED, exclude=5).exclude == {5}  # type: ignore[arg-type]
     for words, error, said in (
         ({"base_model": "No Family"}, UnknownBaseModel, "No Family"),
@@ -239,6 +242,15 @@ def test_what_a_request_says_fills_what_the_caller_left_open() -> None:
     plain = read("a red fox in the snow")
     assert (plain.wanted, plain.sentence, plain.refused) == (Filter(), None, ())
     assert plain.instruction == Instruction(prompt="a red fox in the snow")
+
+
+def test_a_named_model_and_the_callers_negative_prompt_are_kept() -> None:
+    names = {"DreamShaper": 4384}
+    asked = Instruction(prompt="use DreamShaper to draw a lighthouse, no anime", negative_prompt=" Xmas, ")
+    found = understood(asked, Filter(), 1, lambda name, sure: names.get(name))
+    assert found.understood is not None
+    assert found.understood.named == 4384
+    assert found.instruction.negative_prompt == "Xmas, anime"
 
 
 def test_a_prompt_of_an_uploader_is_taken_as_it_is() -> None:
