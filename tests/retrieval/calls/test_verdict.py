@@ -295,3 +295,46 @@ def test_the_most_severe_problem_is_the_status_wherever_it_stands(first: int, se
     assert not verdict.valid
     assert not verdict.mendable
     assert Verdict("x", None, None, None, ()).status == "valid"
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "version", "fixes"),
+    [
+        (
+            "Castle Dreams 城堡之梦 v1",
+            "unavailable",
+            102,
+            [1, 0],
+        ),  # withdrawn; another version of it is there
+        ("urn:air:sd1:checkpoint:civitai:10@101", "unavailable", 102, [1, 0]),
+        ("urn:air:sd1:checkpoint:civitai:10@103", "alias", 103, [1]),
+        ("Castle Dreams", "alias", 102, [1]),
+        ("Castle Dreams 城堡之梦", "valid", 102, []),
+        ("Gone Towers", "unavailable", None, [None]),
+        ("nothing like it", "invented", None, [None]),
+    ],
+)
+def test_a_bare_name_is_judged_with_the_version_that_it_says(
+    name: str, status: str, version: int | None, fixes: list[int | None]
+) -> None:
+    verdict = judge(name, CATALOGUE)
+    assert (verdict.named, verdict.call, verdict.status) == (name, None, status)
+    assert (verdict.version and verdict.version.version_id) == version
+    assert [None if each.fix is None else len(each.fix) for each in verdict.problems] == fixes
+    assert {each.field for each in verdict.problems} <= {"model"}
+    if fixes == [1, 0]:
+        reason = "the version 'v1' of 'Castle Dreams 城堡之梦' can no longer be had"
+        assert (verdict.problems[1].kind, verdict.problems[1].reason) == ("unavailable", reason)
+
+
+def test_a_call_of_no_model_and_no_family_keeps_both_problems() -> None:
+    asked = call(model="nothing", base_model="no", width=515)
+    verdict = judge(asked, CATALOGUE)
+    assert (verdict.named, verdict.call, verdict.match, verdict.version) == ("nothing", asked, None, None)
+    assert [(each.kind, each.field) for each in verdict.problems] == [
+        ("invented", "model"),
+        ("wrong family", "base model"),
+        ("bad parameters", "width"),
+    ]
+    assert verdict.problems[1].reason == "'no' is no family of base models"
+    assert verdict.problems[2].reason == "width 515: the width must be a multiple of 8"
