@@ -2,8 +2,8 @@
 
 import pytest
 
-from retrieval.calls.limits import adjust, corrections
-from retrieval.records.api import T2IApi
+from retrieval.calls.limits import Change, adjust, corrections
+from retrieval.records.api import CheckpointRef, T2IApi
 from retrieval.records.model import ModelRecord, Settings
 from retrieval.tables.families import FAMILIES, Family, family_of
 
@@ -58,6 +58,9 @@ def after(
         ({"sampling_method": "Euler xxx"}, {"sampling method": "Euler a"}),
         ({"sampling_method": "magic"}, {"sampling method": "Euler a"}),
         ({"clip_skip": 12}, {}),
+        ({"clip_skip": 1}, {}),
+        ({"confidence": 0.0}, {}),
+        ({"confidence": 1.0}, {}),
         ({"clip_skip": 0}, {"clip skip": 1}),
         ({"type": "LORA", "lora_weight": -2.0}, {}),
         ({"type": "LORA", "lora_weight": -2.5}, {"lora weight": -2.0}),
@@ -138,6 +141,40 @@ LONG = "x" * 70
 def test_each_change_says_what_it_was_and_why(fields: dict[str, object], said: str) -> None:
     _, notes = adjust(CALL, **fields)
     assert notes[0].startswith(said)
+
+
+LORA = CALL.model_copy(update={"type": "LORA"})
+ON_ANOTHER = CALL.model_copy(update={"base_checkpoint": CheckpointRef(model="Keep", model_id=2)})
+
+
+@pytest.mark.parametrize(
+    ("asked", "family", "said"),
+    [
+        (
+            CALL.model_copy(update={"clip_skip": 2}),
+            "SD 2.1",
+            Change("clip skip", 2, None, "SD 2.1 knows no clip skip"),
+        ),
+        (
+            LORA.model_copy(update={"lora_weight": float("inf")}),
+            "SD 1.5",
+            Change("lora weight", float("inf"), 0.8, "it must be a number"),
+        ),
+        (
+            LORA.model_copy(update={"lora_weight": 3.0}),
+            "SD 1.5",
+            Change("lora weight", 3.0, 2.0, "beyond 2 either way a LoRA breaks the picture"),
+        ),
+        (
+            ON_ANOTHER,
+            "SD 1.5",
+            Change("base checkpoint", "Keep", None, "only a LoRA is loaded on another checkpoint"),
+        ),
+    ],
+    ids=["clip skip", "no number", "weight", "base checkpoint"],
+)
+def test_what_a_call_may_not_have_is_said_with_what_it_was(asked: T2IApi, family: str, said: Change) -> None:
+    assert said in corrections(asked, family_of(family), None)
 
 
 def test_a_long_name_is_cut_where_another_sampler_is_recommended_too() -> None:

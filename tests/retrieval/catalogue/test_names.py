@@ -40,6 +40,7 @@ def test_names_without_latin_letters_keep_themselves(name: str) -> None:
         ("ABC-d 1", "abcd1"),
         ("> <", "><"),
         (" ", " "),
+        ("\u3000", " "),
         ("Ａ Ｂ", "ab"),
         ("İ", "i"),
         ("ß", "ss"),

@@ -1,7 +1,6 @@
 """One filter on a record, as a mask and as Chroma's `where`: all say the same of what may be found."""
 
 import itertools
-from functools import cache
 from typing import Any
 
 import pytest
@@ -63,15 +62,10 @@ def held(where: dict[str, Any] | None, facts: dict[str, Any]) -> bool:
     return bool(facts[name] == value)
 
 
-@cache
-def table(catalogue: Catalogue) -> FacetTable:
-    return FacetTable(catalogue)
-
-
 def found(catalogue: Catalogue, wanted: Filter) -> set[int]:
     """The ids that a filter lets through, said alike by all that reads it."""
     passing = {record.model_id for record in catalogue if wanted.passes(record)}
-    mask = table(catalogue).mask(wanted)
+    mask = FacetTable(catalogue).mask(wanted)
     assert mask.dtype == bool
     assert {number for number, may in zip(catalogue.model_ids, mask, strict=True) if may} == passing
     by_where = {record.model_id for record in catalogue if held(wanted.where(), dict(facets(record)))}
