@@ -103,3 +103,21 @@ def test_a_part_counts_less_than_a_whole_name_and_short_parts_nothing() -> None:
     assert (part.model_id, part.similarity, part.part) == (1, pytest.approx(0.9), True)
     (short, *_) = names.nearest("abcde")
     assert (short.model_id, short.part) == (3, False), "five letters of a part are no evidence"
+
+
+@pytest.mark.parametrize(
+    ("name", "edits", "similarity"), [("harbor", 0, 0.9), ("harbar", 1, 0.75), ("harbo", 1, 0.75)]
+)
+def test_a_part_of_six_letters_may_have_one_edit(name: str, edits: int, similarity: float) -> None:
+    (found,) = SpellingIndex([(1, "Harbor v2", ())]).nearest(name)
+    assert (found.model_id, found.edits, found.part, found.accepted) == (1, edits, True, True)
+    assert found.similarity == pytest.approx(similarity)
+
+
+def test_two_edits_are_no_part_and_all_that_are_near_are_found() -> None:
+    many = SpellingIndex((number, f"Harbor v{number}", ()) for number in range(1, 9))
+    assert not any(guess.part or guess.accepted for guess in many.nearest("hxrbxr"))
+    assert [(guess.model_id, guess.part) for guess in many.nearest("harbor")] == [
+        (n, True) for n in range(1, 9)
+    ]
+    assert len(many.nearest("Harbor v0")) == 8
