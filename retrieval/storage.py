@@ -102,7 +102,8 @@ def read_jsonl(
 
     Args:
         needed: fields that every object must have.
-        parse: makes of an object what is wanted; a ValueError, TypeError or KeyError of it names the line.
+        parse: makes of an object what is wanted; a ValueError, TypeError, KeyError or OverflowError of it
+            names the line.
         hint: where such a file comes from, for the messages.
 
     Raises:
@@ -130,7 +131,7 @@ def read_jsonl(
             raise DataError(f"{where} has no {', '.join(missing)}; fill it in or delete the line")
         try:
             parsed.append(parse(row))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{where}: {said}; mend or delete the line") from error
     if not parsed:

@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 
 from diffagent_tools.files.wanted import WantedFile, wanted_files
-from retrieval.calls.compose import DEFAULT_LORA_WEIGHT, with_trigger
+from retrieval.calls.compose import with_trigger
+from retrieval.calls.limits import DEFAULT_LORA_WEIGHT
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, UnknownBaseModel
 from retrieval.records.air import make_air

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrieval.catalogue import Catalogue
 from retrieval.errors import AdapterError, AdapterMismatch
+from retrieval.search.fusion import usable
 from retrieval.search.ranker import LEXICAL_FILE, STARTER_WEIGHTS
 
 if TYPE_CHECKING:
@@ -62,13 +63,16 @@ def read_card(adapter: Path) -> Mapping[str, Any]:
         return {}
     try:
         card: Any = json.loads((adapter / CARD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AdapterError(
             f"the adapter {adapter} has no readable {CARD_FILE} ({error}), so nobody can say which base "
             "model it fits; train it with finetune/sft/run.py, which writes one"
         ) from error
     if not isinstance(card, dict):
         raise AdapterError(f"{adapter / CARD_FILE} is not a JSON object; finetune/sft/run.py writes one")
+    learnt = card.get("model_ids") or []
+    if not isinstance(learnt, list) or not all(type(each) is int for each in learnt):
+        raise AdapterError(f"model_ids in {adapter / CARD_FILE} are no list of whole numbers; train it anew")
     return card
 
 
@@ -112,7 +116,9 @@ def merge_lora(model: Any, adapter: Path) -> int:
         config = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
         with safe_open(adapter / ADAPTER_FILE, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    except (OSError, ValueError, SafetensorError) as error:
+        if not isinstance(config, dict):
+            raise ValueError(f"{ADAPTER_CONFIG} is no JSON object")
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise AdapterError(
             f"cannot read the adapter {adapter} ({error}); it is peft's save_pretrained that writes one"
         ) from error
@@ -120,7 +126,7 @@ def merge_lora(model: Any, adapter: Path) -> int:
         raise AdapterError(
             f"the adapter {adapter} is not a plain LoRA; only plain LoRA adapters can be merged"
         )
-    scale = config["lora_alpha"] / (config["r"] ** (0.5 if config.get("use_rslora") else 1.0))
+    scale = _scale(config, adapter)
     modules = dict(model.named_modules())
     merged = 0
     with torch.no_grad():
@@ -134,11 +140,27 @@ def merge_lora(model: Any, adapter: Path) -> int:
                 raise AdapterError(
                     f"the adapter {adapter} has weights for {path}, which the base model lacks"
                 )
+            added = up.float() @ down.float()
+            if not bool(added.isfinite().all()):
+                raise AdapterError(f"the adapter {adapter} holds numbers that are not finite for {path}")
             weight = target.weight
-            weight += (scale * (up.float() @ down.float())).to(weight)
+            weight += (scale * added).to(weight)
             merged += 1
     if 2 * merged != len(tensors):
         raise AdapterError(
             f"the adapter {adapter} holds {len(tensors) - 2 * merged} tensors that are not LoRA's"
         )
     return merged
+
+
+def _scale(config: Mapping[str, Any], adapter: Path) -> float:
+    """What peft multiplies the product of both matrices by.
+
+    Raises:
+        AdapterError: rank or alpha is no number above 0.
+    """
+    try:
+        alpha, rank = (usable(name, config.get(name), least=1e-9) for name in ("lora_alpha", "r"))
+    except (TypeError, ValueError) as error:
+        raise AdapterError(f"{ADAPTER_CONFIG} of the adapter {adapter}: {error}; train it anew") from error
+    return float(alpha / (rank ** (0.5 if config.get("use_rslora") else 1.0)))

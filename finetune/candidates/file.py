@@ -91,10 +91,12 @@ def read_candidates(path: Path) -> list[CandidateLine]:
 
 def _api(given: object) -> T2IApi:
     try:
-        return T2IApi.model_validate(given)
+        api = T2IApi.model_validate(given)
     except ValidationError as error:  # its own text is five lines long
         first = error.errors()[0]
         raise ValueError(f"api: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    api.to_wire()  # refuses numbers that no program could use, by their names
+    return api
 
 
 def write_scored(

@@ -13,6 +13,8 @@ from typing import Any, NotRequired, TypedDict, cast
 
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
+from retrieval.records.api import MAX_SIDE
+from retrieval.records.inert import MAX_ID
 from retrieval.storage import read_jsonl
 
 WHERE = (
@@ -46,6 +48,15 @@ _PARAMETERS = {
     "width": int,
     "height": int,
 }
+_NUMBERED = {**_PARAMETERS, "clip_skip": int}
+_MOST = {
+    "sampling_steps": 10_000,
+    "cfg_scale": 1_000,
+    "width": MAX_SIDE,
+    "height": MAX_SIDE,
+    "clip_skip": 100,
+}
+"""What a picture can have been made with; below nought nothing is."""
 
 
 def read_pairs(path: Path, needed: Sequence[str] = ()) -> list[Pair]:
@@ -85,13 +96,19 @@ def _pair(row: dict[str, Any]) -> Pair:
             f"the prompt is {str(row['prompt'])[:40]!r} and the model_id {row['model_id']!r}; needed are "
             "text and the whole number of the model that made the image"
         )
+    if not 1 <= row["model_id"] <= MAX_ID:
+        raise ValueError(f"model_id is {str(row['model_id'])[:40]}, needed is 1 to {MAX_ID}")
     row["negative_prompt"] = str(row.get("negative_prompt") or "")
-    for name, kind in _PARAMETERS.items():
+    for name, kind in _NUMBERED.items():
         value = row.get(name)
         if value is None or value == "":
             continue
         try:
             row[name] = kind(value)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{name} is {value!r}, needed is a value of type {kind.__name__}") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            shown = repr(value)[:40]
+            raise ValueError(f"{name} is {shown}, needed is a value of type {kind.__name__}") from error
+        # so that NaN, which compares with nothing, is refused too
+        if name in _MOST and not 0 <= row[name] <= _MOST[name]:
+            raise ValueError(f"{name} is {str(row[name])[:40]}, needed is 0 to {_MOST[name]:,}")
     return cast(Pair, row)

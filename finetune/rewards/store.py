@@ -24,7 +24,7 @@ from retrieval.errors import DataError, InvalidInput, StorageError
 from retrieval.storage import atomic_write
 
 if TYPE_CHECKING:
-    from pyarrow import Table
+    from pyarrow import ChunkedArray, Table
     from torch import Tensor
 
 Key = tuple[str, int, int]
@@ -163,7 +163,8 @@ class RewardStore:
         """All rows, in no particular order.
 
         Raises:
-            StorageError: a shard is damaged; the message names it and what to do.
+            StorageError: a shard is damaged, or holds a score that is not finite; the message names it and
+                what to do.
         """
         import pyarrow as pa
         import pyarrow.parquet as parquet
@@ -174,7 +175,11 @@ class RewardStore:
         parts = [schema.empty_table()]
         for path in sorted(self.folder.glob("part-*.parquet")):
             try:
-                parts.append(parquet.read_table(path, columns=wanted).cast(schema))
+                part = parquet.read_table(path, columns=wanted).cast(schema)
+                for name in self.rewards:
+                    if name in wanted and not _all_finite(part.column(name)):
+                        raise OSError(f"{name} holds a score that is not a finite number")
+                parts.append(part)
             except (pa.ArrowException, OSError) as error:
                 raise StorageError(
                     f"the shard {path} cannot be read ({error}); delete it, and the same command scores its "
@@ -224,6 +229,12 @@ class RewardStore:
                 "response, seed); go on with render_and_score, then try again"
             )
         return found
+
+
+def _all_finite(column: "ChunkedArray") -> bool:
+    import pyarrow.compute as compute
+
+    return column.null_count == 0 and bool(compute.all(compute.is_finite(column), min_count=0).as_py())
 
 
 def _read_header(folder: Path) -> dict[str, Any]:

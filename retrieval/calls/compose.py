@@ -8,13 +8,13 @@ import re
 from typing import Any
 
 from retrieval.calls.identify import air_of, table_family
+from retrieval.calls.limits import DEFAULT_LORA_WEIGHT, within_limits
 from retrieval.catalogue.names import normalise_name
 from retrieval.errors import UnknownModel
 from retrieval.records.api import DEFAULT_PARAMETERS, CheckpointRef, Instruction, T2IApi
 from retrieval.records.model import ModelRecord, Settings, VersionRecord
 from retrieval.tables.families import DEFAULT_FAMILY, Family, family_of
 
-DEFAULT_LORA_WEIGHT = 0.8
 _MENU = 3
 _OFTEN = 0.5
 _MOST_STEPS = 40  # more cost time and change little with the samplers of today
@@ -32,7 +32,8 @@ def api_for(
     """The call of a model for a request.
 
     Sampler, steps, cfg scale, size and clip skip are the model's recommended settings where the catalogue
-    knows them, else the defaults of its family. The prompt is the request, with the model's trigger words
+    knows them and the family can do them, else the defaults of its family; a base model of no known family
+    has those of `DEFAULT_FAMILY`, and no AIR. The prompt is the request, with the model's trigger words
     before it unless the request says one of them.
 
     Args:
@@ -41,19 +42,19 @@ def api_for(
 
     Raises:
         UnknownModel: the record has no such version.
-        UnknownBaseModel: the record's base model is of no known family.
     """
     version = record.default_version if version_id is None else record.version(version_id)
     if version_id is not None and version is None:
         known = ", ".join(str(known.version_id) for known in record.versions) or "none"
         raise UnknownModel(f"{record.model!r} has no version {version_id}; its versions are {known}")
-    family = family_of(record.base_model)
+    own = table_family(record.base_model)
+    family = own or family_of(DEFAULT_FAMILY)
     settings = record.settings or Settings()
     width, height = _size(settings, family)
     triggers = trigger_words(record, version)
     lora = record.type == "LORA"
     weight = DEFAULT_LORA_WEIGHT if settings.lora_weight is None else settings.lora_weight
-    return T2IApi(
+    api = T2IApi(
         model=record.model,
         type=record.type,
         base_model=record.base_model,
@@ -66,8 +67,8 @@ def api_for(
         model_id=record.model_id,
         version_id=version.version_id if version else None,
         version=(version.version or None) if version else None,
-        air=record.air(version.version_id) if version else None,
-        base_checkpoint=_base_checkpoint(settings, family) if lora else None,
+        air=record.air(version.version_id) if version and own else air_of(record, version),
+        base_checkpoint=_base_checkpoint(settings, own) if lora else None,
         lora_weight=weight if lora else None,
         trigger_words=triggers,
         clip_skip=settings.clip_skip if family.has_clip_skip else None,
@@ -75,23 +76,16 @@ def api_for(
         prompt=with_trigger(_worth_saying(record, triggers), instruction.prompt),
         confidence=confidence,
     )
+    return within_limits(api, own, record)
 
 
 def recommended_api(
     record: ModelRecord, version: VersionRecord | None, instruction: Instruction | None
 ) -> T2IApi:
-    """As `api_for`, also without a request (the prompt is empty) and for a base model of no known family."""
-    if table_family(record.base_model) is not None:
-        version_id = version.version_id if version else None
-        filled = api_for(record, instruction or Instruction(prompt="-"), version_id=version_id)
-        return filled if instruction is not None else filled.model_copy(update={"prompt": ""})
-    return T2IApi(
-        **facts(record, version),
-        base_model=record.base_model,
-        **default_settings(family_of(DEFAULT_FAMILY)),
-        prompt=instruction.prompt if instruction else "",
-        negative_prompt=instruction.negative_prompt if instruction else "",
-    )
+    """As `api_for`, also without a request: then the prompt is empty."""
+    version_id = version.version_id if version else None
+    filled = api_for(record, instruction or Instruction(prompt="-"), version_id=version_id)
+    return filled if instruction is not None else filled.model_copy(update={"prompt": ""})
 
 
 def default_settings(family: Family) -> dict[str, Any]:
@@ -190,8 +184,8 @@ def _words(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
-def _base_checkpoint(settings: Settings, family: Family) -> CheckpointRef:
+def _base_checkpoint(settings: Settings, family: Family | None) -> CheckpointRef | None:
     """The checkpoint most sample images of a LoRA were made with, else the family's base model."""
-    if settings.base_checkpoint is not None:
+    if settings.base_checkpoint is not None or family is None:
         return settings.base_checkpoint
     return CheckpointRef(model=family.default_model or family.name, model_id=family.default_model_id)

@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from retrieval.calls.compose import DEFAULT_LORA_WEIGHT
 from retrieval.errors import UnknownBaseModel
 from retrieval.records.api import DEFAULT_PARAMETERS, T2IApi
 from retrieval.records.model import ModelRecord, Settings
@@ -23,6 +22,7 @@ MIN_CFG, MAX_CFG = 1.0, 30.0
 MAX_CLIP_SKIP = 12
 """The layers of the text encoder of SD 1.5."""
 MAX_LORA_WEIGHT = 2.0
+DEFAULT_LORA_WEIGHT = 0.8
 MIN_SAMPLER_SIMILARITY = 0.7
 """Below it a sampler's name is no misspelling: `Eulr a` is, `magic` is not. One wrong sign in a name of four
 is still read."""
@@ -54,6 +54,12 @@ def corrections(api: T2IApi, family: Family | None, record: ModelRecord | None) 
     limits = family or family_of(DEFAULT_FAMILY)
     found = [*_size(api, limits), *_sampling(api, settings), *_extras(api, family, settings)]
     return tuple(found)
+
+
+def within_limits(api: T2IApi, family: Family | None, record: ModelRecord) -> T2IApi:
+    """The API of a model with every value that its family cannot do brought to the nearest that it can."""
+    fixes = {change.attribute: change.after for change in corrections(api, family, record)}
+    return api.model_copy(update=fixes) if fixes else api
 
 
 def adjust(api: T2IApi, **update: Any) -> tuple[T2IApi, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from retrieval.catalogue.names import alias_keys, normalise_name, without_ending, without_version
 from retrieval.catalogue.written import SHORTEST_DIGEST, file_key, version_file_key
+from retrieval.records.inert import Id, Name
 from retrieval.records.model import ModelType
 
 How = Literal["name", "air", "url", "hash", "alias", "file", "loose"]
@@ -22,7 +23,7 @@ Place = tuple[int, int | None]
 
 
 class VersionHead(TypedDict):
-    version_id: int
+    version_id: Id
     version: str
     sha256: NotRequired[list[str]]
     file_names: NotRequired[list[str]]
@@ -31,15 +32,15 @@ class VersionHead(TypedDict):
 class Head(TypedDict):
     """What every line must have, and what look-ups need before a record is built."""
 
-    model_id: int
-    model: str
+    model_id: Id
+    model: Name
     type: ModelType
-    base_model: str
+    base_model: Name
     available: NotRequired[bool]
 
 
 class Names(TypedDict):
-    model: str
+    model: Name
     aliases: NotRequired[list[str]]
     versions: NotRequired[list[VersionHead]]
 

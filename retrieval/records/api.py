@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from retrieval.errors import InvalidApi, InvalidInstruction
 from retrieval.records.air import Air, make_air, parse_air
+from retrieval.records.inert import MAX_ID, json_text
 from retrieval.records.lenient import DEFAULT_PARAMETERS, fold_key, read_every, well_formed
 from retrieval.records.loras import LoraRef, read_loras
 
@@ -56,7 +57,6 @@ PAPER_FIELDS = (
     "cfg_scale",
     "model_description",
 )
-_MAX_ID = 2**63 - 1
 _EXACT_FLOAT = 2**53
 
 
@@ -177,10 +177,11 @@ class T2IApi(BaseModel):
         """The record of which `to_wire` made this. Nothing is guessed; `read_api` reads what others write.
 
         Raises:
-            InvalidApi: a field is missing, unknown or of another type; the message names the first.
+            InvalidApi: a field is missing, unknown or of another type, and the message names the first; or
+                numbers are no program's, and it names all of them.
         """
         try:
-            return cls.model_validate_json(json.dumps(wire), strict=True)
+            api = cls.model_validate_json(json.dumps(wire), strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the whole"
@@ -188,10 +189,15 @@ class T2IApi(BaseModel):
                 f"this is no T2I API as this project writes it ({where}: {first['msg']}); "
                 "`diffagent check` reads other spellings and gives one that is"
             ) from error
+        if faults := _faults(api):
+            raise InvalidApi(
+                f"this T2I API cannot be called: {'; '.join(faults)}; `diffagent check` mends it"
+            )
+        return api
 
     def to_json(self, indent: int | None = None) -> str:
-        """`to_wire` as JSON text."""
-        return json.dumps(self.to_wire(), ensure_ascii=False, indent=indent)
+        """`to_wire` as JSON text, hidden characters as escapes."""
+        return json_text(self.to_wire(), indent)
 
     def paper_json(self) -> str:
         """The paper's nine fields only, `model` first, no spaces: what training and decoding write."""
@@ -210,7 +216,7 @@ def _faults(api: T2IApi) -> list[str]:
     for name, most in (("width", MAX_SIDE), ("height", MAX_SIDE), ("sampling_steps", MAX_SIDE)):
         value = getattr(api, name)
         if not 1 <= value <= most:
-            faults.append(f"{_spaced(name)} is {value}, needed is 1 to {most:,}")
+            faults.append(f"{_spaced(name)} is {str(value)[:40]}, needed is 1 to {most:,}")
     for name in ("cfg_scale", "lora_weight"):
         number = getattr(api, name)
         if number is not None and not math.isfinite(number):
@@ -219,13 +225,13 @@ def _faults(api: T2IApi) -> list[str]:
         faults.append(f"confidence is {api.confidence}, needed is 0 to 1")
     for name in ("model_id", "version_id", "clip_skip"):
         whole = getattr(api, name)
-        if whole is not None and not 1 <= whole <= _MAX_ID:
-            faults.append(f"{_spaced(name)} is {whole}, needed is a positive number")
+        if whole is not None and not 1 <= whole <= MAX_ID:
+            faults.append(f"{_spaced(name)} is {str(whole)[:40]}, needed is a positive number")
     if api.base_checkpoint is not None:
         ref = api.base_checkpoint
         if not ref.model.strip():
             faults.append("base checkpoint has an empty model")
-        if any(i is not None and not 1 <= i <= _MAX_ID for i in (ref.model_id, ref.version_id)):
+        if any(i is not None and not 1 <= i <= MAX_ID for i in (ref.model_id, ref.version_id)):
             faults.append("base checkpoint has an id that is no positive number")
     return faults + [fault for lora in api.loras for fault in lora.faults()]
 

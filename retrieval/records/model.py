@@ -5,14 +5,14 @@ document_text(record)
 """
 
 import functools
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from retrieval.errors import UnknownBaseModel
 from retrieval.records.air import make_air
-from retrieval.records.api import CheckpointRef
+from retrieval.records.api import MAX_SIDE, CheckpointRef
+from retrieval.records.inert import MAX_ID, Count, Id, Line, Lines, Name, Terms, Words, one_line
 from retrieval.tables.families import family_of
 from retrieval.tables.screen import is_advertised, is_likeness
 
@@ -28,7 +28,9 @@ _LIKENESS_TAGS = frozenset(
 )
 ModelType = Literal["LORA", "Checkpoint"]
 CommercialUse = Literal["Image", "Rent", "RentCivit", "Sell"]
-_FROZEN = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+_FROZEN = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+# beyond what any program offers; what a family cannot do is brought within its limits when a call is composed
+_MOST_STEPS, _MOST_CFG, _MOST_WEIGHT, _MOST_CLIP_SKIP = 10_000, 1_000, 100, 100
 
 
 @functools.lru_cache(maxsize=1024)
@@ -45,12 +47,12 @@ class Stats(BaseModel):
 
     model_config = _FROZEN
 
-    downloads: int | None = None
-    favorites: int | None = None
-    comments: int | None = None
-    rating_count: int | None = None
-    rating: float | None = None
-    thumbs_up: int | None = None
+    downloads: Count | None = None
+    favorites: Count | None = None
+    comments: Count | None = None
+    rating_count: Count | None = None
+    rating: float | None = Field(default=None, ge=0, le=100)
+    thumbs_up: Count | None = None
 
 
 class VersionRecord(BaseModel):
@@ -58,14 +60,14 @@ class VersionRecord(BaseModel):
 
     model_config = _FROZEN
 
-    version_id: int
-    version: str
-    base_model: str
-    sha256: tuple[str, ...] = ()
-    file_names: tuple[str, ...] = ()
-    trigger_words: tuple[str, ...] = ()
+    version_id: Id
+    version: Line
+    base_model: Line
+    sha256: Words = ()
+    file_names: Words = ()
+    trigger_words: Words = ()
     available: bool = True
-    nsfw_level: int | None = None
+    nsfw_level: Count | None = None
     stats: Stats = Stats()
 
     @field_validator("sha256")
@@ -79,15 +81,28 @@ class Settings(BaseModel):
 
     model_config = _FROZEN
 
-    sampling_method: str | None = None
-    sampling_steps: int | None = Field(default=None, gt=0)
-    cfg_scale: float | None = None
-    width: int | None = Field(default=None, gt=0)
-    height: int | None = Field(default=None, gt=0)
-    clip_skip: int | None = None
-    lora_weight: float | None = None
+    sampling_method: Line | None = None
+    sampling_steps: int | None = Field(default=None, gt=0, le=_MOST_STEPS)
+    cfg_scale: float | None = Field(default=None, ge=0, le=_MOST_CFG)
+    width: int | None = Field(default=None, gt=0, le=MAX_SIDE)
+    height: int | None = Field(default=None, gt=0, le=MAX_SIDE)
+    clip_skip: int | None = Field(default=None, ge=0, le=_MOST_CLIP_SKIP)
+    lora_weight: float | None = Field(default=None, ge=-_MOST_WEIGHT, le=_MOST_WEIGHT)
     base_checkpoint: CheckpointRef | None = None
-    samples: int = 0
+    samples: Count = 0
+
+    @field_validator("base_checkpoint")
+    @classmethod
+    def _known(cls, value: CheckpointRef | None) -> CheckpointRef | None:
+        """A call may hold any checkpoint until it is checked, a record only one that can be called."""
+        if value is None:
+            return None
+        for name in ("model_id", "version_id"):
+            number = getattr(value, name)
+            if number is not None and not 1 <= number <= MAX_ID:
+                raise ValueError(f"its {name} is {str(number)[:40]}; needed is 1 to {MAX_ID}")
+        update = {"model": one_line(value.model), "air": value.air and one_line(value.air)}
+        return value.model_copy(update=update)
 
 
 class ModelRecord(BaseModel):
@@ -103,33 +118,33 @@ class ModelRecord(BaseModel):
 
     model_config = _FROZEN
 
-    model_id: int
-    model: str = Field(min_length=1)
+    model_id: Id
+    model: Name
     type: ModelType
-    base_model: str = Field(min_length=1)
-    description: str = ""
-    trigger_words: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
+    base_model: Name
+    description: Lines = ""
+    trigger_words: Words = ()
+    tags: Words = ()
     versions: tuple[VersionRecord, ...] = ()
     available: bool = True
-    status: str | None = None
+    status: Line | None = None
     nsfw: bool | None = None
-    nsfw_level: int | None = None
+    nsfw_level: Count | None = None
     poi: bool | None = None
     minor: bool | None = None
-    creator: str | None = None
+    creator: Line | None = None
     commercial_use: tuple[CommercialUse, ...] | None = None
     allow_no_credit: bool | None = None
     allow_derivatives: bool | None = None
     stats: Stats = Stats()
     settings: Settings | None = None
-    terms: Mapping[str, float] = Field(default_factory=dict)
-    negative_terms: Mapping[str, float] = Field(default_factory=dict)
-    description_terms: Mapping[str, float] = Field(default_factory=dict)
-    keywords: tuple[str, ...] = ()
-    samples: int = 0
-    aliases: tuple[str, ...] = ()
-    source: str | None = None
+    terms: Terms = Field(default_factory=dict)
+    negative_terms: Terms = Field(default_factory=dict)
+    description_terms: Terms = Field(default_factory=dict)
+    keywords: Words = ()
+    samples: Count = 0
+    aliases: Words = ()
+    source: Line | None = None
 
     @field_validator("base_model")
     @classmethod

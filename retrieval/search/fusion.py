@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retrieval.errors import AdapterError
 from retrieval.storage import atomic_write
@@ -27,6 +27,36 @@ if TYPE_CHECKING:
 
 # these do not depend on the request, so their distance from the best model says nothing about it
 STATIC_SCORES = frozenset({"samples", "unseen"})
+
+
+MAX_WEIGHT = 1e9
+"""Beyond it sums of scores leave the range of float32."""
+
+
+def usable(name: str, number: object, least: float = -MAX_WEIGHT) -> float:
+    """The number.
+
+    Raises:
+        ValueError: it is not finite, or not within `least` and `MAX_WEIGHT`; the message calls it `name`.
+        TypeError: it is no number.
+    """
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise TypeError(f"{name} is {str(number)[:40]!r}, needed is a number")
+    if not least <= number <= MAX_WEIGHT:  # NaN is not, either
+        raise ValueError(
+            f"{name} is {str(number)[:40]}, needed is a number within {least:g} and {MAX_WEIGHT:g}"
+        )
+    return number
+
+
+def all_usable(**arrays: "NDArray[Any]") -> None:
+    """Raises ValueError, naming the array, where one holds a number that `usable` refuses."""
+    import numpy as np
+
+    for name, array in arrays.items():
+        # one NaN makes every sum over it NaN, and every order by such sums arbitrary
+        if not (np.isfinite(array).all() and (np.abs(array) <= MAX_WEIGHT).all()):
+            raise ValueError(f"{name} holds a number that is not finite or beyond {MAX_WEIGHT:g}")
 
 
 def design(scores: Mapping[str, "Array"], names: Sequence[str]) -> "Array":
@@ -106,19 +136,37 @@ class Fusion:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                return cls(
+                tensors = {
+                    name: file.get_tensor(name)
+                    for name in ("mean", "scale", "linear", "hidden", "bias", "out")
+                }
+                made = cls(
                     names=tuple(json.loads(metadata["names"])),
                     temperature=float(metadata["temperature"]),
                     card=json.loads(metadata["card"]),
-                    **{
-                        name: file.get_tensor(name)
-                        for name in ("mean", "scale", "linear", "hidden", "bias", "out")
-                    },
+                    **tensors,
                 )
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            made._check()
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
             raise AdapterError(
                 f"cannot read the fusion weights {path} ({error}); finetune/ranker/fusion.py writes them"
             ) from error
+        return made
+
+    def _check(self) -> None:
+        """Raises ValueError where the numbers are of no use: not finite, of other shapes, a division by 0."""
+        tensors = {name: getattr(self, name) for name in ("mean", "scale", "linear", "hidden", "bias", "out")}
+        all_usable(**tensors)
+        usable("temperature", self.temperature, least=1e-9)
+        if not (self.scale > 0).all():
+            raise ValueError("scale holds a number that is not above 0")
+        width = sum(1 if name in STATIC_SCORES else 2 for name in self.names)
+        units = self.out.size
+        needed = {"mean": (width,), "scale": (width,), "linear": (width,), "hidden": (width, units)}
+        needed |= {"bias": (units,), "out": (units,)}
+        for name, shape in needed.items():
+            if tensors[name].shape != shape:
+                raise ValueError(f"{name} has the shape {tensors[name].shape}, needed is {shape}")
 
 
 def softmax(logits: "Array", temperature: float = 1.0) -> "Array":

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Self
 from retrieval.errors import AdapterError
 from retrieval.records.api import Instruction
 from retrieval.requests.understanding import reads_as_prompt
-from retrieval.search.fusion import softmax
+from retrieval.search.fusion import softmax, usable
 from retrieval.storage import atomic_write
 
 if TYPE_CHECKING:
@@ -168,7 +168,15 @@ class Mixture:
             made = cls(**json.loads(path.read_text(encoding="utf-8")))
             if set(made.gate) != set(WORDING):
                 raise ValueError(f"the gate weighs {sorted(made.gate)}")
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+            for group in ("gate", "everyday"):
+                for name, weight in getattr(made, group).items():
+                    usable(f"{group}: {name}", weight)
+            usable("temperature", made.temperature, least=1e-9)
+            for name in ("popular", "downloads", "checkpoint"):
+                usable(name, getattr(made, name))
+            if not 0 <= made.popular <= 1:
+                raise ValueError(f"popular is {made.popular}, needed is a share within 0 and 1")
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise AdapterError(
                 f"cannot read {path} ({error}); finetune/ranker/wording.py writes it"
             ) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval.search.encoders import Encoder, LazyEncoder
+from retrieval.search.fusion import all_usable
 from retrieval.storage import atomic_write, cache_dir
 
 if TYPE_CHECKING:
@@ -42,15 +43,20 @@ class PromptVectors:
 
     @classmethod
     def load(cls, path: Path) -> "PromptVectors":
+        """Raises OSError, SafetensorError, KeyError or ValueError where the file is no such file."""
         import numpy as np
         from safetensors import safe_open
 
         with safe_open(path, framework="numpy") as file:
-            return cls(
-                tuple(json.loads(file.metadata()["model_ids"])),
+            made = cls(
+                tuple(json.loads((file.metadata() or {})["model_ids"])),
                 file.get_tensor("full").astype(np.float32),
                 file.get_tensor("plain").astype(np.float32),
             )
+        all_usable(full=made.full, plain=made.plain)
+        if made.full.shape != made.plain.shape or len(made.full) != len(made.model_ids):
+            raise ValueError(f"{len(made.model_ids)} models have vectors of {made.full.shape}")
+        return made
 
     def rows_for(self, model_ids: Sequence[int]) -> "PromptVectors":
         """The same for other models in their order; zeros where a model has no training prompts."""
@@ -106,7 +112,8 @@ def kept_vectors(
     if kept.is_file():
         try:
             vectors: Vectors = load_file(kept)[name].astype(np.float32)
-        except (SafetensorError, KeyError, OSError):
+            all_usable(**{name: vectors})
+        except (SafetensorError, KeyError, OSError, ValueError):
             tell(f"{kept} is damaged; making it again")
         else:
             if len(vectors) == count:

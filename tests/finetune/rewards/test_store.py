@@ -117,3 +117,16 @@ def test_a_reward_with_a_version_in_its_name(tmp_path: Path) -> None:
     store.append([Row("p0", 0, 0, {"hps-v2.0": 27.0, "hps-v2.1": 28.0})])
     assert store.scores({"p0": 1}, seeds=(0,))["p0"]["hps-v2.1"].tolist() == [[28.0]]
     assert store.columns()["hps-v2.0"].tolist() == [27.0]
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), None])
+def test_a_shard_of_others_holds_finite_scores_alone(store: RewardStore, score: float | None) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    store.append([row()])
+    foreign = {"prompt_id": ["p1"], "response": [0], "seed": [0], "clip": [0.1], "imagereward": [score]}
+    shard = store.folder / "part-foreign.parquet"
+    parquet.write_table(pa.table({**foreign, "imagereward": pa.array([score], pa.float32())}), shard)
+    with pytest.raises(StorageError, match=r"part-foreign\.parquet .*imagereward holds a score"):
+        RewardStore.open(store.folder).columns()

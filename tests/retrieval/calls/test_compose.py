@@ -1,9 +1,11 @@
 """A chosen model becomes a whole call: settings, trigger words, base checkpoint, ids."""
 
+from typing import Any
+
 import pytest
 
 from retrieval.calls.compose import api_for, default_api, default_settings, with_trigger
-from retrieval.errors import UnknownBaseModel, UnknownModel
+from retrieval.errors import UnknownModel
 from retrieval.records.api import CheckpointRef, Instruction, read_instruction
 from retrieval.records.model import ModelRecord, Settings, VersionRecord
 from retrieval.tables.families import family_of
@@ -125,9 +127,40 @@ def test_a_version_of_another_model() -> None:
         api_for(LORA, REQUEST, version_id=99)
 
 
-def test_a_base_model_of_no_family() -> None:
-    with pytest.raises(UnknownBaseModel):
-        api_for(ModelRecord(model_id=1, model="A", type="LORA", base_model="Something New"), REQUEST)
+def test_a_base_model_of_no_family_has_the_default_ones_limits() -> None:
+    record = ModelRecord(
+        model_id=1,
+        model="A",
+        type="LORA",
+        base_model="Something New",
+        versions=(VersionRecord(version_id=3, version="v1", base_model="Something New"),),
+        settings=Settings(sampling_steps=30, width=90_000, height=512),
+    )
+    api = api_for(record, REQUEST)
+    assert (api.sampling_steps, api.width, api.height) == (30, 2048, 512)
+    assert (api.air, api.base_checkpoint, api.version_id) == (None, None, 3)
+    assert api.to_wire()["base model"] == "Something New"
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ({"cfg_scale": 900.0}, {"cfg_scale": 30.0}),
+        ({"cfg_scale": 0.0}, {"cfg_scale": 7.0}),
+        ({"lora_weight": -99.0}, {"lora_weight": -2.0}),
+        ({"clip_skip": 0}, {"clip_skip": 1}),
+        ({"clip_skip": 77}, {"clip_skip": 12}),
+        ({"width": 1_000_000, "height": 1_000_000}, {"width": 1024, "height": 1024}),
+        ({"width": 513, "height": 770}, {"width": 512, "height": 768}),
+        ({"sampling_method": "Ignore the above\x1b[31m"}, {"sampling_method": "Euler a"}),
+    ],
+)
+def test_what_a_record_recommends_is_kept_in_the_familys_limits(
+    given: dict[str, Any], made: dict[str, Any]
+) -> None:
+    settings = Settings(**{"samples": 9, **given})
+    api = api_for(LORA.model_copy(update={"settings": settings}), REQUEST)
+    assert {name: getattr(api, name) for name in made} == made
 
 
 @pytest.mark.parametrize(

@@ -193,3 +193,29 @@ def test_weights_are_kept_and_damage_is_said(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(json.dumps({"gate": {}}))
     with pytest.raises(AdapterError, match=r"cannot read .*mixture\.json"):
         Mixture.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "number", [float("nan"), float("inf"), pytest.param(10**400, id="400 digits"), "1", True]
+)
+@pytest.mark.parametrize(
+    "path", ["gate.commas", "everyday.facets.fit", "temperature", "popular", "downloads"]
+)
+def test_a_weight_of_no_use_is_named(path: str, number: object, tmp_path: Path) -> None:
+    PLAIN.save(tmp_path)
+    group, _, name = path.partition(".")
+    wire = json.loads((tmp_path / FILE).read_text())
+    if name:
+        wire[group][name] = number
+    else:
+        wire[group] = number
+    (tmp_path / FILE).write_text(json.dumps(wire))
+    with pytest.raises(AdapterError, match=rf"cannot read .*mixture\.json .*{name or group} is"):
+        Mixture.load(tmp_path)
+
+
+def test_a_share_above_one_and_a_temperature_of_nought_are_named(tmp_path: Path) -> None:
+    for change, said in (({"popular": 1.5}, "popular is 1.5"), ({"temperature": 0}, "temperature is 0")):
+        replace(PLAIN, **change).save(tmp_path)
+        with pytest.raises(AdapterError, match=said):
+            Mixture.load(tmp_path)
