@@ -7,17 +7,22 @@ if __name__ == "__main__":
     run_script(main)  # the same for a script that is no part of the command
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import typer
 
 from diffagent_tools.extras import missing_extra
 from retrieval.errors import CatalogueError, DataError, DiffAgentError, InvalidInput
+from retrieval.records.inert import lines
+
+_ERROR_CHARS = 2_000
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 class Exit(IntEnum):
@@ -45,20 +50,45 @@ def plain_exit(when_stopped: str = "stopped") -> Iterator[None]:
         when_stopped: the line after Ctrl-C.
     """
     try:
-        yield
+        try:
+            yield
+        finally:
+            # what is still held back must come before an end that says it came
+            sys.stdout.flush()
     except (DiffAgentError, ModuleNotFoundError) as error:
         told = error if isinstance(error, DiffAgentError) else missing_extra(error)
         if told is None:
             raise
-        typer.echo(f"error: {told}", err=True)
+        _tell_error(str(told))
         raise typer.Exit(exit_code(told)) from error
     except KeyboardInterrupt as error:
-        typer.echo(f"\n{when_stopped}", err=True)
+        tell(f"\n{when_stopped}")
         raise typer.Exit(Exit.STOPPED) from error
     except BrokenPipeError as error:
         # the reader of standard output has left (`| head`); Python would complain again when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop(sys.stdout)
         raise typer.Exit(Exit.FOUND) from error
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _drop(sys.stdout)
+        _tell_error(f"cannot write the answer ({error.strerror}); free some space, or send it somewhere else")
+        raise typer.Exit(Exit.FAILED) from error
+
+
+def _drop(stream: TextIO) -> None:
+    """Nothing is written to the stream any more, what it still holds among it."""
+    with suppress(OSError, ValueError):  # a stream that is no file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _tell_error(text: str) -> None:
+    from diffagent_tools.quoting import plain  # the records behind it take a moment that --help has not
+
+    # what was typed or came from strangers may be in it, a megabyte of it
+    tell(f"error: {plain(text, _ERROR_CHARS)}")
 
 
 def run_script(main: Callable[[], object], when_stopped: str = "stopped") -> NoReturn:
@@ -77,5 +107,8 @@ def run_script(main: Callable[[], object], when_stopped: str = "stopped") -> NoR
 
 
 def tell(line: str) -> None:
-    """Progress, where it does not mix with the answer: on standard error."""
-    typer.echo(line, err=True)
+    """Progress, where it does not mix with the answer: on standard error, if that takes it."""
+    try:
+        typer.echo(lines(line), err=True)
+    except OSError:
+        _drop(sys.stderr)

@@ -8,22 +8,24 @@ that are said to be data, so that "ignore the above" stays a quotation.
 """
 
 import json
-import unicodedata
 
+from retrieval.errors import UnknownBaseModel
 from retrieval.records.api import T2IApi
+from retrieval.records.inert import is_hidden
+from retrieval.tables.families import family_of
+from retrieval.tables.samplers import find_sampler
 
 NAME_CHARS = 120
 DESCRIPTION_CHARS = 240
 PROMPT_CHARS = 400
 DOCUMENT_CHARS = 1_000
-# Cc control, Cf invisible (bidi overrides, tags), Co private use, Cs broken, Zl and Zp line separators
-_HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+_SAMPLER_CHARS = 60
 
 
 def plain(text: str, most: int) -> str:
     """The text on one line, without control and invisible characters, at most `most` characters."""
     # a joiner inside an emoji is lost, which a reader survives; a hidden instruction is not
-    shown = "".join(" " if unicodedata.category(char) in _HIDDEN else char for char in text[: 8 * most])
+    shown = "".join(" " if is_hidden(char) else char for char in text[: 8 * most])
     line = " ".join(shown.split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
@@ -40,11 +42,25 @@ def quoted(text: str, most: int) -> str:
     return json.dumps(plain(text, most), ensure_ascii=False)
 
 
+def family_words(base_model: str) -> str:
+    """A base model as it is called; in quotation marks where it is no family that is known."""
+    try:
+        known = family_of(base_model).name == base_model
+    except UnknownBaseModel:
+        known = False
+    return _known_or_quoted(base_model, known, NAME_CHARS)
+
+
+def _known_or_quoted(text: str, known: bool, most: int) -> str:
+    # a known word is this project's own; anything else may say "ignore the above"
+    return plain(text, most) if known else quoted(text, most)
+
+
 def settings_text(api: T2IApi) -> str:
     """Size, sampler and what else is set, in words."""
     parts = [
         f"{api.width}x{api.height}",
-        api.sampling_method,
+        _known_or_quoted(api.sampling_method, find_sampler(api.sampling_method) is not None, _SAMPLER_CHARS),
         f"{api.sampling_steps} steps",
         f"cfg {api.cfg_scale:g}",
     ]

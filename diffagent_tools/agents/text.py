@@ -7,7 +7,15 @@
 
 from typing import TYPE_CHECKING
 
-from diffagent_tools.quoting import DESCRIPTION_CHARS, NAME_CHARS, PROMPT_CHARS, plain, quoted, settings_text
+from diffagent_tools.quoting import (
+    DESCRIPTION_CHARS,
+    NAME_CHARS,
+    PROMPT_CHARS,
+    family_words,
+    plain,
+    quoted,
+    settings_text,
+)
 from diffagent_tools.select.selection import Selection
 from retrieval.calls.licence import SALE_WORDS
 from retrieval.records.api import T2IApi
@@ -40,7 +48,7 @@ def selection_text(place: int, selection: Selection) -> str:
     if selection.rating_words:
         lines.append(f"rating: {selection.rating_words}")
     if selection.page_url:
-        lines.append(f"page: {selection.page_url}")
+        lines.append(f"page: {plain(selection.page_url, _REASON_CHARS)}")
     lines += [f"note: {plain(note, _REASON_CHARS)}" for note in selection.notes]
     return "\n   ".join(lines)
 
@@ -48,7 +56,7 @@ def selection_text(place: int, selection: Selection) -> str:
 def hit_text(place: int, hit: "Hit") -> str:
     """A few lines on a model that was found."""
     record = hit.record
-    kind = f"{record.type} for {plain(record.base_model, NAME_CHARS)}"
+    kind = f"{record.type} for {family_words(record.base_model)}"
     lines = [f"{place}. {quoted(record.model, NAME_CHARS)} ({kind}, model id {record.model_id})"]
     if record.trigger_words:
         lines.append(f"trigger words: {quoted(', '.join(record.trigger_words), 200)}")
@@ -80,4 +88,4 @@ def api_text(api: T2IApi) -> str:
 
 def _model(api: T2IApi) -> str:
     number = f", model id {api.model_id}" if api.model_id is not None else ""
-    return f"{quoted(api.model, NAME_CHARS)} ({api.type} for {plain(api.base_model, NAME_CHARS)}{number})"
+    return f"{quoted(api.model, NAME_CHARS)} ({api.type} for {family_words(api.base_model)}{number})"

@@ -224,7 +224,8 @@ class Conversation:
                 )
             if not record.available:
                 status = f" ({record.status})" if record.status else ""
-                raise InvalidInput(f"{record.model} can no longer be had{status}; choose another")
+                name = plain(record.model, NAME_CHARS)
+                raise InvalidInput(f"{name} can no longer be had{status}; choose another")
         words = f"your choice: {plain(self._name(model_id, state), NAME_CHARS)}"
         refused = tuple(each for each in request.refused if each != model_id)
         return request.after(pinned=model_id, refused=refused), words, False

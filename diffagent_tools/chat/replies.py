@@ -1,7 +1,7 @@
 """What a chat answers, in words: what was chosen, why, whether it may be sold, and what can be said."""
 
 from diffagent_tools.chat.request import StandingRequest
-from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
+from diffagent_tools.quoting import NAME_CHARS, family_words, plain, settings_text
 from diffagent_tools.select.selection import Selection
 from retrieval.calls.licence import may_sell
 from retrieval.catalogue import Catalogue
@@ -59,6 +59,6 @@ def told(before: Selection | None, best: Selection) -> str:
     same = before is not None and before.api.model_id == api.model_id
     sure = "" if best.confidence is None else f", {best.confidence:.0%} sure"
     kind = "a LoRA" if api.type == "LORA" else "a checkpoint"
-    head = f"Still {name}" if same else f"{name}, {kind} for {api.base_model}{sure}"
-    notes = "".join(f" {note}." for note in best.notes)
+    head = f"Still {name}" if same else f"{name}, {kind} for {family_words(api.base_model)}{sure}"
+    notes = "".join(f" {plain(note, 400)}." for note in best.notes)
     return f"{head}: {settings_text(api)}.{notes}"

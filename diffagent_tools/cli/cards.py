@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
 from diffagent_tools.select.selection import Selection
 from retrieval.calls.licence import SALE_WORDS
+from retrieval.records.inert import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,6 +75,7 @@ def show_hits(console: "Console", hits: Sequence[tuple["ModelRecord", float]]) -
 
 def show_rows(console: "Console", title: str, rows: Rows, *, colour: str = "cyan") -> None:
     """Labelled lines: in a box on a terminal, bare on a narrow one, `label: text` lines in a pipe."""
+    title, rows = one_line(title), [(label, one_line(text)) for label, text in rows]
     if not console.is_terminal:
         for label, text in rows:
             _print(console, f"{label.strip()}: {text}")

@@ -95,6 +95,7 @@ def talk(talker: "Talker", records: "Catalogue", messages: Iterable[str]) -> "St
     """Answers each message; the cards and exports go to standard output."""
     from diffagent_tools.chat.conversation import State
     from diffagent_tools.cli.cards import make_console, show_selections
+    from retrieval.records.inert import lines, one_line
 
     console = make_console()
     state = State()
@@ -106,13 +107,13 @@ def talk(talker: "Talker", records: "Catalogue", messages: Iterable[str]) -> "St
         turn = talker.turn(message, state)
         state = turn.state
         for words in turn.understood:
-            console.print(f"· {words}", soft_wrap=True, style="dim")
+            console.print(f"· {one_line(words)}", soft_wrap=True, style="dim")
         if turn.chosen:
             show_selections(console, state.found)
         if turn.failed:
             tell(f"error: {turn.answer}")
         elif not turn.chosen or turn.spoken:
-            console.print(turn.answer, soft_wrap=True)
+            console.print(lines(turn.answer), soft_wrap=True)
     return state
 
 

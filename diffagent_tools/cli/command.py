@@ -33,7 +33,7 @@ from diffagent_tools.cli.options import (
     JsonOption,
     print_json,
 )
-from diffagent_tools.exits import Exit, plain_exit
+from diffagent_tools.exits import Exit, plain_exit, run_script
 from diffagent_tools.quiet import quiet_libraries
 from retrieval.search.bert import ONE_THREAD
 
@@ -106,10 +106,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # a name that the terminal's encoding lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")
-    try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(Exit.STOPPED)
+    # also around what typer does itself, such as help into a full disk
+    run_script(app)
 
 
 if __name__ == "__main__":

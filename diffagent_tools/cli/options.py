@@ -79,10 +79,10 @@ def filter_words(
 
 
 def print_json(value: Any) -> None:
-    """JSON on standard output, other scripts than Latin as they are."""
-    import json
+    """JSON on standard output, other scripts than Latin as they are, hidden characters as escapes."""
+    from retrieval.records.inert import json_text
 
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    typer.echo(json_text(value, 2))
 
 
 def make_selector(

@@ -79,7 +79,7 @@ def select(
         if source is None and target is not None:
             raise typer.BadParameter("--output belongs to --input")
         words = filter_words(_known_family(base_model), type_, commercial, max_nsfw)
-        words["exclude"] = [int(item) if item.isdecimal() else item for item in exclude or []]
+        words["exclude"] = [_id_or_name(item) for item in exclude or []]
         if prompt is None:
             selector = make_selector(load_catalogue(catalogue), mode, base, adapter)
             raise typer.Exit(_select_lines(selector, words, k, source, target))
@@ -132,6 +132,11 @@ def _print_selections(found: "list[Selection]", as_json: bool) -> None:
     from diffagent_tools.cli.cards import make_console, show_selections
 
     show_selections(make_console(), found)
+
+
+def _id_or_name(text: str) -> int | str:
+    """A number of as many digits as an id can have is one."""
+    return int(text) if text.isdecimal() and len(text) < 19 else text
 
 
 def _known_family(base_model: str | None) -> str | None:

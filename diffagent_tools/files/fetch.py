@@ -7,22 +7,28 @@
 Safetensors files only: the other forms can run code when they are opened. A download that stops goes on where
 it stopped (`NAME.part`), is checked against the SHA256 that Civitai states and only then gets its name. The
 key goes to Civitai's own host and nowhere else: downloads are redirected to a store that signs its addresses.
+Whatever an answer holds, it can write no other file, fill no disk beyond the size that it states, and show no
+control characters.
 """
 
 import errno
 import json
-import re
+import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from diffagent_tools.files.answers import address_of, host_of, is_usable, safe_name, stated_size
 from diffagent_tools.files.folder import SUFFIX, ModelsFolder
 from diffagent_tools.files.wanted import WantedFile
+from diffagent_tools.quoting import plain
 from retrieval.errors import FetchError, MissingModelFile, StorageError
+from retrieval.records.border import MAX_ID
 from retrieval.storage import sha256_of
 
 if TYPE_CHECKING:
@@ -36,8 +42,10 @@ _BLOCK = 1 << 20
 _TOLD_BYTES = 100_000_000
 _REDIRECTS = 5
 _REDIRECT = {301, 302, 303, 307, 308}
-_ODD = re.compile(r"[^\w.()\[\]+@ -]+")
 _HTML = b"<"
+_MAX_ANSWER = 32_000_000
+# Civitai rounds sizes to a few bytes
+_ROUNDED = 1024
 
 
 @dataclass(frozen=True)
@@ -91,15 +99,16 @@ class Fetcher:
         Raises:
             FetchError: it cannot be asked, does not know the model, or has no safetensors file of it.
         """
-        version_id = wanted.version_id or self._newest(wanted)
+        version_id = self._newest(wanted) if wanted.version_id is None else wanted.version_id
         answer = self._json(f"{self.site}/api/v1/model-versions/{version_id}", wanted)
         listed = answer.get("files")
         files: list[Any] = listed if isinstance(listed, list) else []
-        usable = [file for file in files if isinstance(file, dict) and _usable(file)]
+        usable = [file for file in files if isinstance(file, dict) and is_usable(file)]
         if not usable:
-            held = ", ".join(str(file.get("name")) for file in files if isinstance(file, dict)) or "no file"
+            named = [plain(str(file.get("name")), 80) for file in files[:8] if isinstance(file, dict)]
             raise FetchError(
-                f"Civitai offers no safetensors file of {wanted.label} with a SHA256 (it offers {held}); "
+                f"Civitai offers no safetensors file of {wanted.label} with a SHA256 (it offers "
+                f"{', '.join(named) or 'no file'}); "
                 "other forms can run code when they are opened and are not fetched: choose another version"
             )
         known = {digest.upper() for digest in wanted.sha256}
@@ -108,11 +117,13 @@ class Fetcher:
         )
         return RemoteFile(
             wanted=wanted,
-            version_id=int(version_id),
-            name=safe_name(str(best.get("name", "")), int(version_id)),
-            size=int(float(best.get("sizeKB") or 0) * 1024),
+            version_id=version_id,
+            name=safe_name(str(best.get("name", "")), version_id),
+            size=stated_size(best.get("sizeKB"), wanted),
             sha256=best["hashes"]["SHA256"].upper(),
-            address=str(best.get("downloadUrl") or f"{self.site}/api/download/models/{version_id}"),
+            address=address_of(
+                best.get("downloadUrl") or f"{self.site}/api/download/models/{version_id}", wanted
+            ),
         )
 
     def fetch(self, remote: RemoteFile) -> Path:
@@ -126,12 +137,12 @@ class Fetcher:
         part = target.with_name(f"{target.name}.part")
         with _storing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            have = part.stat().st_size if part.exists() else 0
+            have = _size_of(part)
             self._check_room(remote, have)
             self._download(remote, part, have)
             found = sha256_of(part).upper()
             if found != remote.sha256:
-                part.unlink()
+                part.unlink(missing_ok=True)
                 raise FetchError(
                     f"{remote.name} came with the SHA256 {found}, and Civitai states {remote.sha256}: it was "
                     "damaged or changed on its way, and is deleted. Try again"
@@ -143,7 +154,7 @@ class Fetcher:
     def _target(self, remote: RemoteFile) -> Path:
         """A file of this name may be another model's: then the version goes into the name."""
         target = self.models.path / remote.name
-        if target.exists():
+        if os.path.lexists(target):
             return target.with_name(f"{target.stem}_{remote.version_id}{SUFFIX}")
         return target
 
@@ -157,7 +168,7 @@ class Fetcher:
             )
 
     def _download(self, remote: RemoteFile, part: Path, have: int) -> None:
-        if remote.size and have >= remote.size + 1024:
+        if remote.size and have >= remote.size + _ROUNDED:
             part.unlink()  # longer than the file: of something else
             have = 0
         headers = {"Range": f"bytes={have}-"} if have else {}
@@ -169,12 +180,18 @@ class Fetcher:
             elif have:
                 self._progress(f"{remote.name}: going on after {gigabytes(have)}")
             shown = have
-            with part.open("ab" if have else "wb") as out:
+            with _opened(part, go_on=bool(have)) as out:
                 for block in response.iter_bytes(_BLOCK):
                     if not have and block[:1] == _HTML:
                         raise FetchError(_refused(remote.wanted, "a page instead of the file", self._key))
-                    out.write(block)
                     have += len(block)
+                    if remote.size and have >= remote.size + _ROUNDED:
+                        part.unlink(missing_ok=True)
+                        raise FetchError(
+                            f"{remote.name} has more than the {gigabytes(remote.size)} that Civitai states; "
+                            "what came is deleted. Try again later, or choose another version"
+                        )
+                    out.write(block)
                     if have - shown >= _TOLD_BYTES:
                         self._progress(f"{remote.name}: {gigabytes(have)} of {gigabytes(remote.size)}")
                         shown = have
@@ -187,16 +204,25 @@ class Fetcher:
             )
         answer = self._json(f"{self.site}/api/v1/models/{wanted.model_id}", wanted)
         versions = answer.get("modelVersions")
-        if not isinstance(versions, list) or not versions or not isinstance(versions[0].get("id"), int):
+        first = versions[0] if isinstance(versions, list) and versions else None
+        newest = first.get("id") if isinstance(first, dict) else None
+        if type(newest) is not int or not 1 <= newest <= MAX_ID:
             raise FetchError(f"Civitai lists no version of {wanted.label}; it may have been taken down")
-        newest: int = versions[0]["id"]
         return newest
 
     def _json(self, address: str, wanted: WantedFile) -> Mapping[str, Any]:
         with self._open(address, {}, wanted) as response:
+            content = bytearray()
+            for block in response.iter_bytes(_BLOCK):
+                content += block
+                if len(content) > _MAX_ANSWER:
+                    raise FetchError(
+                        f"Civitai's answer for {wanted.label} has more than {gigabytes(_MAX_ANSWER)}, which "
+                        "is no record; try again later"
+                    )
             try:
-                value = json.loads(response.read())
-            except ValueError as error:
+                value = json.loads(content)
+            except (ValueError, RecursionError) as error:
                 raise FetchError(f"Civitai gave no JSON for {wanted.label}; try again later") from error
         if not isinstance(value, dict):
             raise FetchError(f"Civitai gave no record for {wanted.label}; try again later")
@@ -219,7 +245,8 @@ class Fetcher:
                     response = client.send(request, stream=True)
                     try:
                         if response.status_code in _REDIRECT:
-                            address = urljoin(address, response.headers.get("location", ""))
+                            location = response.headers.get("location", "")
+                            address = address_of(location, wanted, base=address)
                             if urlsplit(address).path.startswith("/login"):
                                 raise FetchError(_refused(wanted, "its log-in page", self._key))
                             continue
@@ -230,9 +257,8 @@ class Fetcher:
                     finally:
                         response.close()
             raise FetchError(f"Civitai redirects {wanted.label} in a circle; try again later")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            # of the address only the host: the rest may be signed
-            host = urlsplit(address).hostname or "the address"
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            host = host_of(address)
             told = type(error).__name__
             raise FetchError(
                 f"{wanted.label} did not come: {host} cannot be reached or broke off ({told}); run the same "
@@ -245,27 +271,35 @@ class Fetcher:
         return {"Authorization": f"Bearer {self._key}"} if self._key and same else {}
 
 
-def safe_name(name: str, version_id: int) -> str:
-    """A file name of a stranger as one that stays in the folder."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    stem = _ODD.sub("_", last.removesuffix(SUFFIX)).strip(". _")[:150]
-    return f"{stem or version_id}{SUFFIX}"
+def _size_of(part: Path) -> int:
+    """The bytes that came before; 0 where nothing did.
+
+    Raises:
+        FetchError: something lies there that is no plain file, such as a link to another one.
+    """
+    try:
+        found = part.lstat()
+    except FileNotFoundError:
+        return 0
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise FetchError(
+            f"{part} is no plain file but a link or a device, and nothing is written through it; delete it, "
+            "and run the same command again"
+        )
+    return found.st_size
+
+
+def _opened(part: Path, *, go_on: bool) -> "IO[bytes]":
+    """For writing, at its end or anew; never through a link, also one that was put there just now."""
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if go_on else os.O_TRUNC)
+    # Windows has neither, and no such links for other users to put there
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(part, flags, 0o666), "ab" if go_on else "wb")
 
 
 def gigabytes(size: int) -> str:
     """A size in words."""
     return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
-
-
-def _usable(file: Mapping[str, Any]) -> bool:
-    hashes = file.get("hashes")
-    digest = hashes.get("SHA256") if isinstance(hashes, dict) else None
-    return (
-        str(file.get("name", "")).lower().endswith(SUFFIX)
-        and file.get("type") in (None, "Model", "Pruned Model")
-        and isinstance(digest, str)
-        and re.fullmatch(r"[0-9a-fA-F]{64}", digest) is not None
-    )
 
 
 def _refused(wanted: WantedFile, answer: str, key: str | None) -> str:

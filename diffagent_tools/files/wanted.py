@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from diffagent_tools.quoting import NAME_CHARS, plain
 from retrieval.catalogue import Catalogue
 from retrieval.records.air import parse_air
 from retrieval.records.api import CheckpointRef, LoraRef, T2IApi
@@ -42,8 +43,8 @@ class WantedFile:
     def label(self) -> str:
         """What messages call it: name, version and file."""
         known = [f"version {self.version_id}" if self.version_id is not None else "", *self.file_names[:1]]
-        told = ", ".join(part for part in known if part)
-        return f"the {self.kind} {self.model!r}" + (f" ({told})" if told else "")
+        told = plain(", ".join(part for part in known if part), NAME_CHARS)
+        return f"the {self.kind} {plain(self.model, NAME_CHARS)!r}" + (f" ({told})" if told else "")
 
     @property
     def fetch_argument(self) -> str:

@@ -5,14 +5,15 @@
     Path("picture.py").write_text(export(api, "diffusers"))   # python picture.py FOLDER
 
 What has no exact equivalent in a program (a sampler, clip skip on SDXL) is said in the export itself: a
-comment in the script, the title of a node, a setting named Note behind the others in an infotext.
+comment in the script, the title of a node, a setting named Note behind the others in an infotext. Names and
+prompts lose hidden characters there: what is pasted or dropped shows all that it says.
 """
 
-import json
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from retrieval.errors import InvalidApi, InvalidInput
+from retrieval.records.inert import inert, json_text, lines, one_line
 
 if TYPE_CHECKING:
     from diffagent_tools.formats.plan import ExportPlan
@@ -74,7 +75,7 @@ def export(
         return diffusers_script(plan, infotext_export(plan, seed=seed), seed=seed).rstrip("\n")
     graph = comfyui_prompt(plan, seed=seed)
     written = graph if wanted is ExportFormat.comfyui else comfyui_workflow(graph)
-    return json.dumps(written, ensure_ascii=False, indent=2)
+    return json_text(inert(written), 2)
 
 
 def infotext_export(plan: "ExportPlan", *, schedule_type: bool = True, seed: int | None = None) -> str:
@@ -90,7 +91,7 @@ def infotext_export(plan: "ExportPlan", *, schedule_type: bool = True, seed: int
     # A1111 finds a checkpoint by its hash, a LoRA by the name of its file alone
     named_only = plan.files[1:] if digest else plan.files
     notes += [file.note for file in named_only if file.note]
-    return infotext_of(
+    text = infotext_of(
         plan.api.model_copy(
             update={"sampling_method": plan.sampler.name, "clip_skip": plan.clip_skip or plan.api.clip_skip}
         ),
@@ -101,7 +102,8 @@ def infotext_export(plan: "ExportPlan", *, schedule_type: bool = True, seed: int
         lora_files=[file.stem for file, _ in plan.loras],
         model_hash=digest[:10].lower() if digest else None,
         note="; ".join(notes),
-    ).replace("\x00", "")
+    )
+    return lines(text)
 
 
 def _airs(plan: "ExportPlan") -> str:
@@ -120,4 +122,4 @@ def _airs(plan: "ExportPlan") -> str:
         found.append((reference.air if reference else None) or file_air(plan.checkpoint, plan.family))
     for lora, (file, _) in zip(plan.api.loras, plan.loras, strict=True):
         found.append(lora.air or file_air(file, plan.family))
-    return "\n".join(air for air in found if air)
+    return "\n".join(one_line(air) for air in found if air)

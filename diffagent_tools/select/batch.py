@@ -20,6 +20,7 @@ from typing import IO, Any
 from diffagent_tools.select.selection import BatchItem
 from retrieval.errors import InvalidInput, StorageError
 from retrieval.records.api import Instruction, read_instruction
+from retrieval.records.inert import json_text
 
 BATCH = 16
 _PROGRESS_EVERY = 100
@@ -195,7 +196,7 @@ def _writing(target: Path | None, end: int) -> Iterator[IO[bytes]]:
 
 
 def _write(out: IO[bytes], target: Path | None, item: BatchItem) -> None:
-    line = json.dumps(item.to_wire(), ensure_ascii=False) + "\n"
+    line = json_text(item.to_wire()) + "\n"
     try:
         out.write(line.encode("utf-8", "backslashreplace"))
         out.flush()

@@ -14,7 +14,7 @@ from typing import Any, NotRequired, TypedDict, cast
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
 from retrieval.records.api import MAX_SIDE
-from retrieval.records.inert import MAX_ID
+from retrieval.records.border import MAX_ID
 from retrieval.storage import read_jsonl
 
 WHERE = (

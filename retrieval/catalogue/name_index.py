@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from retrieval.catalogue.names import alias_keys, normalise_name, without_ending, without_version
 from retrieval.catalogue.written import SHORTEST_DIGEST, file_key, version_file_key
-from retrieval.records.inert import Id, Name
+from retrieval.records.border import Id, Name
 from retrieval.records.model import ModelType
 
 How = Literal["name", "air", "url", "hash", "alias", "file", "loose"]

@@ -37,6 +37,9 @@ _MAX_SUFFIXES = 8
 _MIN_PART = 4  # a Latin part shorter than this ("AI", "3D") names too many models
 _MIN_OTHER_PART = 2  # two ideographs carry as much as a word
 
+MAX_CHARS = 1_000
+"""A longer name is no name: nothing is looked up by it."""
+
 
 def normalise_name(text: str) -> str:
     """Case, width, accents, punctuation and spaces taken away.
@@ -105,8 +108,11 @@ def _without_suffixes(bare: str) -> tuple[str, list[str]]:
 def alias_keys(name: str) -> tuple[str, ...]:
     """The looser keys of a name, best first: without file ending and version, then its Latin and other parts.
 
-    `normalise_name(name)` itself is not repeated among them. Empty text has no keys.
+    `normalise_name(name)` itself is not repeated among them. Empty text has no keys, nor has one of more than
+    `MAX_CHARS`, because the time to find them grows with the square of the length.
     """
+    if len(name) > MAX_CHARS:
+        return ()
     full = normalise_name(name)
     tag = _LORA_TAG.match(name.strip())
     bare = without_version(name)

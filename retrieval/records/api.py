@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from retrieval.errors import InvalidApi, InvalidInstruction
 from retrieval.records.air import Air, make_air, parse_air
-from retrieval.records.inert import MAX_ID, json_text
+from retrieval.records.border import MAX_ID
+from retrieval.records.inert import json_text
 from retrieval.records.lenient import DEFAULT_PARAMETERS, fold_key, read_every, well_formed
 from retrieval.records.loras import LoraRef, read_loras
 

@@ -12,9 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-from pydantic import AfterValidator, Field
+from typing import Any
 
 HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 """Unicode's categories of control, invisible (bidi overrides, tags), private, broken, line and paragraph."""
@@ -69,34 +67,3 @@ def _escaped(char: str) -> str:
     if char == "\n" or not is_hidden(char):  # an indented text has line feeds, inside a string they are \\n
         return char
     return json.dumps(char)[1:-1]
-
-
-def _readable(text: str) -> str:
-    made = one_line(text)
-    if not made.strip():
-        raise ValueError("it holds nothing that can be read; needed is a name")
-    return made
-
-
-def _words(value: tuple[str, ...]) -> tuple[str, ...]:
-    return value if "".join(value).isprintable() else tuple(map(one_line, value))
-
-
-def _terms(value: Mapping[str, float]) -> Mapping[str, float]:
-    if "".join(value).isprintable():
-        return value
-    return {one_line(term): weight for term, weight in value.items()}
-
-
-MAX_ID = 2**63 - 1
-"""The greatest whole number that databases and indexes hold."""
-MAX_NAME_CHARS = 10_000
-"""A longer name is no name."""
-Id = Annotated[int, Field(ge=1, le=MAX_ID)]
-Count = Annotated[int, Field(ge=0, le=MAX_ID)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Name = Annotated[str, Field(max_length=MAX_NAME_CHARS), AfterValidator(_readable)]
-Line = Annotated[str, AfterValidator(one_line)]
-Lines = Annotated[str, AfterValidator(lines)]
-Words = Annotated[tuple[str, ...], AfterValidator(_words)]
-Terms = Annotated[Mapping[str, Share], AfterValidator(_terms)]

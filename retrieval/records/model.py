@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from retrieval.errors import UnknownBaseModel
 from retrieval.records.air import make_air
 from retrieval.records.api import MAX_SIDE, CheckpointRef
-from retrieval.records.inert import MAX_ID, Count, Id, Line, Lines, Name, Terms, Words, one_line
+from retrieval.records.border import MAX_ID, Count, Id, Line, Lines, Name, Terms, Words
+from retrieval.records.inert import one_line
 from retrieval.tables.families import family_of
 from retrieval.tables.screen import is_advertised, is_likeness
 

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,8 @@ from typer.testing import CliRunner
 
 from diffagent_tools.cli.command import app
 from diffagent_tools.cli.fetch import wanted_by
-from diffagent_tools.files.fetch import Fetcher, safe_name
+from diffagent_tools.files.answers import safe_name
+from diffagent_tools.files.fetch import Fetcher
 from diffagent_tools.files.folder import ModelsFolder
 from diffagent_tools.files.wanted import WantedFile
 from retrieval.catalogue import Catalogue
@@ -247,3 +249,185 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["fetch", "no such model", "--models", str(tmp_path)])
     assert result.exit_code == 2
     assert "holds no model called" in result.stderr
+
+
+HOSTILE = "x\x1b[2J\x85\u202e\ny"
+
+
+def look_up_fails(tmp_path: Path, answer: httpx.Response, wanted: WantedFile = WANTED) -> str:
+    """What is said of an answer: one line without control characters."""
+    with pytest.raises(FetchError) as caught:
+        fetcher(tmp_path, lambda request: answer).look_up(wanted)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1_000
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [float("inf"), float("nan"), 10**400, -1, "1e400", [], {}, True, 1e300],
+    ids=lambda size: str(size)[:9],
+)
+def test_a_size_that_no_file_has_is_said(tmp_path: Path, size: object) -> None:
+    files = [{**Civitai().files[0], "sizeKB": size}]
+    content = json.dumps({"files": files}).replace("Infinity", "1e400")
+    assert "states the size" in look_up_fails(tmp_path, httpx.Response(200, content=content))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000,
+        b'{"files": ' * 50_000,
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b'{"files": {"a": 1}}',
+        b'{"files": [1, null, [], {"name": 5, "hashes": []}]}',
+        b'{"files": [{"name": "a.safetensors", "hashes": {"SHA256": 5}}]}',
+        b'{"id": ' + b"9" * 5_000 + b"}",
+        json.dumps({"files": [{"name": HOSTILE}, {"name": "n" * 1_000_000}]}).encode(),
+    ],
+    ids=lambda content: repr(content[:24]),
+)
+def test_an_answer_of_other_types_or_depths_is_a_plain_line(tmp_path: Path, content: bytes) -> None:
+    look_up_fails(tmp_path, httpx.Response(200, content=content))
+
+
+@pytest.mark.parametrize(
+    "versions", [[5], ["x"], [None], [{}], [{"id": True}], [{"id": -1}], [{"id": 2**63}], {}]
+)
+def test_a_newest_version_that_is_none(tmp_path: Path, versions: object) -> None:
+    answer = httpx.Response(200, json={"modelVersions": versions})
+    assert "lists no version" in look_up_fails(tmp_path, answer, WantedFile("Dream", "Checkpoint", 1))
+
+
+def test_an_answer_without_an_end_is_not_read_to_it(tmp_path: Path) -> None:
+    class Endless(httpx.SyncByteStream):
+        given = 0
+
+        def __iter__(self) -> Any:
+            while self.given < 1 << 30:
+                self.given += 1 << 20
+                yield b" " * (1 << 20)
+
+    stream = Endless()
+    assert "is no record" in look_up_fails(tmp_path, httpx.Response(200, stream=stream))
+    assert stream.given < 1 << 26
+
+
+BAD_ADDRESSES = [
+    "http://[::1",
+    "https://a:99999/x",
+    "file:///etc/passwd",
+    "javascript:1",
+    "https://",
+    "http://" + "a" * 5_000,
+    "https://exa mple/\x1b\n",
+    5,
+    ["https://civitai.com"],
+]
+
+
+@pytest.mark.parametrize("address", BAD_ADDRESSES, ids=lambda address: str(address)[:12])
+def test_a_bad_address_is_a_plain_line(tmp_path: Path, address: object) -> None:
+    def at_the_address(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(404) if request.url.host != "civitai.com" else site(request)
+
+    site = Civitai(downloadUrl=address)
+    own = fetcher(tmp_path, at_the_address)
+    with pytest.raises(FetchError) as caught:
+        own.fetch(own.look_up(WANTED))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1_000
+
+
+@pytest.mark.parametrize("address", BAD_ADDRESSES[:6], ids=lambda address: str(address)[:12])
+def test_a_bad_redirect_is_a_plain_line(tmp_path: Path, address: str) -> None:
+    def redirecting(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "civitai.com" and "download" in request.url.path:
+            return httpx.Response(307, headers={"location": address})
+        return httpx.Response(404) if request.url.host != "civitai.com" else Civitai()(request)
+
+    own = fetcher(tmp_path, redirecting)
+    with pytest.raises(FetchError) as caught:
+        own.fetch(own.look_up(WANTED))
+    assert len(str(caught.value)) < 1_000
+
+
+def test_a_host_name_that_no_resolver_takes(tmp_path: Path) -> None:
+    own = Fetcher(ModelsFolder(tmp_path), site="http://" + "a" * 70 + ".example")
+    with pytest.raises(FetchError, match="cannot be reached"):
+        own.look_up(WANTED)
+
+
+@pytest.mark.parametrize("letter", ["絵", "é", "a", "\U0001f3a8", "e\u0301"])
+def test_a_long_name_fits_the_file_system(tmp_path: Path, letter: str) -> None:
+    (tmp_path / "models").mkdir()
+    site = Civitai(name=letter * 400 + ".safetensors")
+    own = fetcher(tmp_path / "models", site)
+    remote = own.look_up(WANTED)
+    first, second = own.fetch(remote), own.fetch(remote)
+    assert first != second
+    assert first.read_bytes() == second.read_bytes() == CONTENT
+    assert first.name.encode().decode() == first.name
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_more_bytes_than_stated_are_not_written(tmp_path: Path, key: str | None) -> None:
+    site = Civitai()
+    site.content = CONTENT * 300
+    own = fetcher(tmp_path, site, key)
+    with pytest.raises(FetchError, match=r"has more than the 0\.0 MB that Civitai states"):
+        own.fetch(own.look_up(WANTED))
+    assert not list(tmp_path.glob("dream*"))
+
+
+@pytest.mark.parametrize("how", ["link", "broken link", "hard link", "folder"])
+def test_nothing_is_written_through_a_link(tmp_path: Path, how: str) -> None:
+    (tmp_path / "models").mkdir()
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"mine")
+    part = tmp_path / "models" / "dream_8.safetensors.part"
+    if how == "hard link":
+        part.hardlink_to(mine)
+    elif how == "folder":
+        part.mkdir()
+    else:
+        part.symlink_to(mine if how == "link" else tmp_path / "new")
+    own = fetcher(tmp_path / "models", Civitai())
+    with pytest.raises(FetchError, match="is no plain file"):
+        own.fetch(own.look_up(WANTED))
+    assert mine.read_bytes() == b"mine"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_link_that_is_put_there_after_the_look_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"mine")
+    own = fetcher(tmp_path, Civitai())
+    part = tmp_path / "dream_8.safetensors.part"
+    monkeypatch.setattr(own, "_check_room", lambda *given: part.symlink_to(mine))
+    with pytest.raises(StorageError, match="cannot write"):
+        own.fetch(own.look_up(WANTED))
+    assert mine.read_bytes() == b"mine"
+
+
+def test_a_disk_that_is_full_while_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(part: Path, *, go_on: bool) -> Any:
+        return Path("/dev/full").open("wb")
+
+    if not Path("/dev/full").exists():
+        pytest.skip("no device that is always full")
+    monkeypatch.setattr("diffagent_tools.files.fetch._opened", full)
+    own = fetcher(tmp_path, Civitai())
+    with pytest.raises(StorageError, match="the disk is full"):
+        own.fetch(own.look_up(WANTED))
+
+
+def test_what_a_catalogue_calls_a_file_is_shown_on_one_line() -> None:
+    wanted = WantedFile(HOSTILE * 500, "LORA", 1, 2, file_names=(HOSTILE,))
+    assert wanted.label.isprintable()
+    assert len(wanted.label) < 400

@@ -19,6 +19,7 @@ from diffagent_tools.formats.write import ExportFormat, export
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, InvalidInput
 from retrieval.records.api import CheckpointRef, LoraRef, T2IApi
+from retrieval.records.inert import lines
 from retrieval.records.model import ModelRecord
 from retrieval.tables.samplers import SAMPLERS
 
@@ -66,7 +67,7 @@ def test_texts_stay_data_in_the_script(prompt: str, negative: str, name: str) ->
 @given(prompt=TEXT, negative=TEXT)
 def test_both_workflows_are_read_back_to_the_same_api(prompt: str, negative: str) -> None:
     clean = {"prompt": prompt, "negative_prompt": negative}
-    clean = {key: text.encode("utf-8", "replace").decode() for key, text in clean.items()}
+    clean = {key: lines(text.encode("utf-8", "replace").decode()) for key, text in clean.items()}
     api = API.model_copy(update=clean)
     for format in (ExportFormat.comfyui, ExportFormat.comfyui_ui):
         read = read_workflow(json.loads(export(api, format))).api

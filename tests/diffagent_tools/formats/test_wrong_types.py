@@ -1,0 +1,64 @@
+"""Workflows whose values are of other types than ComfyUI writes: an API or a plain line, no traceback."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from calls import LANTERN
+from diffagent_tools.formats.comfyui_read import read_workflow
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffagent_tools.formats.read import import_text
+from diffagent_tools.formats.write import export
+from retrieval.errors import InvalidInput
+
+ODD: list[Any] = [
+    *(None, True, 0, -1, 1.5, 1e308, float("inf"), 10**30, "", "x\x1b[2J", "1x1", "9" * 5_000),
+    *([], {}, [[]], ["3", 0], ["3", 0, 1], [{}], {"a": []}, ["nope", 0], [None, None], "urn:air:sd1:lora"),
+]
+WORKFLOWS = {form: json.loads(export(LANTERN, form)) for form in ("comfyui", "comfyui-ui")}
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value below another."""
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        yield (*path, key)
+        if isinstance(item, dict | list):
+            yield from places(item, (*path, key))
+
+
+def with_other(value: Any, path: tuple[Any, ...], other: Any) -> Any:
+    """A copy with another value at a path."""
+    if not path:
+        return other
+    made = dict(value) if isinstance(value, dict) else list(value)
+    made[path[0]] = with_other(made[path[0]], path[1:], other)
+    return made
+
+
+def read_plainly(workflow: Any) -> None:
+    """Either an API whose numbers can be looked at, or an error that is raised on purpose."""
+    with suppress(InvalidInput):
+        read_workflow(workflow)
+    with suppress(InvalidInput):
+        import_text(json.dumps(workflow))
+
+
+@pytest.mark.parametrize("form", WORKFLOWS)
+def test_every_value_of_a_workflow_may_be_of_another_type(form: str) -> None:
+    for place, path in enumerate(places(WORKFLOWS[form])):
+        for other in (5, ODD[place % len(ODD)]):
+            with suppress(InvalidInput):
+                read_workflow(with_other(WORKFLOWS[form], path, other))
+
+
+@given(st.data())
+def test_several_at_once(data: st.DataObject) -> None:
+    workflow: Any = WORKFLOWS[data.draw(st.sampled_from(list(WORKFLOWS)))]
+    for _ in range(3):
+        path = data.draw(st.sampled_from(list(places(workflow))))
+        workflow = with_other(workflow, path, data.draw(st.sampled_from(ODD)))
+    read_plainly(workflow)
