@@ -14,10 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from diffagent_tools.agents.operations import adjusted
-from diffagent_tools.chat.grammar import Step
-from diffagent_tools.chat.replies import HELP, licence_words, nothing, told, why
+from diffagent_tools.chat.about import NOTHING_YET, answer
+from diffagent_tools.chat.fields import STANDING, read_field
+from diffagent_tools.chat.replies import EMPTY, HELP, licence_words, nothing, offer, told, why
 from diffagent_tools.chat.request import Refined, StandingRequest, refine, sized
-from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
+from diffagent_tools.chat.steps import Step
+from diffagent_tools.quoting import NAME_CHARS, plain, quoted, settings_text
 from diffagent_tools.select.selection import NO_LIKENESS, Selection, Selector, consent_notes
 from retrieval.calls.base_checkpoint import on_offered_checkpoint
 from retrieval.calls.compose import api_for
@@ -30,6 +32,7 @@ from retrieval.records.api import read_instruction
 from retrieval.records.model import RATINGS, SAFE
 from retrieval.requests.understanding import reads_as_prompt
 from retrieval.search.filters import Filter, FilterWords
+from retrieval.search.purpose import asked_facets
 
 ALTERNATIVES = 4
 _ANSWER_CHARS = 600
@@ -40,12 +43,14 @@ class State:
     """Where a chat stands: the request, and the models for it, the chosen one first.
 
     `ranked` is as the selector gave it, `found` at the size and with the settings that were asked for.
+    `offered` is a message that was not understood, and may be added to the wish if the person says yes.
     """
 
     request: StandingRequest = field(default_factory=StandingRequest)
     ranked: tuple[Selection, ...] = ()
     found: tuple[Selection, ...] = ()
     messages: tuple[Any, ...] = field(default=(), repr=False)
+    offered: str | None = None
 
     @property
     def best(self) -> Selection | None:
@@ -112,8 +117,19 @@ class Conversation:
     def turn(self, message: str, state: State) -> Turn:
         """Reads a message and does what it asks."""
         if not message.strip():
-            return Turn(message, "Say what the picture shall show.", state, failed=True)
+            return Turn(message, EMPTY, state, failed=True)
+        try:
+            read_instruction({"prompt": message})
+        except DiffAgentError as error:
+            return Turn(message, plain(str(error), _ANSWER_CHARS), state, failed=True)
         refined = refine(state.request, message, lambda name, sure: self._known(name, sure, state))
+        kinds = [act.kind for act in refined.acts]
+        if state.offered is not None and kinds == ["yes"]:
+            made = self.turn(f'"{state.offered}"', replace(state, offered=None))
+            return replace(made, said=message)
+        if state.offered is not None and kinds == ["no"]:
+            return Turn(message, "All right, it stays as it was.", replace(state, offered=None))
+        state = replace(state, offered=None)
         try:
             return self._turn(message, refined, state)
         except DiffAgentError as error:
@@ -136,23 +152,23 @@ class Conversation:
         """
         best = state.best
         if best is None:
-            return Turn("edit", "Nothing is chosen yet; say what the picture shall show.", state, failed=True)
+            return Turn("edit", NOTHING_YET, state, failed=True)
         try:
-            update = {name: _read(name, value) for name, value in fields.items()}
+            update = {name: read_field(name, value) for name, value in fields.items()}
         except InvalidInput as error:
             return Turn("edit", plain(str(error), _ANSWER_CHARS), state, failed=True)
         update = {name: value for name, value in update.items() if value != getattr(best.api, name)}
         if not update:
             return Turn("edit", "Nothing was changed.", state)
         made, notes = adjust(best.api, **update)
-        kept = {name: getattr(made, name) for name in update if name in _STANDING}
+        kept = {name: getattr(made, name) for name in update if name in STANDING}
         if kept.keys() & {"width", "height"}:
             kept |= {"width": made.width, "height": made.height, "shape": None, "ratio": None, "scale": 1.0}
-        own = {name: getattr(made, name) for name in update if name not in _STANDING}
+        own = {name: getattr(made, name) for name in update if name not in STANDING}
         first = state.ranked[0].model_copy(update={"api": state.ranked[0].api.model_copy(update=own)})
         request = state.request.after(**kept)
         changed = replace(state, request=request, ranked=(first, *state.ranked[1:]))
-        words = tuple(f"{name.replace('_', ' ')} {_short(getattr(made, name))}" for name in update)
+        words = tuple(f"{name.replace('_', ' ')} {plain(str(getattr(made, name)), 60)}" for name in update)
         answer = "; ".join(notes) or f"Set: {settings_text(made)}."
         return Turn("edit", answer, self._fitted(changed), words, chosen=True)
 
@@ -160,12 +176,16 @@ class Conversation:
         request, understood = refined.request, list(refined.understood)
         search = refined.changed and _needs_search(state.request, request)
         for act in refined.acts:
+            if act.kind == "yes":
+                continue
             request, words, again = self._act(act, request, state)
             understood.append(words)
             search = search or again
         answers = [self._answer(question, state, request) for question in refined.questions]
-        if not refined.changed and not refined.acts:
-            return Turn(message, " ".join(answers), state, tuple(understood))
+        unclear = next((step.value for step in refined.questions if step.kind == "unclear"), None)
+        if not refined.changed and not understood:
+            text = " ".join(answers) or self._answer(Step("thanks"), state, request)
+            return Turn(message, text, replace(state, offered=unclear), spoken=True)
         if not request.prompt:
             if state.request.prompt:
                 return Turn(
@@ -177,8 +197,10 @@ class Conversation:
         if not ranked:
             return Turn(message, nothing(request), state, tuple(understood), failed=True)
         ranked = self._pinned(ranked, request)
-        made = self._fitted(replace(state, request=request, ranked=ranked))
+        made = self._fitted(replace(state, request=request, ranked=ranked, offered=unclear))
         answers.insert(0, told(state.best, made.found[0]))
+        if request.lora_weight != state.request.lora_weight and made.found[0].api.lora_weight is None:
+            answers.append("It is a checkpoint; the weight will count for the next LoRA.")
         return Turn(
             message,
             " ".join(answers),
@@ -194,10 +216,19 @@ class Conversation:
             if not request.history:
                 raise InvalidInput("there is nothing to go back to")
             return request.undone(), "went back a step", True
+        if act.kind == "unknown":
+            raise InvalidInput(self._no_such(act.value))
         best = state.best
         if best is None:
-            raise InvalidInput("nothing is chosen yet; say what the picture shall show")
-        if act.kind in ("another", "refuse"):
+            raise InvalidInput(NOTHING_YET)
+        if act.kind == "again":
+            return request.after(seen=(), refused=()), "every model may come again", True
+        if act.kind == "nudge":
+            return self._nudged(act, request, best)
+        if act.kind == "another" and act.value == "all":
+            passed = tuple(each.api.model_id for each in state.found if each.api.model_id is not None)
+            return request.after(seen=(*request.seen, *passed), pinned=None), "none of these models", True
+        if act.kind in ("another", "refuse", "no"):
             model_id = act.value if act.value is not None else best.api.model_id
             name = plain(self._name(model_id, state), NAME_CHARS)
             if model_id is None:
@@ -228,7 +259,25 @@ class Conversation:
                 raise InvalidInput(f"{name} can no longer be had{status}; choose another")
         words = f"your choice: {plain(self._name(model_id, state), NAME_CHARS)}"
         refused = tuple(each for each in request.refused if each != model_id)
-        return request.after(pinned=model_id, refused=refused), words, False
+        seen = tuple(each for each in request.seen if each != model_id)
+        return request.after(pinned=model_id, refused=refused, seen=seen), words, False
+
+    def _nudged(
+        self, act: Step, request: StandingRequest, best: Selection
+    ) -> tuple[StandingRequest, str, bool]:
+        """A setting a little higher or lower than it is."""
+        name, times = act.value
+        now = getattr(best.api, name)
+        if now is None:
+            raise InvalidInput(f"{plain(best.api.model, NAME_CHARS)} is a checkpoint and has no LoRA weight")
+        value = round(now * times) if name == "sampling_steps" else round(now * times, 1)
+        return request.after(**{name: value}), f"{name.replace('_', ' ')} {value:g}", False
+
+    def _no_such(self, name: str) -> str:
+        near = [self.catalogue.get(each.model_id) for each in self.catalogue.spelling.nearest(name)]
+        offered = [plain(each.model, NAME_CHARS) for each in near if each.may_be_offered(self._level)]
+        told = f"; the nearest names are {', '.join(offered[:3])}" if offered else ""
+        return f"the catalogue has no model called {quoted(name, NAME_CHARS)}{told}"
 
     def _search(self, request: StandingRequest) -> tuple[Selection, ...]:
         return tuple(
@@ -285,10 +334,13 @@ class Conversation:
         """The id of a model by its name: of those on the table, or, if it is said to be one, of all."""
         wanted = normalise_name(name)
         for selection in state.found:
-            if normalise_name(selection.api.model) == wanted:
+            if wanted and normalise_name(selection.api.model) == wanted:
                 return selection.api.model_id
-        match = self.catalogue.resolve(name) if sure else None
-        return match.record.model_id if match else None
+        # "use watercolor" is a wish, whatever models are called
+        if not sure or (not name[:1].isupper() and asked_facets(name)):
+            return None
+        matches = self.catalogue.find(name)
+        return matches[0].record.model_id if matches and matches[0].how in _BY_NAME else None
 
     def _name(self, model_id: int | None, state: State) -> str:
         for selection in state.found:
@@ -297,6 +349,8 @@ class Conversation:
         return self.catalogue.get(model_id).model if model_id is not None else "that model"
 
     def _answer(self, question: Step, state: State, request: StandingRequest) -> str:
+        if question.kind == "unclear":
+            return offer(question.value)
         if question.kind == "help":
             return HELP
         if question.kind == "thanks":
@@ -304,8 +358,10 @@ class Conversation:
         if question.kind == "show":
             return f"So far: {'; '.join(request.words)}." if request.words else "Nothing is asked for yet."
         best = state.best
+        if question.kind == "ask":
+            return answer(question.value, best, state.found[1:], self.catalogue)
         if best is None:
-            return "Nothing is chosen yet; say what the picture shall show."
+            return NOTHING_YET
         if question.kind == "why":
             return why(best)
         model_id = best.api.model_id
@@ -315,9 +371,7 @@ class Conversation:
         )
 
 
-_STANDING = {"width", "height", "sampling_steps", "cfg_scale", "sampling_method", "negative_prompt"}
-_WHOLE = {"width", "height", "sampling_steps", "clip_skip"}
-_TEXT = {"sampling_method", "prompt", "negative_prompt"}
+_BY_NAME = ("name", "alias", "version", "file", "air", "url", "hash")
 _FILTERS = ("prompt", "negative_prompt", "base_model", "type", "commercial_use", "refused", "seen")
 
 
@@ -333,32 +387,9 @@ def _fit(selection: Selection, request: StandingRequest) -> Selection:
         "sampling_steps": request.sampling_steps,
         "cfg_scale": request.cfg_scale,
         "sampling_method": request.sampling_method,
+        "lora_weight": request.lora_weight if selection.api.lora_weight is not None else None,
+        "clip_skip": request.clip_skip,
         "negative_prompt": request.negative_prompt or None,
     }
     update = {name: value for name, value in wanted.items() if value is not None}
     return adjusted(selection, **update)
-
-
-def _read(name: str, value: Any) -> Any:
-    """A field as a person typed it."""
-    if name in _TEXT:
-        return read_instruction({"prompt": "-", "negative_prompt": str(value)}).negative_prompt
-    if value is None or value == "":
-        if name in ("clip_skip", "lora_weight"):
-            return None
-        raise InvalidInput(f"the field {name.replace('_', ' ')} is empty; needed is a number")
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(
-            f"found {_short(value)!r} for {name.replace('_', ' ')}; needed is a number"
-        ) from error
-    if name in _WHOLE:
-        if number != int(number) if abs(number) < 1e9 else True:
-            raise InvalidInput(f"found {number:g} for {name.replace('_', ' ')}; needed is a whole number")
-        return int(number)
-    return number
-
-
-def _short(value: object) -> str:
-    return plain(str(value), 60)

@@ -3,54 +3,43 @@
     request = refine(StandingRequest(), "a happy corgi, pixel art").request
     refined = refine(request, "make it wide, at night, and only LoRAs")
     refined.request.prompt        # "a happy corgi, pixel art, at night"
-    refined.understood            # ("wide", 'added "at night" to the prompt', "only LoRAs")
+    refined.understood            # ("wide", "only LoRAs", 'added "at night" to the wish')
 
 A small grammar (diffagent_tools/chat/grammar.py), no language model: the clauses it knows change the
-request or ask something, the rest is appended to the prompt. A message in quotation marks is all prompt.
+request or ask something, the rest is a wish, understood as `select` understands it
+(retrieval/requests/understanding.py). A message in quotation marks is all wish.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from diffagent_tools.chat.grammar import (
-    NOISE,
-    Kind,
-    Known,
-    Step,
-    read_clause,
-    read_named,
-    read_start_over,
-    read_wording,
-)
-from diffagent_tools.quoting import plain, quoted
+from diffagent_tools.chat.grammar import read_message
+from diffagent_tools.chat.rewording import reworded
+from diffagent_tools.chat.steps import Kind, Known, Step
+from diffagent_tools.chat.styles import is_style
+from diffagent_tools.chat.words.models import read_fresh, read_start_over
+from diffagent_tools.quoting import plain
 from retrieval.calls.shape import shaped
 from retrieval.calls.shape import step as whole_step
-from retrieval.records.api import MAX_PROMPT_CHARS, T2IApi
+from retrieval.records.api import T2IApi
 from retrieval.requests.sizes import Shape
+from retrieval.requests.understanding import Understood, reads_as_prompt, understand
 
 KEPT = 20
 """Earlier requests that can be gone back to."""
 
 _SAID_CHARS, _TOLD_CHARS = 80, 300
-QUESTIONS: tuple[Kind, ...] = ("licence", "why", "show", "help", "thanks")
+QUESTIONS: tuple[Kind, ...] = ("licence", "why", "show", "help", "thanks", "ask", "unclear")
 """They are answered and change nothing."""
-ACTS: tuple[Kind, ...] = ("another", "refuse", "pick", "take", "undo")
+ACTS: tuple[Kind, ...] = (
+    *("another", "refuse", "pick", "take", "undo", "again", "nudge", "unknown", "yes", "no"),
+)
 """They are about the models that were found, which a request does not know."""
 
 _OTHER_MODELS: tuple[Kind, ...] = ("like", "type", "family", "commercial")
-_SEPARATORS = re.compile(r"(?:(?<!\d),|,(?!\d)|;|\n|[.!?](?=\s|$))\s*")
-_AND = re.compile(r"(?:,\s*)?\b(?:and|but|also|then)\b\s+", re.IGNORECASE)
-_KIND_OF_FAMILY = re.compile(
-    r"(?:only |use |with )?(?:(?P<before>.+?) )?(?P<type>loras?|checkpoints?)"
-    r"(?: for (?P<behind>.+?))?(?: only)?",
-    re.IGNORECASE,
-)
-_FLAG = re.compile(
-    r"\s*(?:--ar \d{1,2}:\d{1,2}|(?:\b(?:in|at|size)\s+)?(?<![\w.])\d{3,4} ?[x×] ?\d{3,4}\b(?![\w.]))", re.I
-)
-_QUOTED = re.compile(r"\s*[\"“](.+)[\"”]\s*", re.DOTALL)
+_KEPT_FILTERS = ("base_model", "type", "commercial_use", "refused")
+"""They are about what a person has and may do, and hold for the next picture, too."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +47,9 @@ class StandingRequest:
     """What is wanted so far. Sizes are in pixels; None is free.
 
     `ratio` is width to height; it and `shape` hold for every model, each at its own resolution, and `scale`
-    multiplies that. `refused` are models that shall not come again; `seen` those that were passed over for
-    these very words, and may come back with other ones. `pinned` is a model that the user chose: it stays
-    until another kind of model is asked for.
+    multiplies that. `refused` are models that shall not come again; `seen` those that were passed over: they
+    come back when they are asked for, or for another picture. `pinned` is a model that the user chose: it
+    stays until another kind of model is asked for.
     """
 
     prompt: str = ""
@@ -76,6 +65,8 @@ class StandingRequest:
     sampling_steps: int | None = None
     cfg_scale: float | None = None
     sampling_method: str | None = None
+    lora_weight: float | None = None
+    clip_skip: int | None = None
     refused: tuple[int, ...] = ()
     seen: tuple[int, ...] = ()
     pinned: int | None = None
@@ -96,7 +87,7 @@ class StandingRequest:
         """All of it, a phrase each, for a person."""
         size = f"{self.width or 'any'}x{self.height or 'any'}" if self.width or self.height else None
         told = {
-            "prompt": plain(self.prompt, _TOLD_CHARS),
+            "the picture": plain(self.prompt, _TOLD_CHARS),
             "not": plain(self.negative_prompt, _TOLD_CHARS),
             "shape": self.shape,
             "aspect ratio": f"{self.ratio[0]}:{self.ratio[1]}" if self.ratio else None,
@@ -108,6 +99,9 @@ class StandingRequest:
             "steps": self.sampling_steps,
             "cfg scale": f"{self.cfg_scale:g}" if self.cfg_scale is not None else None,
             "sampler": self.sampling_method,
+            "LoRA weight": f"{self.lora_weight:g}" if self.lora_weight is not None else None,
+            "clip skip": self.clip_skip,
+            "passed over": f"{len(self.seen)} models" if self.seen else None,
             "refused": f"{len(self.refused)} models" if self.refused else None,
         }
         return tuple(f"{name}: {value}" for name, value in told.items() if value)
@@ -143,70 +137,45 @@ def refine(request: StandingRequest, message: str, known: Known = _nobody) -> Re
     """
     message = message.strip()
     understood: list[str] = []
-    start = replace(request, history=())
+    made = replace(request, history=())
     other = read_start_over(message) if request.prompt else None
+    fresh = read_fresh(message) if request.prompt and other is None else None
     if other is not None:
-        start, message = StandingRequest(), other
+        made, message = StandingRequest(), other
         understood.append("started over")
-    made = start
+    elif fresh is not None and _asks_anew(message, fresh, known):
+        made, message = StandingRequest(**{name: getattr(request, name) for name in _KEPT_FILTERS}), fresh
+        understood.append("a new picture")
     acts: list[Step] = []
     questions: list[Step] = []
-    for step in read_message(message, follows=bool(start.prompt), known=known):
+    for step in read_message(message, follows=bool(made.prompt), known=known):
         if step.kind in QUESTIONS:
             questions.append(step)
         elif step.kind in ACTS:
             acts.append(step)
         else:
-            update, words = _applied(made, step)
+            update, words = _applied(made, step, known)
             if step.kind in _OTHER_MODELS:
                 update["pinned"] = None
             made = replace(made, **update)
-            understood.append(words)
+            understood += words
+    if understood or acts or len(questions) > 1:
+        questions = [question for question in questions if question.kind != "thanks"]
     if made == replace(request, history=()):
         return Refined(request, tuple(understood), tuple(acts), tuple(questions))
-    # with other words or filters, what was passed over may be right now
-    made = replace(made, seen=(), history=_with(request))
+    made = replace(made, history=_with(request))
     return Refined(made, tuple(understood), tuple(acts), tuple(questions), changed=True)
+
+
+def _asks_anew(message: str, fresh: str, known: Known) -> bool:
+    """Whether the thing to draw is another picture: no setting, no model, no style for the one before."""
+    first, *_ = read_message(message, follows=True, known=known)
+    return first.kind in ("add", "subject", "like", "unclear") and not is_style(fresh)
 
 
 def _with(request: StandingRequest) -> tuple[StandingRequest, ...]:
     """The history that this request is the last of."""
     return (*request.history, replace(request, history=()))[-KEPT:] if request.prompt else request.history
-
-
-def read_message(message: str, *, follows: bool, known: Known = _nobody) -> tuple[Step, ...]:
-    """The steps of a message in order; what is no refinement is one last step that adds to the prompt."""
-    quoted = _QUOTED.fullmatch(message)
-    if quoted:
-        return (Step("add", quoted[1].strip()),)
-    steps: list[Step] = []
-    rest: list[str] = []
-    flags = [found.group() for found in _FLAG.finditer(message)] if len(message) <= MAX_PROMPT_CHARS else []
-    for flag in flags:
-        step = read_clause(flag.strip(), follows=follows)
-        if step is not None:
-            steps.append(step)
-            message = message.replace(flag, " ", 1)
-    clauses = list(_clauses(message))
-    if len(clauses) > 1 or flags:
-        clauses = [clause for clause in clauses if not follows or clause.lower() not in NOISE]
-    for clause in clauses:
-        named = read_named(clause, known) if follows else None
-        if named is not None:
-            steps.append(named)
-            continue
-        found, left = _split(clause, follows)
-        steps += found
-        # a first message says what to draw before it says what to leave out
-        wording = read_wording(left) if left and (follows or rest) else None
-        if wording is not None and (follows or wording.kind == "avoid"):
-            steps.append(wording)
-        elif left:
-            rest.append(left)
-    if rest:
-        whole = not steps and not follows
-        steps.append(Step("add", message if whole else ", ".join(rest)))
-    return tuple(steps)
 
 
 def sized(api: T2IApi, request: StandingRequest) -> tuple[int, int]:
@@ -217,37 +186,45 @@ def sized(api: T2IApi, request: StandingRequest) -> tuple[int, int]:
     return request.width or width, request.height or height
 
 
-def _clauses(message: str) -> Iterator[str]:
-    for clause in _SEPARATORS.split(message):
-        if clause.strip():
-            yield clause.strip()
+def _applied(request: StandingRequest, step: Step, known: Known) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What a step changes in the request, and that in words."""
+    if step.kind == "add" and not reads_as_prompt(step.value):
+        return _wished(request, step.value, known)
+    if step.kind in ("add", "like", "more", "subject", "avoid", "remove", "replace"):
+        update, words = reworded(request.prompt, request.negative_prompt, step)
+        return update, (words,)
+    update, words = _set(request, step)
+    return update, (words,)
 
 
-def _split(clause: str, follows: bool) -> tuple[list[Step], str]:
-    """The refinements at either end of a clause joined by "and", and what is left between them."""
-    whole = read_clause(clause, follows=follows)
-    if whole is not None:
-        return [whole], ""
-    if len(clause) > 400:
-        return [], clause
-    kind = _KIND_OF_FAMILY.fullmatch(clause)
-    if kind is not None and (kind["before"] or kind["behind"]):
-        family = read_clause(f"only {kind['before'] or kind['behind']}", follows=follows)
-        if family is not None and family.kind == "family":
-            return [Step("type", "LORA" if kind["type"][0] in "lL" else "Checkpoint"), family], ""
-    for joint in _AND.finditer(clause):
-        head, tail = clause[: joint.start()].strip(), clause[joint.end() :].strip()
-        first = read_clause(head, follows=follows) if head else None
-        if first is not None:
-            steps, left = _split(tail, follows)
-            return [first, *steps], left
-        last = read_clause(tail, follows=follows) if head and tail else None
-        if last is not None:
-            return [last], head
-    return [], clause
+def _wished(request: StandingRequest, text: str, known: Known) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A wish as `select` understands it: a shape, a licence, a refusal in it become those of the request.
+
+    A wish that names a model, or is in another language, stays as it is, for the selector to read.
+    """
+    found = understand(text, known)
+    if found.nothing is not None or found.named is not None or found.foreign:
+        found = Understood(text)
+    # a comma less is no reason to change what was typed
+    wish = text if _letters(found.wish) == _letters(text) else found.wish
+    update, words = reworded(request.prompt, request.negative_prompt, Step("add", wish))
+    negative = update.get("negative_prompt", request.negative_prompt)
+    if found.refused:
+        update["negative_prompt"] = ", ".join((*filter(None, (negative,)), *found.refused))
+    if found.shape or found.ratio or found.size:
+        width, height = found.size or (None, None)
+        shape = None if found.ratio or found.size else found.shape
+        update |= {"shape": shape, "ratio": found.ratio, "width": width, "height": height}
+    filters = {"base_model": found.base_model, "type": found.type, "commercial_use": found.commercial_use}
+    update |= {name: value for name, value in filters.items() if value is not None}
+    return update, (words, *found.words) if request.prompt or found.words else (words,)
 
 
-def _applied(request: StandingRequest, step: Step) -> tuple[dict[str, Any], str]:
+def _letters(text: str) -> list[str]:
+    return re.findall(r"\w+", text)
+
+
+def _set(request: StandingRequest, step: Step) -> tuple[dict[str, Any], str]:
     """What a step changes in the request, and that in words."""
     value = step.value
     match step.kind:
@@ -285,51 +262,21 @@ def _applied(request: StandingRequest, step: Step) -> tuple[dict[str, Any], str]
             return {"cfg_scale": value}, f"cfg scale {value:g}"
         case "sampler":
             return {"sampling_method": value}, f"sampler {value}"
+        case "weight":
+            return {"lora_weight": value}, f"LoRA weight {value:g}"
+        case "clip skip":
+            return {"clip_skip": value}, f"clip skip {value}"
         case _:
-            return _reworded(request, step)
+            return _FREE[value]
 
 
-def _reworded(request: StandingRequest, step: Step) -> tuple[dict[str, Any], str]:
-    """What a step changes in the two prompts."""
-    value = step.value
-    if step.kind == "remove":
-        left = _without(request.prompt, value)
-        if left is not None:
-            return {"prompt": left}, f"took {_said(value)} out of the prompt"
-    if step.kind in ("remove", "avoid"):
-        return {"negative_prompt": _joined(request.negative_prompt, value)}, f"without {_said(value)}"
-    if step.kind == "replace":
-        old, value = value
-        found = _word(old).search(request.prompt)
-        if found:
-            made = request.prompt[: found.start()] + value + request.prompt[found.end() :]
-            return {"prompt": made}, f"{_said(found.group().strip())} became {_said(value)}"
-    if not request.prompt:
-        return {"prompt": value}, f"a picture of {_said(value)}"
-    return {"prompt": _joined(request.prompt, value)}, f"added {_said(value)} to the prompt"
-
-
-def _said(text: str) -> str:
-    return quoted(text, _SAID_CHARS)
-
-
-def _joined(before: str, more: str) -> str:
-    more = more.strip(" ,")
-    return f"{before.rstrip(' ,.')}, {more}" if before else more
-
-
-def _word(text: str) -> re.Pattern[str]:
-    """The words of a text, with an article before them if it is there."""
-    words = r"\s+".join(re.escape(word) for word in text.split())
-    return re.compile(rf"(?:\b(?:a|an|the)\s+)?(?<!\w){words}(?!\w)", re.IGNORECASE)
-
-
-def _without(prompt: str, text: str) -> str | None:
-    """The prompt without a text that it says; None where it does not, or where nothing would be left."""
-    found = _word(text).search(prompt)
-    if found is None:
-        return None
-    before = re.sub(r"\s+(?:with|and|of|in|under|at|near)$", "", prompt[: found.start()].rstrip())
-    left = f"{before} {prompt[found.end() :].lstrip()}"
-    left = re.sub(r"\s+,", ",", re.sub(r"(?:,\s*){2,}", ", ", left)).strip(" ,")
-    return left or None
+_SIZE_FREE: dict[str, Any] = {"shape": None, "ratio": None, "width": None, "height": None, "scale": 1.0}
+_SETTINGS_FREE: dict[str, Any] = dict.fromkeys(
+    ("sampling_steps", "cfg_scale", "sampling_method", "lora_weight", "clip_skip")
+)
+_FILTERS_FREE: dict[str, Any] = dict.fromkeys(("base_model", "type", "commercial_use"))
+_FREE: dict[str, tuple[dict[str, Any], str]] = {
+    "size": (_SIZE_FREE, "the model's usual size"),
+    "settings": (_SIZE_FREE | _SETTINGS_FREE, "the model's usual settings"),
+    "filters": (_FILTERS_FREE, "any model"),
+}

@@ -1,5 +1,6 @@
 """The conversation and `diffagent chat`, on the small catalogue; an agent with a scripted chat model."""
 
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from scripted_chat import ScriptedChat, in_turn
 from small_world import WordSelector, small_catalogue, small_records
 from typer.testing import CliRunner, Result
 
+from diffagent_tools.chat.about import answer
 from diffagent_tools.chat.agent import AgentConversation, chat_model
 from diffagent_tools.chat.conversation import Conversation, State, Turn
+from diffagent_tools.chat.words.questions import QUESTIONS
 from diffagent_tools.cli import chat as chat_command
 from diffagent_tools.cli import command as cli
 from retrieval.catalogue import Catalogue
@@ -21,6 +24,8 @@ from retrieval.records.model import ModelRecord
 
 CATALOGUE = small_catalogue()
 CORGI = "a happy corgi, pixel art"
+ANY = re.compile("").match("")
+"""A match, for rules that do not look at it."""
 
 
 @pytest.fixture
@@ -50,11 +55,11 @@ def test_a_request_is_answered_and_refined(conversation: Conversation, selector:
     assert best(turn).model == "Pixel Art Helper"
     assert [each.api.model for each in turn.state.found[1:2]] == ["Free Pixels"]
     assert turn.chosen
-    assert "Pixel Art Helper, a LoRA for SD 1.5, 60% sure" in turn.answer
+    assert "Pixel Art Helper, a LoRA for SD 1.5. A strong match: 60% of the words" in turn.answer
     turn = conversation.turn("make it wide", turn.state)
     assert (best(turn).width, best(turn).height) == (768, 512)
     assert turn.understood == ("wide",)
-    assert turn.answer.startswith("Still Pixel Art Helper: 768x512")
+    assert turn.answer == "Still Pixel Art Helper, now 768x512."
     assert len(selector.asked) == 1, "another size is no reason to search again"
     turn = conversation.turn("only checkpoints, at night", turn.state)
     assert selector.asked[-1] == {
@@ -70,7 +75,9 @@ def test_another_one_and_not_that_one(conversation: Conversation) -> None:
     turn = play(conversation, CORGI, "another one")
     assert best(turn).model == "Free Pixels"
     assert "another than Pixel Art Helper" in turn.understood
-    assert best(play(conversation, CORGI, "another one", "at night")).model == "Pixel Art Helper"
+    assert best(play(conversation, CORGI, "another one", "at night")).model == "Free Pixels"
+    assert best(play(conversation, CORGI, "another one", "bring them back")).model == "Pixel Art Helper"
+    assert best(play(conversation, CORGI, "another one", "use Pixel Art Helper")).model == "Pixel Art Helper"
     assert best(play(conversation, CORGI, "not that model", "at night")).model == "Free Pixels"
     assert best(play(conversation, CORGI, "not free pixels", "another one")).model_id not in (201, 202)
 
@@ -106,6 +113,92 @@ def test_undo_and_start_over(conversation: Conversation) -> None:
     assert (turn.state.found, turn.state.request.prompt) == ((), "")
     assert best(conversation.turn("undo", turn.state)).model == "Pixel Art Helper"
     assert best(conversation.turn("neon streets in the rain", turn.state)).model == "[red]Night[/] City"
+
+
+def test_a_style_said_later_replaces_the_earlier_and_what_was_refused_stays_away(
+    conversation: Conversation, selector: WordSelector
+) -> None:
+    turn = play(conversation, CORGI, "not that one", "more like a watercolour")
+    assert turn.state.request.prompt == "a happy corgi, watercolour"
+    assert selector.asked[-1]["prompt"] == "a happy corgi, watercolour"
+    assert 201 not in [each.api.model_id for each in turn.state.found]
+    turn = conversation.turn("as a pixel art picture, after all", turn.state)
+    assert "watercolour" not in turn.state.request.prompt
+    assert best(turn).model == "Free Pixels", "passed over until it is asked for"
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("what can you do?", "I name the Stable Diffusion model"),
+        ("what is a LoRA?", "A LoRA is a small file"),
+        ("where do I put this file?", 'the LoRA "Pixel Art Helper" into models/Lora'),
+        ("how big is it?", "A LoRA is usually 10 to 300 MB"),
+        ("where can I download it?", "https://civitai.com/models/201"),
+        ("how much memory does it need?", "about 4 GB"),
+        ("do you store my prompts?", "not written to disk"),
+        ("where do the models come from?", "a list of 7 models"),
+        ("what's the difference?", "2. Free Pixels: a checkpoint instead"),
+        ("tell me about it", "Pixel Art Helper is a LoRA for SD 1.5."),
+        ("show me the prompt", "Prompt: a happy corgi, pixel art"),
+        ("why?", "A strong match."),
+    ],
+)
+def test_a_question_is_answered_and_changes_nothing(
+    conversation: Conversation, message: str, said: str
+) -> None:
+    before = play(conversation, CORGI).state
+    turn = conversation.turn(message, before)
+    assert said in turn.answer
+    assert turn.state == before
+    assert not turn.failed
+
+
+def test_every_topic_has_an_answer_before_and_after_a_choice(conversation: Conversation) -> None:
+    state = play(conversation, CORGI).state
+    topics = {step.value for rule in QUESTIONS if (step := rule.step(ANY, True)) and step.kind == "ask"}
+    assert len(topics) > 20
+    for topic in topics:
+        assert len(answer(topic, None, (), CATALOGUE)) > 20
+        assert len(answer(topic, state.best, state.found[1:], CATALOGUE)) > 20
+
+
+def test_what_is_not_understood_is_offered_and_never_silently_added(conversation: Conversation) -> None:
+    before = play(conversation, CORGI)
+    asked = conversation.turn("can dogs fly?", before.state)
+    assert 'I did not understand "can dogs fly"' in asked.answer
+    assert asked.state.request == before.state.request
+    assert conversation.turn("yes", asked.state).state.request.prompt == f"{CORGI}, can dogs fly"
+    declined = conversation.turn("no", asked.state)
+    assert (declined.state, declined.chosen) == (before.state, False)
+    assert best(conversation.turn("no", before.state)).model == "Free Pixels", "without an offer, no is no"
+    assert conversation.turn("thanks", before.state).state == before.state
+    moved = conversation.turn("make it wide", asked.state)
+    assert moved.state.offered is None
+
+
+def test_a_model_is_used_by_its_name_and_an_unknown_one_is_said(conversation: Conversation) -> None:
+    turn = play(conversation, CORGI, "use Watercolor Wash")
+    assert best(turn).model == "Watercolor Wash"
+    assert best(conversation.turn("Free Pixels instead", turn.state)).model == "Free Pixels"
+    unknown = conversation.turn("use the model Free Pixxels", turn.state)
+    assert unknown.failed
+    assert 'no model called "Free Pixxels"; the nearest names are Free Pixels' in unknown.answer
+    wish = conversation.turn("use watercolor", turn.state)
+    assert wish.state.request.prompt == "a happy corgi, watercolor"
+
+
+def test_settings_are_nudged_from_where_they_are(conversation: Conversation) -> None:
+    turn = play(conversation, CORGI, "LoRA at 0.5", "Euler a", "more steps")
+    assert (best(turn).lora_weight, best(turn).sampling_method, best(turn).sampling_steps) == (
+        0.5,
+        "Euler a",
+        38,
+    )
+    assert best(conversation.turn("default settings", turn.state)).sampling_steps == 25
+    checkpoint = conversation.turn("LoRA at 0.7", play(conversation, CORGI, "2").state)
+    assert "It is a checkpoint" in checkpoint.answer
+    assert conversation.turn("stronger", checkpoint.state).failed
 
 
 @pytest.mark.parametrize(
@@ -209,7 +302,7 @@ def test_unusable_settings_are_brought_within_their_limits(conversation: Convers
     turn = play(conversation, CORGI, "9999x100", "999 steps", "cfg 99")
     api = best(turn)
     assert (api.width, api.height, api.sampling_steps, api.cfg_scale) == (2048, 256, 150, 30)
-    assert "sampling steps 999 became 150" in turn.answer
+    assert "Sampling steps 999 became 150" in play(conversation, CORGI, "999 steps").answer
     unknown = conversation.edit({"sampling_method": "Magic"}, turn.state)
     assert best(unknown).sampling_method == "Euler a"
     assert "Magic" in unknown.answer
@@ -253,7 +346,7 @@ def test_the_command_reads_lines_until_quit(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch, given=f"help\nexport\n{CORGI}\n\nexport sheet music\nexport magic\n9\nquit\nwide\n"
     )
     assert result.exit_code == 0, result.output
-    assert "Say what the picture shall show, then refine it" in result.output
+    assert "Say what the picture shall show, then change it" in result.output
     assert "model: Pixel Art Helper" in result.stdout
     assert "error: nothing is chosen yet" in result.stderr
     assert "error: there is no format 'magic'; it is one of infotext" in result.stderr

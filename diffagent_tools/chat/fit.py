@@ -1,0 +1,47 @@
+"""How well a model fits a request, in words: the one place where the page and the chat take them from.
+
+fit = fit_of(selection)
+fit.level, fit.words          # "strong", "A strong match"
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from diffagent_tools.select.selection import Selection
+
+Level = Literal["strong", "fair", "weak"]
+_STRONG, _FAIR = 0.5, 0.1
+
+
+@dataclass(frozen=True)
+class Fit:
+    """`level` for the looks of it, `words` for a person; `advice` says what would help a weak match."""
+
+    level: Level
+    words: str
+    advice: str = ""
+
+
+_FITS = {
+    "strong": Fit("strong", "A strong match"),
+    "fair": Fit("fair", "A fair match"),
+    "weak": Fit(
+        "weak",
+        "A weak match",
+        "Naming a style helps, such as watercolor, photo, anime or pixel art; so does naming what is to be "
+        "seen.",
+    ),
+}
+
+
+def fit_of(selection: Selection) -> Fit | None:
+    """The fit of a model; None where nobody measured it, as for one that the person chose."""
+    sure, evidence = selection.confidence, selection.evidence
+    if selection.abstained:
+        return _FITS["weak"]
+    if sure is None:
+        return None
+    told = bool(evidence.name_said or evidence.made_for or evidence.matched_trigger_words)
+    if told and sure >= _STRONG:
+        return _FITS["strong"]
+    return _FITS["fair"] if told and sure >= _FAIR else _FITS["weak"]

@@ -1,0 +1,1 @@
+"""The phrases of a chat, a table a subject: settings, filters, models, wishes, questions, other languages."""
