@@ -166,8 +166,9 @@ def _download(best: Selection, catalogue: Catalogue) -> str:
     if best.api.base_checkpoint and best.api.base_checkpoint.air:
         ids.append(best.api.base_checkpoint.air)
     fetch = f" Or in a terminal: diffagent fetch {' '.join(ids)}" if ids else ""
-    return f"{'; '.join(pages)}.{fetch}" if pages else "The catalogue has no address for "
-    f"{named(best.api.model)}."
+    if not pages:
+        return f"The catalogue has no address for {named(best.api.model)}."
+    return f"{'; '.join(pages)}.{fetch}"
 
 
 def _size(best: Selection, catalogue: Catalogue) -> str:
@@ -211,8 +212,8 @@ def _others(best: Selection, others: Sequence[Selection], catalogue: Catalogue) 
     if not others:
         return "There are no others for these words; say “another one” to search on."
     told = [f"{place}. {named(each.api.model)}" for place, each in enumerate(others, start=2)]
-    return f"Beside {named(best.api.model)}: {'; '.join(told)}. Say a number to take one, or “another one” "
-    "for more."
+    listed = "; ".join(told)
+    return f"Beside {named(best.api.model)}: {listed}. Say a number to take one, or “another one” for more."
 
 
 def _differences(best: Selection, others: Sequence[Selection], catalogue: Catalogue) -> str:

@@ -49,8 +49,8 @@ def licence_line(selection: Selection, catalogue: Catalogue) -> str:
         return "You may sell the pictures."
     against = [named(name) for name, allowed in sale.parts if allowed is False]
     if against:
-        return f"You may not sell the pictures: {' and '.join(against)} "
-        f"{'forbid' if against[1:] else 'forbids'} it."
+        verb = "forbid" if against[1:] else "forbids"
+        return f"You may not sell the pictures: {' and '.join(against)} {verb} it."
     unknown = [named(name) for name, allowed in sale.parts if allowed is None]
     return f"Nobody here knows whether you may sell the pictures; ask the page of {' and '.join(unknown)}."
 

@@ -217,7 +217,7 @@ def _wished(request: StandingRequest, text: str, known: Known) -> tuple[dict[str
         update |= {"shape": shape, "ratio": found.ratio, "width": width, "height": height}
     filters = {"base_model": found.base_model, "type": found.type, "commercial_use": found.commercial_use}
     update |= {name: value for name, value in filters.items() if value is not None}
-    return update, (words, *found.words) if request.prompt or found.words else (words,)
+    return update, (words, *found.words) if request.prompt else found.words
 
 
 def _letters(text: str) -> list[str]:

@@ -1,52 +1,38 @@
-"""The page of `diffagent ui`, made with Gradio. The only file that imports it.
+"""The page of `diffagent ui`, made with Gradio: its parts, and how it is served.
 
     page = build_page(Conversation(selector, catalogue))
     serve(page, host="127.0.0.1", port=7860)
 
-Each visitor has a state of their own (diffagent_tools/chat/conversation.py); the models are shared.
-Nothing is
-loaded from elsewhere: system fonts, no analytics, and a Content-Security-Policy that lets the browser ask
+Each visitor has a state of their own (diffagent_tools/chat/conversation.py); the models are shared. Nothing
+is loaded from elsewhere: system fonts, no analytics, and a Content-Security-Policy that lets the browser ask
 nobody but this server.
 """
 
 import os
 import queue
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-from diffagent_tools.chat.conversation import ALTERNATIVES, Conversation, State, Talker, Turn
+from diffagent_tools.chat.conversation import ALTERNATIVES, Conversation, State, Talker
 from diffagent_tools.extras import require
-from diffagent_tools.formats.write import export
 from diffagent_tools.same_origin import SameOrigin
+from diffagent_tools.ui.events import EXPORTS, FIELDS, PARTS, TEXTS, Events, Pictures, exported
 from diffagent_tools.ui.guard import OnlyCalls
-from diffagent_tools.ui.html import STYLE, Line, alternative_html, chosen_html, lines_of, log_html
-from retrieval.errors import DiffAgentError
-from retrieval.records.api import MAX_PROMPT_CHARS, T2IApi
+from diffagent_tools.ui.html import HEAD, log_html
+from diffagent_tools.ui.scripts import SENDING, SESSION, STOPPED, UNSENT, copying, saving
+from diffagent_tools.ui.style import STYLE
+from retrieval.records.api import MAX_PROMPT_CHARS
 from retrieval.tables.samplers import SAMPLERS
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-EXPORTS = {
-    "A1111 / Forge": ("infotext", None),
-    "ComfyUI": ("comfyui", "json"),
-    "diffusers": ("diffusers", "python"),
-    "JSON": ("json", "json"),
-    "AIR": ("air", None),
-}
+EXAMPLES = (
+    "a happy corgi, pixel art",
+    "a lighthouse in a storm, watercolor",
+    "a LEGO pirate ship",
+    "a sticker of a sleepy cat",
+    "a portrait of an old sailor, oil painting",
+    "an astronaut, comic book style",
+)
 QUICK = ("another one", "make it wide", "only models I may sell", "may I sell it?", "undo", "start over")
-FIELDS = {
-    "width": "Width",
-    "height": "Height",
-    "sampling_steps": "Steps",
-    "cfg_scale": "CFG scale",
-    "clip_skip": "Clip skip",
-    "lora_weight": "LoRA weight",
-}
-TEXTS = {"prompt": "Prompt", "negative_prompt": "Negative prompt"}
+OFFER = {"Yes, add it": "yes", "No, leave it": "no"}
 USERS = 16
 """Requests that are answered at once; more wait."""
 POLICY = (
@@ -54,15 +40,30 @@ POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
-Log = tuple[Line, ...]
-
-
-class Pictures(Protocol):
-    """Makes pictures: `diffagent_tools.render.renderer.Renderer` is one."""
-
-    def render(self, api: T2IApi, *, seeds: "list[int]") -> "list[Image]":
-        """One image a seed."""
-        ...
+_TAKE = (
+    (
+        "Copy for A1111 / Forge",
+        "A1111 / Forge",
+        copying(
+            "Copied. Put the files below in their folders, paste this into the prompt box, and press the "
+            "small arrow "
+            "↙ below Generate: all settings are filled in."
+        ),
+    ),
+    (
+        "Save for ComfyUI",
+        "ComfyUI",
+        saving(
+            "Saved as diffagent-workflow.json. Put the files below in their folders, and drop the workflow "
+            "on ComfyUI's page."
+        ),
+    ),
+    (
+        "Copy Python script",
+        "Python",
+        copying("Copied. Save it as picture.py and run it: python picture.py. It says what it needs."),
+    ),
+)
 
 
 def build_page(
@@ -81,19 +82,25 @@ def build_page(
         progress: what `pictures` says while it works.
     """
     gr = _gradio()
-    events = _Events(gr, conversation, talker or conversation, pictures, progress)
+    events = Events(gr, conversation, talker or conversation, pictures, progress)
+    part: dict[str, Any] = {}
     with gr.Blocks(title="DiffAgent", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        state, log = gr.State(State()), gr.State(())
-        gr.HTML(
-            '<header class="da-head"><h1>DiffAgent</h1><span>names the model for your picture, and says '
-            "why</span></header>"
-        )
+        part["state"], part["log"], session = gr.State(State()), gr.State(()), gr.State("")
+        name = gr.Textbox(visible="hidden", elem_id="session")
+        outgoing = gr.Textbox(visible="hidden", elem_id="outgoing")
+        part["unsent"] = gr.Textbox(visible="hidden", elem_id="unsent")
+        gr.HTML(HEAD)
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
-                talk = gr.HTML(log_html(()), elem_id="talk", autoscroll=True)
+                part["talk"] = gr.HTML(log_html(()), elem_id="talk")
+                with gr.Row(elem_classes="da-examples") as part["examples"]:
+                    examples = [gr.Button(words, size="md") for words in EXAMPLES]
+                with gr.Row(elem_classes="da-quick", visible=False) as part["offer"]:
+                    offers = [gr.Button(label, size="sm", min_width=60) for label in OFFER]
+                    meant = [gr.Textbox(words, visible=False) for words in OFFER.values()]
                 message = gr.Textbox(
                     label="Your message",
-                    placeholder="a happy corgi, pixel art",
+                    placeholder="Say what the picture shall show",
                     lines=1,
                     max_lines=6,
                     max_length=MAX_PROMPT_CHARS,
@@ -101,10 +108,27 @@ def build_page(
                     autofocus=True,
                     elem_id="message",
                 )
-                with gr.Row(elem_classes="da-quick", visible=False) as quick_row:
+                with gr.Row(elem_classes="da-quick"):
+                    stop = gr.Button("Stop", size="sm", min_width=60, visible=False, elem_id="stop")
+                with gr.Row(elem_classes="da-quick", visible=False) as part["quick"]:
                     quick = [gr.Button(words, size="sm", min_width=60) for words in QUICK]
-                chosen = gr.HTML("", elem_id="chosen", visible=False)
-            with gr.Column(scale=4, min_width=320, visible=False, elem_classes="da-side") as side:
+            with gr.Column(scale=6, min_width=320, visible=False, elem_classes="da-side") as part["side"]:
+                part["chosen"] = gr.HTML("", elem_id="chosen", visible=False)
+                with gr.Column(visible=False) as part["take"]:
+                    with gr.Row(elem_classes="da-take"):
+                        copy = gr.Button("Copy the prompt", size="sm", elem_id="copy")
+                        takes = [gr.Button(label, size="sm", variant="primary") for label, *_ in _TAKE]
+                    done = gr.HTML("", elem_id="done")
+                part["files"] = gr.HTML("", elem_id="files", visible=False)
+                with gr.Accordion("Change the settings", open=False):
+                    fields = _fields(gr)
+                    apply = gr.Button("Apply", variant="primary", size="sm", elem_id="apply")
+                with gr.Accordion("See the text for each program", open=False), gr.Tabs():
+                    exports = {
+                        title: _export_tab(gr, title, language) for title, (_, language) in EXPORTS.items()
+                    }
+                if pictures is not None:
+                    make, gallery, status = _picture_parts(gr)
                 cards = []
                 with gr.Accordion("Other models that fit", open=True):
                     for place in range(ALTERNATIVES):
@@ -112,28 +136,40 @@ def build_page(
                             card = gr.HTML("", elem_id=f"alternative-{place + 2}")
                             use = gr.Button(f"Use number {place + 2}", size="sm", scale=0, min_width=110)
                         cards.append((row, card, use))
-                with gr.Accordion("Parameters", open=False):
-                    fields = _fields(gr)
-                    apply = gr.Button("Apply", variant="primary", size="sm", elem_id="apply")
-                with gr.Accordion("Take it elsewhere", open=True), gr.Tabs():
-                    exports = [_export_tab(gr, title, language) for title, (_, language) in EXPORTS.items()]
-                if pictures is not None:
-                    make, gallery, status = _picture_parts(gr)
-        shown = [state, log, talk, message, quick_row, chosen, side]
+        shown = [part[each] for each in PARTS]
         for row, card, _ in cards:
             shown += [row, card]
-        shown += [*fields.values(), *exports]
-        message.submit(events.say, [message, state, log], shown, api_name="say")
-        for button in quick:
-            button.click(events.say, [button, state, log], shown, api_visibility="private")
+        shown += [*fields.values(), *exports.values()]
+        talk = [part["state"], part["log"], session]
+        quiet: dict[str, Any] = {"show_progress": "hidden"}
+        unsent = [message, part["unsent"]]
+        sent = message.submit(None, [message], [outgoing, message, stop], js=SENDING).then(
+            events.say, [outgoing, *talk], shown, api_name="say", trigger_mode="multiple", **quiet
+        )
+        sent.then(None, unsent, [*unsent, stop], js=UNSENT)
+        for button, said in zip(examples + quick + offers, examples + quick + meant, strict=True):
+            pressed = button.click(events.say, [said, *talk], shown, api_visibility="private", **quiet)
+            pressed.then(None, unsent, [*unsent, stop], js=UNSENT)
+        stop.click(None, [message], [message, stop], js=STOPPED)
+        stop.click(
+            events.stop, talk[:2], [part["talk"], part["examples"]], cancels=[sent], api_visibility="private"
+        )
         for place, (_, _, use) in enumerate(cards):
-            use.click(events.picker(place + 1), [state, log], shown, api_name=f"pick_{place + 2}")
-        triggers = [apply.click, *(fields[name].submit for name in (*FIELDS, "prompt", "negative_prompt"))]
-        gr.on(triggers, events.edit, [state, log, *fields.values()], shown, api_name="edit")
+            use.click(events.picker(place + 1), talk, shown, api_name=f"pick_{place + 2}", **quiet)
+        triggers = [apply.click, *(fields[each].submit for each in (*FIELDS, "prompt", "negative_prompt"))]
+        gr.on(
+            triggers, events.edit, [*talk, *fields.values()], shown, api_name="edit", show_progress="hidden"
+        )
+        copy.click(None, [fields["prompt"]], [done], js=copying("Copied the prompt."))
+        for button, (_, title, script) in zip(takes, _TAKE, strict=True):
+            button.click(None, [exports[title]], [done], js=script)
+        page.load(None, None, [name], js=SESSION).then(
+            events.load, [name], [*shown, session], api_visibility="private", **quiet
+        )
         if pictures is not None:
             make.click(
                 events.draw,
-                [state],
+                [part["state"]],
                 [gallery, status],
                 concurrency_limit=1,
                 api_name="draw",
@@ -150,7 +186,7 @@ def warm_up(conversation: Conversation) -> None:
     """
     best, *_ = conversation.selector.select("a lighthouse in a storm")
     for format, _language in EXPORTS.values():
-        _exported(best.api, format, conversation.catalogue)
+        exported(best.api, format, conversation.catalogue)
 
 
 def serve(page: Any, *, host: str, port: int | None, block: bool = True, open_browser: bool = False) -> str:
@@ -205,135 +241,6 @@ class _Headers:
         await self._app(scope, receive, answer if scope["type"] == "http" else send)
 
 
-class _Events:
-    """What happens when something is said, picked, edited or drawn."""
-
-    def __init__(
-        self,
-        gr: Any,
-        conversation: Conversation,
-        talker: Talker,
-        pictures: Pictures | None,
-        progress: "queue.Queue[str] | None",
-    ) -> None:
-        self._gr = gr
-        self._conversation = conversation
-        self._talker = talker
-        self._pictures = pictures
-        self._progress = progress
-
-    def say(self, message: str, state: State, log: Log) -> Iterator[list[Any]]:
-        """Shows the message at once, and the answer when it is there."""
-        gr = self._gr
-        if not (message or "").strip():
-            yield [gr.skip()] * self._count
-            return
-        waiting = (*log, Line(message, own=True), Line("looking …", waiting=True))
-        yield [gr.skip(), gr.skip(), log_html(waiting), "", *[gr.skip()] * (self._count - 4)]
-        yield self._after(self._talker.turn(message, state), log, keep_text=True)
-
-    def picker(self, place: int) -> Callable[[State, Log], list[Any]]:
-        """Takes the model at a place of the list, the chosen one being 0."""
-
-        def pick(state: State, log: Log) -> list[Any]:
-            picked = state.found[place] if place < len(state.found) else None
-            if picked is None or picked.api.model_id is None:
-                return [self._gr.skip()] * self._count
-            turn = self._conversation.pick(picked.api.model_id, state)
-            return self._after(replace(turn, said=f"Use {picked.api.model}"), log)
-
-        return pick
-
-    def edit(self, state: State, log: Log, *values: Any) -> list[Any]:
-        """Validates and applies the fields."""
-        given = dict(zip((*FIELDS, "sampling_method", *TEXTS), values, strict=True))
-        if state.best is not None and state.best.api.lora_weight is None:
-            given.pop("lora_weight")
-        turn = self._conversation.edit(given, state)
-        return self._after(replace(turn, said="Change the parameters"), log)
-
-    def draw(self, state: State) -> Iterator[list[Any]]:
-        """Makes a picture; says what it does meanwhile."""
-        gr = self._gr
-        if state.best is None or self._pictures is None:
-            yield [gr.skip(), "Nothing is chosen yet."]
-            return
-        for line, images in _drawn(self._pictures, state.best.api, self._progress):
-            yield [gr.Gallery(images, visible=True) if images else gr.skip(), line]
-
-    @property
-    def _count(self) -> int:
-        return 7 + 2 * ALTERNATIVES + len(FIELDS) + 1 + len(TEXTS) + len(EXPORTS)
-
-    def _after(self, turn: Turn, log: Log, *, keep_text: bool = False) -> list[Any]:
-        """Everything on the page after a turn."""
-        gr = self._gr
-        state = turn.state
-        best = state.best
-        lines = (*log, *lines_of(turn))
-        # a message that could not be used stays in the box, so that it can be mended
-        text: Any = gr.skip() if not keep_text else turn.said if turn.failed else ""
-        shown: list[Any] = [state, lines, log_html(lines), text, gr.Row(visible=True)]
-        catalogue = self._conversation.catalogue
-        shown += [
-            gr.HTML(chosen_html(best), visible=best is not None),
-            gr.Column(visible=best is not None),
-        ]
-        others = state.found[1 : 1 + ALTERNATIVES]
-        for place in range(ALTERNATIVES):
-            there = place < len(others)
-            shown += [gr.Row(visible=there), alternative_html(others[place], place + 2) if there else ""]
-        if best is None:
-            return shown + [gr.skip()] * (self._count - len(shown))
-        api = best.api
-        for name in FIELDS:
-            shown.append(gr.Number(value=getattr(api, name), visible=_has(api, name)))
-        shown.append(api.sampling_method)
-        shown += [getattr(api, name) for name in TEXTS]
-        return shown + [_exported(api, format, catalogue) for format, _ in EXPORTS.values()]
-
-
-def _has(api: T2IApi, name: str) -> bool:
-    return getattr(api, name) is not None or name not in ("lora_weight", "clip_skip")
-
-
-def _exported(api: T2IApi, format: str, catalogue: Any) -> str:
-    try:
-        return export(api, format, catalogue=catalogue)
-    except DiffAgentError as error:
-        return f"# {error}"
-
-
-def _drawn(
-    pictures: Pictures, api: T2IApi, progress: "queue.Queue[str] | None"
-) -> "Iterator[tuple[str, list[Image] | None]]":
-    """What is said while a picture is made, and the picture or the reason why there is none."""
-    done: list[list[Image]] = []
-    failed: list[str] = []
-
-    def work() -> None:
-        try:
-            done.append(pictures.render(api, seeds=[int(time.time()) % 2**31]))
-        except DiffAgentError as error:
-            failed.append(str(error))
-
-    thread = threading.Thread(target=work, daemon=True)
-    began = time.monotonic()
-    thread.start()
-    line = "starting"
-    while thread.is_alive():
-        thread.join(0.5)
-        while progress is not None and not progress.empty():
-            line = progress.get_nowait()
-        yield f"{line} · {time.monotonic() - began:.0f} s", None
-    if failed:
-        yield f"No picture: {failed[0]}", None
-    elif done:
-        yield f"Made in {time.monotonic() - began:.1f} s.", done[0]
-    else:
-        yield "No picture: the renderer stopped; its reason is in the terminal.", None
-
-
 def _fields(gr: Any) -> dict[str, Any]:
     """The editable fields, by the names of the API."""
     fields: dict[str, Any] = {}
@@ -386,5 +293,7 @@ def _gradio() -> Any:
         MissingExtra: it is not installed.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # else the browser keeps every message in its storage
+    os.environ["GRADIO_RUN_HISTORY"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     return require("gradio")

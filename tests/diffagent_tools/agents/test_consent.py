@@ -34,7 +34,7 @@ from diffagent_tools.agents.text import selection_text
 from diffagent_tools.chat.conversation import Conversation, State
 from diffagent_tools.cli import command as cli
 from diffagent_tools.select.selector import RetrievalSelector
-from diffagent_tools.ui.html import chosen_html
+from diffagent_tools.ui.card import chosen_html
 from retrieval.calls.base_checkpoint import family_default
 from retrieval.calls.repair import repair
 from retrieval.catalogue import Catalogue
@@ -215,7 +215,7 @@ def test_the_answer_says_its_rating_where_that_is_not_the_usual_one(selector: Re
     assert "rating: not rated" in selection_text(1, plain[UNRATED])
     adult = {found.api.model_id: found for found in selector.select(ASKED, k=20, max_nsfw=8)}
     assert adult[4].rating_words == "X; up to X was asked for"
-    assert "X; up to X was asked for" in chosen_html(adult[4])
+    assert "X; up to X was asked for" in chosen_html(adult[4], CATALOGUE)
 
 
 def test_no_level_that_does_not_exist(selector: RetrievalSelector) -> None:

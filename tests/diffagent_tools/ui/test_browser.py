@@ -97,14 +97,14 @@ def test_a_talk_by_keyboard_alone(person: Person) -> None:
     person.chosen("Pixel Art Helper")
     assert page.locator("#message textarea").input_value() == ""
     person.say("make it wide")
-    page.locator("#chosen", has_text="768x512").wait_for()
+    page.locator("#files", has_text="768x512").wait_for()
     before = person.answers
     button = page.get_by_role("button", name="Use number 2")
     button.focus()
     page.keyboard.press("Enter")
     person.answered(before)
     person.chosen("Free Pixels")
-    assert page.locator("#chosen a").get_attribute("href") == "https://civitai.com/models/202"
+    assert page.locator("#files a").first.get_attribute("href") == "https://civitai.com/models/202"
 
 
 def test_html_of_strangers_is_text_and_runs_nothing(person: Person) -> None:
@@ -121,7 +121,7 @@ def test_a_failure_is_shown_and_the_session_goes_on(person: Person) -> None:
     person.say(CORGI)
     person.say("use flux")
     assert "No model of the catalogue passes" in person.page.locator(".da-failed").inner_text()
-    assert person.page.locator("#message textarea").input_value() == "use flux"
+    person.page.wait_for_function("document.querySelector('#message textarea').value === 'use flux'")
     person.page.locator("#message textarea").fill("")
     person.say("another one")
     person.chosen("Free Pixels")
@@ -131,15 +131,15 @@ def test_parameters_are_validated_and_exports_copied(person: Person) -> None:
     page = person.page
     person.context.grant_permissions(["clipboard-read", "clipboard-write"])
     person.say(CORGI)
-    page.get_by_role("button", name="Parameters").click()
+    page.get_by_role("button", name="Change the settings").click()
     page.get_by_label("Width").fill("770")
     before = person.answers
     page.locator("#apply").click()
     person.answered(before)
     assert "width 770 became 768" in page.locator(".da-bot").last.inner_text()
     page.wait_for_function("document.querySelector('[aria-label=\"Width\"]').value === '768'")
-    page.locator("button[aria-label*='opy'], button[title*='opy']").first.click()
-    page.wait_for_timeout(200)
+    page.get_by_role("button", name="Copy for A1111 / Forge").click()
+    page.locator("#done", has_text="paste this into the prompt box").wait_for()
     copied = page.evaluate("navigator.clipboard.readText()")
     assert "<lora:Pixel Art Helper:0.8>" in copied
     assert "Size: 768x512" in copied
@@ -158,6 +158,86 @@ def test_a_phone_shows_it_in_either_scheme(browser: Any, address: str, scheme: s
     )
     assert (sum(shade) < 200) == (scheme == "dark")
     person.context.close()
+
+
+TASKS = {
+    "get a prompt into A1111": ("say: a happy corgi, pixel art", "press: Copy for A1111 / Forge"),
+    "get a workflow for ComfyUI": ("press: a happy corgi, pixel art", "press: Save for ComfyUI"),
+    "find something I may sell": ("say: a happy corgi, pixel art", "press: only models I may sell"),
+    "make it wide": ("say: a happy corgi, pixel art", "press: make it wide"),
+    "go back": ("say: a happy corgi, pixel art", "press: make it wide", "press: undo"),
+    "something completely different": (
+        "say: a happy corgi, pixel art",
+        "say: something completely different",
+    ),
+    "take the second": ("say: a happy corgi, pixel art", "press: Use number 2"),
+    "what is a LoRA?": ("say: a happy corgi, pixel art", "say: what is a LoRA?"),
+    "more like a watercolour": ("say: a happy corgi, pixel art", "say: more like a watercolour"),
+    "use a model that I know": ("say: a happy corgi, pixel art", "say: use Watercolor Wash"),
+}
+DONE = {
+    "get a prompt into A1111": ("#done", "paste this into the prompt box"),
+    "get a workflow for ComfyUI": ("#done", "drop the workflow"),
+    "find something I may sell": ("#files", "You may sell the pictures."),
+    "make it wide": ("#files", "768x512"),
+    "go back": ("#files", "512x512"),
+    "something completely different": ("#talk", "say “bring them back” to see them again"),
+    "take the second": ("#chosen h2", "Free Pixels"),
+    "what is a LoRA?": ("#talk", "A LoRA is a small file"),
+    "more like a watercolour": ("#talk", "in place of"),
+    "use a model that I know": ("#chosen h2", "Watercolor Wash"),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_beginner_does_it_by_what_can_be_seen(person: Person, task: str) -> None:
+    assert len(TASKS[task]) <= 3
+    for action in TASKS[task]:
+        how, _, words = action.partition(": ")
+        if how == "say":
+            person.say(words)
+        else:
+            before = person.answers
+            person.page.get_by_role("button", name=words, exact=True).click()
+            if not words.startswith(("Copy", "Save")):
+                person.answered(before)
+    where, said = DONE[task]
+    person.page.locator(where, has_text=said).first.wait_for()
+
+
+def test_a_reload_keeps_the_talk_and_the_browser_keeps_no_word_of_it(person: Person) -> None:
+    person.say(CORGI)
+    person.chosen("Pixel Art Helper")
+    person.page.reload()
+    person.chosen("Pixel Art Helper")
+    assert CORGI in person.page.locator(".da-you").inner_text()
+    stored = person.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert "corgi" not in stored
+    databases = person.page.evaluate("indexedDB.databases().then(found => found.map(each => each.name))")
+    assert not [name for name in databases if "run" in name.lower()]
+    person.say("make it wide")
+    person.page.locator("#files", has_text="768x512").wait_for()
+
+
+def test_an_answer_moves_nothing_away_and_fits_the_narrowest_screen(browser: Any, address: str) -> None:
+    person = Person(browser, address, viewport={"width": 320, "height": 640})
+    before = person.answers
+    person.page.get_by_role("button", name=CORGI, exact=True).click()
+    person.answered(before)
+    person.chosen("Pixel Art Helper")
+    assert person.page.evaluate("[scrollX, scrollY]") == [0, 0]
+    assert person.page.evaluate("document.documentElement.scrollWidth") <= 320
+    person.context.close()
+
+
+def test_a_message_that_is_not_understood_is_added_only_on_request(person: Person) -> None:
+    person.say(CORGI)
+    person.say("can dogs fly?")
+    assert "can dogs fly" not in person.page.locator("#chosen").inner_text()
+    before = person.answers
+    person.page.get_by_role("button", name="Yes, add it").click()
+    person.answered(before)
+    person.page.locator("#chosen", has_text="can dogs fly").wait_for()
 
 
 def test_the_page_asks_nobody_but_its_server(person: Person, address: str) -> None:

@@ -1,5 +1,6 @@
 """The page of `diffagent ui` without a browser: its text, and what Gradio's own client gets from it."""
 
+import functools
 import queue
 import threading
 import time
@@ -11,8 +12,13 @@ import pytest
 from small_world import INJECTION, WordSelector, small_catalogue, small_records
 
 from diffagent_tools.chat.conversation import Conversation, State, Turn
+from diffagent_tools.chat.fit import fit_of
 from diffagent_tools.select.selection import Selection
-from diffagent_tools.ui.html import Line, alternative_html, chosen_html, lines_of, log_html
+from diffagent_tools.select.selector import RetrievalSelector
+from diffagent_tools.ui.card import alternative_html, chosen_html, files_html
+from diffagent_tools.ui.html import Line, lines_of, log_html
+from diffagent_tools.ui.page import EXAMPLES
+from diffagent_tools.ui.sessions import MOST, Sessions
 from retrieval.catalogue import Catalogue
 from retrieval.errors import MissingModelFile
 from retrieval.records.api import T2IApi
@@ -50,8 +56,8 @@ def evil_selection(**update: Any) -> Selection:
 @pytest.mark.parametrize(
     "html",
     [
-        chosen_html(evil_selection()),
-        alternative_html(evil_selection(), 2),
+        chosen_html(evil_selection(), CATALOGUE, "a wish"),
+        alternative_html(evil_selection(), 2, evil_selection(), CATALOGUE),
         log_html([Line(EVIL, own=True), Line(EVIL, understood=(EVIL,), failed=True)]),
     ],
     ids=["chosen", "alternative", "log"],
@@ -69,7 +75,7 @@ def test_hidden_characters_and_length_are_taken_out() -> None:
     shown = selection.model_copy(
         update={"api": selection.api.model_copy(update={"model_description": INJECTION})}
     )
-    html = chosen_html(shown)
+    html = chosen_html(shown, CATALOGUE)
     assert not set("\x1b\u202e") & set(html)
     assert len(html) < 6_000
 
@@ -78,25 +84,84 @@ def test_hidden_characters_and_length_are_taken_out() -> None:
     "url", ["javascript:alert(1)", "data:text/html,x", " javascript:x", 'https://a/"onclick="x']
 )
 def test_a_link_is_an_address_of_the_web_or_none(url: str) -> None:
-    html = chosen_html(evil_selection(page_url=url))
+    html = alternative_html(evil_selection(page_url=url), 2, evil_selection(), CATALOGUE)
     assert ("<a " in html) == url.startswith("https://")
     Tags(html)
 
 
-def test_the_chosen_model_is_shown_with_its_evidence() -> None:
+def test_the_answer_says_first_what_it_is_and_last_what_may_be_done_with_it() -> None:
     turn = Conversation(WordSelector(CATALOGUE), CATALOGUE).turn(CORGI, State())
-    text = Tags(chosen_html(turn.state.best)).text
-    for said in (
+    best = turn.state.best
+    assert best is not None
+    text = Tags(chosen_html(best, CATALOGUE, CORGI)).text + Tags(files_html(best, CATALOGUE)).text
+    order = (
         "Pixel Art Helper",
-        "LoRA for SD 1.5, version v2",
-        "60%",
+        "Small sprites",
+        "A strong match",
         "Why: 60% of",
-        "Selling images: not allowed",
-    ):
-        assert said in text
-    assert chosen_html(None) == ""
-    assert log_html(()).count("Say what the picture shall show") == 1
+        "Prompt",
+        "Files",
+        "models/Lora",
+        "Checkpoint v1-5-pruned-emaonly",
+        "You may not sell the pictures: Pixel Art Helper forbids it.",
+        "512x512",
+    )
+    places = [text.index(said) for said in order]
+    assert places == sorted(places)
+    assert chosen_html(None, CATALOGUE) == files_html(None, CATALOGUE) == ""
+    assert log_html(()).count("Or begin with one of these") == 1
     assert [line.own for line in lines_of(turn)] == [True, False]
+
+
+def test_the_licence_takes_the_checkpoint_below_a_lora_into_account() -> None:
+    records = small_records()
+    records[2]["commercial_use"], records[0]["commercial_use"] = ["Image"], []
+    catalogue = Catalogue(ModelRecord.model_validate(record) for record in records)
+    best = Conversation(WordSelector(catalogue), catalogue).turn(CORGI, State()).state.best
+    said = "You may not sell the pictures: v1-5-pruned-emaonly forbids it."
+    assert said in Tags(files_html(best, catalogue)).text
+
+
+def test_a_weak_match_looks_weak_and_says_what_would_help() -> None:
+    found = WordSelector(CATALOGUE).select("blocky games", k=1)[0]
+    weak = found.model_copy(update={"confidence": 0.01})
+    html = chosen_html(weak, CATALOGUE)
+    assert 'class="da-card da-weak"' in html
+    assert "A weak match" in html
+    assert "Naming a style helps" in html
+    assert "da-weak" not in chosen_html(WordSelector(CATALOGUE).select(CORGI)[0], CATALOGUE)
+
+
+def test_words_that_were_added_to_the_prompt_are_marked() -> None:
+    (found,) = WordSelector(CATALOGUE).select("sprites of pets")
+    html = chosen_html(found, CATALOGUE, "sprites of pets")
+    assert html.count("<mark") == 1
+    assert ">pixel art</mark>" in html
+    assert "<mark" not in chosen_html(found, CATALOGUE)
+
+
+def test_sessions_are_kept_by_their_names_and_the_oldest_go() -> None:
+    sessions = Sessions()
+    for number in range(MOST + 1):
+        sessions.keep(f"session {number}", State(), (Line(str(number)),))
+    sessions.keep("", State(), (Line("none"),))
+    sessions.keep("x" * 1_000, State(), (Line("none"),))
+    assert sessions.find("session 0") is None
+    assert sessions.find(f"session {MOST}") == (State(), (Line(str(MOST)),))
+    assert sessions.find("") is sessions.find("x" * 1_000) is None
+
+
+@pytest.mark.parametrize("wish", EXAMPLES)
+def test_every_example_of_the_first_screen_has_a_good_answer(wish: str) -> None:
+    best = _starter().select(wish)[0]
+    fit = fit_of(best)
+    assert fit is not None
+    assert fit.level == "strong"
+
+
+@functools.cache
+def _starter() -> RetrievalSelector:
+    return RetrievalSelector(Catalogue.starter())
 
 
 class Pictures:
