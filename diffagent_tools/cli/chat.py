@@ -61,6 +61,8 @@ def chat(
 ) -> None:
     """Ask for a picture and refine it: "make it wide", "only LoRAs", "another one", "may I sell it?".
 
+    Example: diffagent chat "a happy corgi, pixel art" "make it wide"
+
     Say "help" for more, "export FORMAT" to print the chosen model for another program, "quit" to end.
     Exit code 0; 1: no model was chosen at the end; 2: bad input.
     """

@@ -16,6 +16,7 @@ standard output, progress and errors to standard error; exit codes are those of 
 import io
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -39,11 +40,37 @@ from retrieval.search.bert import ONE_THREAD
 
 app = typer.Typer(
     name="diffagent",
-    help="Names the right Stable Diffusion checkpoint or LoRA, with its settings, for an image in words.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from diffagent_tools import __version__
+
+        typer.echo(f"diffagent {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def diffagent(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            metavar=" ",
+            callback=_tell_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Names the right Stable Diffusion checkpoint or LoRA, with its settings, for an image in words.
+
+    Example: diffagent select "a cute happy corgi, pixel art"
+    """
 
 
 app.add_typer(index_command.app, name="index")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffagent_tools.cli.options import JsonOption, print_json
+from diffagent_tools.cli.options import FLAG, JsonOption, print_json
 from diffagent_tools.cli.progress import show_progress
 from diffagent_tools.exits import plain_exit, tell
 
@@ -227,7 +227,9 @@ def build(
         str | None,
         typer.Option("--chat-model", help="Writes the descriptions, such as 'openai:gpt-5-mini'."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the chat model is paid.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", metavar=FLAG, help="Do not ask before the chat model is paid.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Build the dataset: filters, pairs, descriptions, splits; one folder for each architecture.

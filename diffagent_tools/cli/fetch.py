@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffagent_tools.cli.options import CatalogueOption, load_catalogue
+from diffagent_tools.cli.options import FLAG, CatalogueOption, load_catalogue
 from diffagent_tools.exits import Exit, plain_exit, tell
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def fetch(
     ],
     models: ModelsOption,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be fetched and how large.")
+        bool, typer.Option("--dry-run", metavar=FLAG, help="Say what would be fetched and how large.")
     ] = False,
     catalogue: CatalogueOption = None,
 ) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffagent_tools.cli.options import (
+    FLAG,
     AdapterOption,
     BaseOption,
     CatalogueOption,
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 def mcp(
     http: Annotated[
-        bool, typer.Option("--http", help="Serve over HTTP instead of standard input and output.")
+        bool,
+        typer.Option("--http", metavar=FLAG, help="Serve over HTTP instead of standard input and output."),
     ] = False,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65_535, help="With --http; 0 takes a free one.")

@@ -31,6 +31,9 @@ class ModeName(StrEnum):
     retrieval = "retrieval"
 
 
+FLAG = " "
+"""The metavar of an option that takes no value; without it the help says that it takes a <bool>."""
+
 CatalogueOption = Annotated[
     Path | None,
     typer.Option("--catalogue", help="A .jsonl or .jsonl.gz of models instead of the packaged starter."),
@@ -42,7 +45,8 @@ TypeOption = Annotated[
     TypeName | None, typer.Option("--type", case_sensitive=False, help="Only models of this type.")
 ]
 CommercialOption = Annotated[
-    bool, typer.Option("--commercial", help="Only models whose licence lets the images be sold.")
+    bool,
+    typer.Option("--commercial", metavar=FLAG, help="Only models whose licence lets the images be sold."),
 ]
 NsfwOption = Annotated[
     int | None,
@@ -56,7 +60,7 @@ NsfwOption = Annotated[
 ModeOption = Annotated[ModeName, typer.Option("--mode", help="How to decide.")]
 AdapterOption = Annotated[Path | None, typer.Option("--adapter", help="A trained adapter's folder.")]
 BaseOption = Annotated[str | None, typer.Option("--base", help="A LLaMA's folder or hub id.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JsonOption = Annotated[bool, typer.Option("--json", metavar=FLAG, help="Print JSON.")]
 
 
 def load_catalogue(path: Path | None) -> "Catalogue":

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from diffagent_tools.cli.fetch import ModelsOption
-from diffagent_tools.cli.options import CatalogueOption, load_catalogue
+from diffagent_tools.cli.options import FLAG, CatalogueOption, load_catalogue
 from diffagent_tools.exits import plain_exit, tell
 
 
@@ -58,7 +58,8 @@ def render(
         list[int] | None, typer.Option("--seed", min=0, help="May be repeated: a picture a seed.")
     ] = None,
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="Also the plain base model, for `diffagent gallery`.")
+        bool,
+        typer.Option("--baseline", metavar=FLAG, help="Also the plain base model, for `diffagent gallery`."),
     ] = False,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pictures at once.")] = 1,
     device: Annotated[DeviceName, typer.Option("--device")] = DeviceName.auto,

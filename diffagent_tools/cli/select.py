@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 
 
 def select(
-    prompt: Annotated[
-        str | None, typer.Argument(help="What the image shall show.", show_default=False)
+    wish: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PROMPT]...", help="What the image shall show; quotes around it may be left out."
+        ),
     ] = None,
     negative: Annotated[str, typer.Option("--negative", help="What it shall not show.")] = "",
     k: Annotated[int, typer.Option("-k", min=1, help="How many answers, best first.")] = 1,
@@ -67,9 +70,13 @@ def select(
 ) -> None:
     """Choose a model for a request, or for each line of a file.
 
-    Exit code 0: found. 1: nothing fits, and the answer is the plain base model or none. 2: bad input.
+    Example: diffagent select a lighthouse in a storm, watercolor -k 3
+
+    Exit code 0: found. 1: nothing fits, and the answer is the plain base model or none; or a line of --input
+    has an error. 2: bad input.
     """
     with plain_exit("stopped; what --output holds is kept, and the same command goes on after it"):
+        prompt = " ".join(wish) if wish else None
         if (prompt is None) == (source is None):
             raise typer.BadParameter("give either the words of a request, or --input with a file of them")
         if source is not None and (negative or as_json or export):
@@ -116,10 +123,11 @@ def _select_lines(
         tell=tell,
     )
     where = f" into {target}" if target else ""
-    tell(
-        f"{outcome.kept + outcome.answered + outcome.failed:,} lines{where}, {outcome.failed:,} with an error"
-    )
-    return Exit.FOUND if outcome.answered or outcome.kept or not outcome.failed else Exit.ABSTAINED
+    total = outcome.kept + outcome.answered + outcome.failed
+    failed = outcome.failed + outcome.kept_failed
+    why = "; each of them says why" if failed else ""
+    tell(f"{total:,} lines{where}, {failed:,} with an error{why}")
+    return Exit.ABSTAINED if failed else Exit.FOUND
 
 
 def _print_selections(found: "list[Selection]", as_json: bool) -> None:

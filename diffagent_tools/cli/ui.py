@@ -13,6 +13,7 @@ import typer
 
 from diffagent_tools.cli.chat import BaseUrlOption, ChatModelOption, make_talker
 from diffagent_tools.cli.options import (
+    FLAG,
     AdapterOption,
     BaseOption,
     CatalogueOption,
@@ -32,7 +33,9 @@ def ui(
     port: Annotated[
         int | None, typer.Option("--port", min=1, max=65535, help="The first free one from 7860 if left out.")
     ] = None,
-    browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    browser: Annotated[
+        bool, typer.Option("--open", metavar=FLAG, help="Open the page in the browser.")
+    ] = False,
     models: Annotated[
         Path | None, typer.Option("--models", help="A folder of checkpoints and LoRAs: makes pictures, too.")
     ] = None,
@@ -44,11 +47,15 @@ def ui(
     model: ChatModelOption = None,
     base_url: BaseUrlOption = None,
 ) -> None:
-    """Open the chat as a page: chosen model, evidence, alternatives, parameters, exports, pictures.
+    """Open the chat as a page in the browser: say what picture you want, and get the model for it.
+
+    Example: diffagent ui --open
 
     Only this machine can connect unless --host says otherwise: there are no passwords. Needs the extra `ui`.
     """
     with plain_exit():
+        if port is not None:
+            _must_be_free(host, port)
         from diffagent_tools.chat.conversation import Conversation
         from diffagent_tools.ui.page import build_page, serve, warm_up
         from retrieval.errors import InvalidInput
@@ -62,7 +69,9 @@ def ui(
         try:
             address = serve(page, host=host, port=port, block=False, open_browser=browser)
         except OSError as error:
-            raise InvalidInput(f"the page cannot be served at {host}, port {port} ({error})") from error
+            raise InvalidInput(
+                f"the page cannot be served at {host}, port {port or 'any'} ({error})"
+            ) from error
         tell(f"the page is at {address} (Ctrl-C ends it)")
         # the page is there at once; a first message that comes before they are loaded waits for them
         began = time.monotonic()
@@ -70,6 +79,29 @@ def ui(
         warm_up(conversation)
         tell(f"loaded in {time.monotonic() - began:.1f} s")
         page.block_thread()
+
+
+def _must_be_free(host: str, port: int) -> None:
+    """Finds out before anything is loaded.
+
+    Raises:
+        InvalidInput: another program has the port, or nobody may have it.
+    """
+    import socket
+
+    from retrieval.errors import InvalidInput
+
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        # a port whose last user has just left is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise InvalidInput(
+                f"port {port} of {host} cannot be used ({error.strerror or error}); choose another with "
+                f"--port, or "
+                "leave --port out to get a free one"
+            ) from error
 
 
 def _pictures(models: Path, records: Any) -> Any:

@@ -41,11 +41,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many lines were kept from an interrupted run, answered, and could not be answered."""
+    """How many lines were kept from an interrupted run, answered, and could not be answered; and how many of
+    those that were kept have an error."""
 
     kept: int
     answered: int
     failed: int
+    kept_failed: int = 0
 
 
 def read_lines(stream: Iterable[bytes]) -> Iterator[Line]:
@@ -99,7 +101,7 @@ def run_batch(
     answered = failed = 0
     with _reading(source) as stream:
         lines = read_lines(stream)
-        kept, lines, end = _resume(lines, target)
+        kept, lines, end, kept_failed = _resume(lines, target)
         if kept:
             tell(f"{kept:,} lines of {target} are kept; going on after them")
         with _writing(target, end) as out:
@@ -110,7 +112,7 @@ def run_batch(
                     failed += item.error is not None
                     if (answered + failed) % _PROGRESS_EVERY == 0:
                         tell(f"{kept + answered + failed:,} lines")
-    return Outcome(kept, answered, failed)
+    return Outcome(kept, answered, failed, kept_failed)
 
 
 def _answer(chunk: list[Line], choose: Choose) -> Iterator[BatchItem]:
@@ -126,26 +128,31 @@ def _answer(chunk: list[Line], choose: Choose) -> Iterator[BatchItem]:
         yield item
 
 
-def _resume(lines: Iterator[Line], target: Path | None) -> tuple[int, Iterator[Line], int]:
-    """How many lines are answered already, those that are not, and the size of what is kept in bytes."""
+def _resume(lines: Iterator[Line], target: Path | None) -> tuple[int, Iterator[Line], int, int]:
+    """How many lines are answered already, those that are not, the size of what is kept in bytes, and how "
+    "many
+    of it have an error."""
     written = [] if target is None else _written(target)
-    kept, end = 0, 0
-    for (answered, length), line in zip(written, lines, strict=False):
+    kept, end, failed = 0, 0, 0
+    for (answered, length, error), line in zip(written, lines, strict=False):
         if answered != line.id:
             lines = itertools.chain([line], lines)
             break
         kept += 1
         end += length
+        failed += error
     if target is not None and written and not kept:
         raise InvalidInput(
             f"{target} holds something else than answers to this input; name another output, or delete it"
         )
-    return kept, lines, end
+    return kept, lines, end, failed
 
 
-def _written(target: Path) -> list[tuple[Any, int]]:
-    """Id and length of every complete line, up to the first that is none; ids that are missing are None."""
-    found: list[tuple[Any, int]] = []
+def _written(target: Path) -> list[tuple[Any, int, bool]]:
+    """Id, length and whether it has an error, of every complete line up to the first that is none; ids that "
+    "are
+    missing are None."""
+    found: list[tuple[Any, int, bool]] = []
     try:
         if not target.exists():
             return found
@@ -158,7 +165,7 @@ def _written(target: Path) -> list[tuple[Any, int]]:
                 except (ValueError, RecursionError):
                     value = None
                 known = isinstance(value, dict) and "ranked" in value
-                found.append((value.get("id") if known else None, len(raw)))
+                found.append((value.get("id") if known else None, len(raw), known and "error" in value))
                 if not known:
                     break
     except OSError as error:

@@ -15,6 +15,7 @@ from rich.console import Console
 from small_world import WordSelector, small_catalogue
 from typer.testing import CliRunner, Result
 
+from diffagent_tools import __version__
 from diffagent_tools.cli import cards
 from diffagent_tools.cli import command as cli
 from diffagent_tools.cli import select as select_command
@@ -211,7 +212,7 @@ def test_lines_in_lines_out(selector: WordSelector, tmp_path: Path) -> None:
     source, target = tmp_path / "in.jsonl", tmp_path / "new" / "out.jsonl"
     source.write_text("\ufeff" + "\n".join(REQUESTS), encoding="utf-8")
     result = run("select", "--input", str(source), "--output", str(target), "-k", "2")
-    assert result.exit_code == 0
+    assert result.exit_code == 1, "some lines have no answer"
     found = answers(target)
     assert [item["id"] for item in found] == ["a", 7, 4, "empty", "none", 7, 8, "long", 10]
     first = found[0]
@@ -228,6 +229,38 @@ def test_lines_in_lines_out(selector: WordSelector, tmp_path: Path) -> None:
     assert "100,000" in errors[7]
     assert "9 lines" in result.stderr
     assert "5 with an error" in result.stderr
+
+
+def test_words_without_quotes_are_one_request(selector: WordSelector) -> None:
+    assert run("select", "a", "corgi,", "pixel", "art", "-k", "1").exit_code == 0
+    assert selector.asked[-1]["prompt"] == "a corgi, pixel art"
+
+
+def test_the_version_is_told() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout.strip()) == (0, f"diffagent {__version__}")
+
+
+@pytest.mark.parametrize("command", ["select", "chat", "ui", "fetch", "mcp"])
+def test_a_flag_looks_like_a_flag(command: str) -> None:
+    lines = run(command, "--help").stdout.splitlines()
+    assert not [line for line in lines if "<bool>" in line and "-h " not in line]
+
+
+def test_a_full_disk_is_a_plain_error() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    with full.open("w") as target:
+        ended = subprocess.run(
+            [sys.executable, "-m", "diffagent_tools", "info"],
+            stdout=target,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("error: the answer could not be written (No space left on device)")
+    assert "Traceback" not in ended.stderr
 
 
 def test_standard_input_to_standard_output(selector: WordSelector) -> None:
@@ -247,7 +280,9 @@ def test_an_interrupted_output_is_gone_on_with(selector: WordSelector, tmp_path:
         part.write_bytes(content[:cut])
         selector.asked.clear()
         result = run("select", "--input", str(source), "--output", str(part))
-        assert result.exit_code == 0
+        assert result.exit_code == 1, "an error that was kept is one, too"
+        assert "9 lines" in result.stderr
+        assert "5 with an error" in result.stderr
         assert part.read_bytes() == content
         kept = sum(end <= cut for end in ends)
         assert ("are kept" in result.stderr) == (kept > 0)

@@ -2,6 +2,7 @@
 
 import functools
 import queue
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -333,13 +334,17 @@ def test_only_this_machine_may_connect_unless_told_otherwise(monkeypatch: pytest
 
     def serve(page: Any, **options: Any) -> str:
         asked.update(options, loaded=bool(selector.asked))
-        if options["port"] == 80:
-            raise OSError("Cannot find empty port in range: 80-80")
         return "http://127.0.0.1:1"
 
     selector = WordSelector(CATALOGUE)
     monkeypatch.setattr(ui_command, "make_selector", lambda *options: selector)
-    monkeypatch.setattr(ui_command, "load_catalogue", lambda path: CATALOGUE)
+    loaded: list[str] = []
+
+    def load(path: Any) -> Catalogue:
+        loaded.append("catalogue")
+        return CATALOGUE
+
+    monkeypatch.setattr(ui_command, "load_catalogue", load)
     monkeypatch.setattr(ui, "build_page", lambda *parts, **options: Served())
     monkeypatch.setattr(ui, "serve", serve)
     result = CliRunner().invoke(cli.app, ["ui"])
@@ -349,9 +354,15 @@ def test_only_this_machine_may_connect_unless_told_otherwise(monkeypatch: pytest
     assert not asked["loaded"]
     assert len(selector.asked) == 1
     assert "the page is at http://127.0.0.1:1" in result.stderr
-    taken = CliRunner().invoke(cli.app, ["ui", "--port", "80"])
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        loaded.clear()
+        taken = CliRunner().invoke(cli.app, ["ui", "--port", str(port)])
     assert taken.exit_code == 2
-    assert "error: the page cannot be served at 127.0.0.1, port 80" in taken.stderr
+    assert f"error: port {port} of 127.0.0.1 cannot be used (Address already in use)" in taken.stderr
+    assert loaded == [], "it is found out before anything is loaded"
     missing = CliRunner().invoke(cli.app, ["ui", "--models", "nowhere"])
     assert missing.exit_code == 2
     assert "there is no models folder nowhere" in missing.stderr
