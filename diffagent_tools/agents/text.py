@@ -1,7 +1,7 @@
 """What a calling model reads of an answer, a found model and a check: short text, strangers' words quoted.
 
 >>> print(selection_text(1, selector.select("a corgi, pixel art")[0]))
-1. "Pixel Art" (LORA for SD 1.5, model id 123), confidence 0.83
+1. "Pixel Art" (LORA for SD 1.5, model id 123), a strong match (confidence 0.83)
    ...
 """
 
@@ -16,6 +16,7 @@ from diffagent_tools.quoting import (
     quoted,
     settings_text,
 )
+from diffagent_tools.select.fit import fit_of
 from diffagent_tools.select.selection import Selection
 from retrieval.calls.licence import SALE_WORDS
 from retrieval.records.api import T2IApi
@@ -32,13 +33,17 @@ def selection_text(place: int, selection: Selection) -> str:
     """A few lines on one ranked answer."""
     api = selection.api
     head = f"{place}. {_model(api)}"
-    if selection.confidence is not None:
-        head += f", confidence {selection.confidence:.2f}"
+    fit = fit_of(selection)
+    if fit is not None and selection.confidence is not None:
+        head += f", {fit.words.lower()} (confidence {selection.confidence:.2f})"
     if selection.abstained:
         head += " — nothing fits the request well, this is the plain base model"
-    lines = [
-        head,
-        f"why: {plain(selection.reason, _REASON_CHARS)}",
+    lines = [head, f"why: {plain(selection.reason, _REASON_CHARS)}"]
+    if selection.understood:
+        lines.append(f"understood: {plain('; '.join(selection.understood), _REASON_CHARS)}")
+    if fit is not None and fit.advice:
+        lines.append(f"what would help: {fit.advice}")
+    lines += [
         f"settings: {settings_text(api)}",
         f"prompt to send: {quoted(api.prompt, PROMPT_CHARS)}",
     ]

@@ -1,9 +1,9 @@
 """What a chat answers, in words: what was chosen, why, whether it may be sold, and what can be said."""
 
 from diffagent_tools.chat.differences import named
-from diffagent_tools.chat.fit import fit_of
 from diffagent_tools.chat.request import StandingRequest
 from diffagent_tools.quoting import NAME_CHARS, family_words, plain, quoted
+from diffagent_tools.select.fit import fit_of
 from diffagent_tools.select.selection import Selection
 from retrieval.calls.licence import may_sell
 from retrieval.catalogue import Catalogue

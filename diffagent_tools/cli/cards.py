@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
+from diffagent_tools.select.fit import fit_of
 from diffagent_tools.select.selection import Selection
 from retrieval.calls.licence import SALE_WORDS
 from retrieval.records.inert import one_line
@@ -112,6 +113,9 @@ def selection_rows(selection: Selection) -> Rows:
         rows.append(("negative", plain(api.negative_prompt, PROMPT_CHARS)))
     if api.model_description:
         rows.append(("about", plain(api.model_description, DESCRIPTION_CHARS)))
+    fit = fit_of(selection)
+    if fit is not None:
+        rows.append(("fit", f"{fit.words}. {fit.advice}" if fit.advice else fit.words))
     if selection.confidence is not None:
         rows.append(("confidence", f"{selection.confidence:.0%}"))
     rows.append(("selling", SALE_WORDS[selection.may_sell]))

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from diffagent_tools.chat.about import FOLDERS
 from diffagent_tools.chat.differences import difference, popularity
-from diffagent_tools.chat.fit import fit_of
 from diffagent_tools.chat.replies import licence_line
 from diffagent_tools.quoting import NAME_CHARS, settings_text
+from diffagent_tools.select.fit import fit_of
 from diffagent_tools.select.selection import Selection
 from diffagent_tools.ui.html import SHOWN_CHARS, link_to, text_of
 from retrieval.catalogue import Catalogue

@@ -259,7 +259,7 @@ def test_a_full_disk_is_a_plain_error() -> None:
             text=True,
         )
     assert ended.returncode == 3
-    assert ended.stderr.startswith("error: the answer could not be written (No space left on device)")
+    assert ended.stderr.startswith("error: cannot write the answer (No space left on device)")
     assert "Traceback" not in ended.stderr
 
 

@@ -13,7 +13,7 @@ import pytest
 from small_world import INJECTION, WordSelector, small_catalogue, small_records
 
 from diffagent_tools.chat.conversation import Conversation, State, Turn
-from diffagent_tools.chat.fit import fit_of
+from diffagent_tools.select.fit import fit_of
 from diffagent_tools.select.selection import Selection
 from diffagent_tools.select.selector import RetrievalSelector
 from diffagent_tools.ui.card import alternative_html, chosen_html, files_html
