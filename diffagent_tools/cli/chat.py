@@ -22,7 +22,7 @@ from diffagent_tools.cli.options import (
     load_catalogue,
     make_selector,
 )
-from diffagent_tools.cli.progress import now_and_then
+from diffagent_tools.cli.progress import now_and_then, waiting
 from diffagent_tools.exits import Exit, plain_exit, tell
 from diffagent_tools.formats.write import ExportFormat
 
@@ -106,7 +106,8 @@ def talk(talker: "Talker", records: "Catalogue", messages: Iterable[str]) -> "St
         if word.lower() == "export" and len(more) < 2:
             _export(state, records, more[0] if more else "infotext")
             continue
-        turn = talker.turn(message, state)
+        with waiting("one moment"):
+            turn = talker.turn(message, state)
         state = turn.state
         for words in turn.understood:
             console.print(f"· {one_line(words)}", soft_wrap=True, style="dim")

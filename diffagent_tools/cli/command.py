@@ -87,9 +87,12 @@ app.command()(mcp_command.mcp)
 
 @app.command()
 def info(as_json: JsonOption = False) -> None:
-    """Say what is installed, where the caches are and how large."""
+    """Say what is installed, and what it keeps on this machine.
+
+    Example: diffagent info
+    """
     with plain_exit():
-        from diffagent_tools.cli.info import installed
+        from diffagent_tools.cli.info import in_plain_words, installed
 
         rows = installed()
         if as_json:
@@ -97,7 +100,7 @@ def info(as_json: JsonOption = False) -> None:
         else:
             from diffagent_tools.cli.cards import make_console, show_rows
 
-            show_rows(make_console(), "diffagent", rows)
+            show_rows(make_console(), "diffagent", in_plain_words(rows))
 
 
 @app.command(

@@ -40,6 +40,48 @@ def installed() -> list[tuple[str, str]]:
     return rows
 
 
+def in_plain_words(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The lines for a person: what a part is for, without digests and paths inside the package."""
+    told = []
+    for label, text in rows:
+        if label.startswith("extra "):
+            extra = label.removeprefix("extra ")
+            missing = "not installed" in text
+            text = f"not installed; pip install 'diffagent-tools[{extra}]'" if missing else "installed"
+            label = _FOR.get(extra, label)
+        elif label == "adapter":
+            text = text.partition(";")[0]
+        elif label == "catalogue":
+            text = text.rpartition(", digest")[0] or text
+        elif label.startswith("cache "):
+            label = f"  of it {label.removeprefix('cache ')}"
+        elif label == "base model":
+            text = f"{text}; only --mode constrained and free use it"
+        told.append((_LABELS.get(label, label), text))
+    return told
+
+
+_LABELS = {
+    "diffagent-tools": "DiffAgent",
+    "python": "Python",
+    "packages": "libraries",
+    "catalogue": "models that can be named",
+    "adapter": "what was learnt",
+    "base model": "language model",
+    "cache": "files kept",
+    "hub cache": "files of the Hugging Face hub",
+}
+_FOR = {
+    "train": "to train",
+    "images": "to make pictures",
+    "scorers": "to score pictures",
+    "scale": "to use many machines",
+    "mcp": "for MCP clients",
+    "ui": "for the page",
+    "agents": "for LangChain agents",
+}
+
+
 def version_of(distribution: str) -> str | None:
     """The installed version, or None."""
     try:

@@ -75,6 +75,18 @@ def now_and_then(
 
 
 @contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Something that moves on a terminal's standard error, for the seconds before an answer; else nothing."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from diffagent_tools.cli.cards import make_console
+
+    with make_console(stderr=True).status(what):
+        yield
+
+
+@contextmanager
 def show_progress() -> Iterator[Show]:
     """Shows counts on standard error."""
     if sys.stderr.isatty():

@@ -25,6 +25,7 @@ from diffagent_tools.cli.options import (
     make_selector,
     print_json,
 )
+from diffagent_tools.cli.progress import waiting
 from diffagent_tools.exits import Exit, plain_exit, tell
 from diffagent_tools.formats.write import ExportFormat
 
@@ -90,15 +91,17 @@ def select(
         if prompt is None:
             selector = make_selector(load_catalogue(catalogue), mode, base, adapter)
             raise typer.Exit(_select_lines(selector, words, k, source, target))
-        from diffagent_tools.agents.operations import Operations
         from retrieval.errors import NoModelFits
-        from retrieval.records.api import read_instruction
 
-        request = read_instruction({"prompt": prompt, "negative prompt": negative})
-        records = load_catalogue(catalogue)
-        operations = Operations(records, make_selector(records, mode, base, adapter))
         try:
-            found = operations.choose(request, k=k, **words)
+            with waiting("choosing a model"):
+                from diffagent_tools.agents.operations import Operations
+                from retrieval.records.api import read_instruction
+
+                request = read_instruction({"prompt": prompt, "negative prompt": negative})
+                records = load_catalogue(catalogue)
+                operations = Operations(records, make_selector(records, mode, base, adapter))
+                found = operations.choose(request, k=k, **words)
         except NoModelFits as error:
             tell(str(error))
             raise typer.Exit(Exit.ABSTAINED) from error

@@ -19,6 +19,8 @@ from diffagent_tools import __version__
 from diffagent_tools.cli import cards
 from diffagent_tools.cli import command as cli
 from diffagent_tools.cli import select as select_command
+from diffagent_tools.cli.info import in_plain_words
+from diffagent_tools.cli.progress import waiting
 from diffagent_tools.select.batch import read_lines
 from retrieval.calls.check import check
 from retrieval.errors import AdapterMismatch, BaseModelMissing, IndexMissing, StorageError, UnknownModel
@@ -436,6 +438,25 @@ def test_info_says_where_the_caches_are(tmp_path: Path, monkeypatch: pytest.Monk
     assert "torch 2" in facts["packages"]
     assert "968 models (SD 1.5, SDXL 1.0, " in facts["catalogue"]
     assert "SmolLM2-135M-Instruct, not fetched yet" in facts["base model"]
+
+
+def test_info_is_told_in_plain_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
+    told = run("info").stdout
+    assert "models that can be named: the starter catalogue: 968 models" in told
+    assert "for the page: " in told
+    assert "digest" not in told
+    rows = in_plain_words([("extra scorers", "torchvision not installed"), ("extra new", "x 1.0")])
+    assert rows == [
+        ("to score pictures", "not installed; pip install 'diffagent-tools[scorers]'"),
+        ("extra new", "installed"),
+    ]
+
+
+def test_nothing_moves_where_nobody_looks(capfd: pytest.CaptureFixture[str]) -> None:
+    with waiting("choosing"):
+        pass
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_real_process_answers_and_fails_plainly(small: str) -> None:
