@@ -199,7 +199,8 @@ class Conversation:
         ranked = self._pinned(ranked, request)
         made = self._fitted(replace(state, request=request, ranked=ranked, offered=unclear))
         answers.insert(0, told(state.best, made.found[0]))
-        if request.lora_weight != state.request.lora_weight and made.found[0].api.lora_weight is None:
+        asked = request.lora_weight not in (None, state.request.lora_weight)
+        if asked and made.found[0].api.lora_weight is None:
             answers.append("It is a checkpoint; the weight will count for the next LoRA.")
         return Turn(
             message,

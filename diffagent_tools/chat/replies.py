@@ -71,7 +71,7 @@ def nothing(request: StandingRequest) -> str:
     return (
         f"No model of the catalogue passes these filters ({'; '.join(filters)}); the request stays as it "
         f"was. "
-        "Say “any model” to drop them."
+        "With fewer of them there may be one."
     )
 
 

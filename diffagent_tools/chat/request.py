@@ -101,10 +101,14 @@ class StandingRequest:
             "sampler": self.sampling_method,
             "LoRA weight": f"{self.lora_weight:g}" if self.lora_weight is not None else None,
             "clip skip": self.clip_skip,
-            "passed over": f"{len(self.seen)} models" if self.seen else None,
-            "refused": f"{len(self.refused)} models" if self.refused else None,
+            "passed over": _models(len(self.seen)),
+            "refused": _models(len(self.refused)),
         }
         return tuple(f"{name}: {value}" for name, value in told.items() if value)
+
+
+def _models(number: int) -> str | None:
+    return None if not number else "1 model" if number == 1 else f"{number} models"
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,7 @@ def _applied(request: StandingRequest, step: Step, known: Known) -> tuple[dict[s
     """What a step changes in the request, and that in words."""
     if step.kind == "add" and not reads_as_prompt(step.value):
         return _wished(request, step.value, known)
-    if step.kind in ("add", "like", "more", "subject", "avoid", "remove", "replace"):
+    if step.kind in ("add", "like", "more", "subject", "attribute", "avoid", "remove", "replace"):
         update, words = reworded(request.prompt, request.negative_prompt, step)
         return update, (words,)
     update, words = _set(request, step)

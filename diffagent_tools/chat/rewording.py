@@ -20,6 +20,13 @@ _PLACES = re.compile(
     re.I,
 )
 
+# what a thing has only one of: another one takes its place
+_LOOKS = (
+    r"(?:red|blue|green|yellow|orange|purple|pink|brown|black|white|gray|grey|blonde?|golden?|silver|dark"
+    r"|light|bright"
+    r"|long|short|big|small|large|tiny|huge|old|young|happy|sad|angry|curly|straight|cloudy|clear|stormy)"
+)
+
 
 def reworded(prompt: str, negative: str, step: Step) -> tuple[dict[str, Any], str]:
     """What a step changes of a prompt and a negative prompt, and that in words."""
@@ -46,6 +53,14 @@ def reworded(prompt: str, negative: str, step: Step) -> tuple[dict[str, Any], st
             return {"prompt": made}, f"{_said(found.group().strip())} became {_said(new)}"
         if _PLACES.fullmatch(old) and old.casefold() not in value.casefold():
             value = f"{re.sub(r'^(?:an?|the) ', '', value, flags=re.I)} {old}"
+    if step.kind == "attribute":
+        how, thing = value
+        found = re.search(rf"\b(?P<old>{_LOOKS}) (?={re.escape(thing)}\b)", prompt, re.I)
+        if found:
+            made = f"{prompt[: found.start()]}{how} {prompt[found.end() :]}"
+            before, after = f"{found['old']} {thing}", f"{how} {thing}"
+            return {"prompt": made}, f"{_said(before)} became {_said(after)}"
+        value = f"{how} {thing}"
     if not prompt:
         return {"prompt": value}, f"a picture of {_said(value)}"
     if step.kind == "subject" and not is_style(value):

@@ -38,6 +38,7 @@ Kind = Literal[
     "remove",
     "replace",
     "subject",
+    "attribute",
     "another",
     "refuse",
     "pick",

@@ -4,6 +4,8 @@
 import re
 
 from diffagent_tools.chat.steps import MODEL, Known, Rules, Step, bare_forms, rule, says
+from retrieval.errors import UnknownBaseModel
+from retrieval.tables.families import family_of
 
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6}
 _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
@@ -28,7 +30,22 @@ def _pick(match: re.Match[str], follows: bool) -> Step | None:
     return Step("pick", place) if follows and place else None
 
 
+def _models_for(match: re.Match[str], follows: bool) -> Step:
+    try:
+        return Step("family", family_of(match["what"]).name)
+    except UnknownBaseModel:
+        return Step("like" if follows else "add", match["what"])
+
+
 MODELS: Rules = (
+    rule(
+        r"(?:what|which|any|do you have (?:any )?|are there (?:any )?) ?(?:good )?(?:models?|loras?"
+        r"|checkpoints?)"
+        r"(?: do you have| are there| is there| can i use| should i use| would you use| is (?:good|best)| "
+        r"are (?:good"
+        r"|best))? (?:for|that (?:do|does|make|makes|can do)) (?P<what>.+)",
+        _models_for,
+    ),
     says(
         rf"{_SHOW}(?:(?:yet |still )?another(?: {MODEL})?|something else|anything else"
         rf"|an? (?:different|other|new) {MODEL}|(?:different|other) {MODEL}|(?:the )?next(?: {MODEL})?"

@@ -64,7 +64,8 @@ _MAKE = (
     r"(?:(?:make|let|have) (?:it|him|her|this|that|them|the (?:picture|image|whole thing|thing))(?: look| be"
     r"| "
     r"appear)? "
-    r"|it (?:should|must|could) (?:be|look) |should be |should look |look |looking |turn it |give it )?"
+    r"|it (?:should|must|could) (?:be|look) |should be |should look |something |look |looking |turn it |give "
+    r"it )?"
 )
 _ARTICLE = r"(?:the |a |an |that |this |those |these |his |her |its |their )?"
 _STARTS = re.compile(
@@ -91,7 +92,7 @@ def _more(match: re.Match[str], follows: bool) -> Step:
 
 def _made(match: re.Match[str], follows: bool) -> Step:
     how = match["how"].lower()
-    return Step("more", f"{_COMPARED.get(how, how)} {match['what']}")
+    return Step("attribute", (_COMPARED.get(how, how), match["what"]))
 
 
 _SCENE = (
@@ -104,6 +105,10 @@ _TOO = (
     r"|still) )*"
 )
 WISHES: Rules = (
+    rule(
+        r"no,? (?:i (?:want|wanted|meant|mean|need|said)|it should be) (?P<what>(?:an?|two|three|my) .+)",
+        lambda match, follows: Step("subject", match["what"]),
+    ),
     rule(
         rf"(?:instead of|rather than|in place of) {_ARTICLE}(?P<old>[\w' -]+?),? (?P<new>(?:an?|the|some|two"
         rf"|my) .+)",
