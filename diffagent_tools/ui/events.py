@@ -36,11 +36,11 @@ FIELDS = {
 }
 TEXTS = {"prompt": "Prompt", "negative_prompt": "Negative prompt"}
 Log = tuple[Line, ...]
-_HEAD = 11
-"""Components before the alternatives; `PARTS` names them in order."""
 PARTS = (
-    *("state", "log", "talk", "unsent", "examples", "offer", "quick", "chosen", "take", "files", "side"),
+    *("state", "log", "talk", "unsent", "examples", "offer"),
+    *("quick", "chosen", "take", "done", "files", "side"),
 )
+"""What an event sets before the alternatives, in order."""
 STOPPED = Line("Stopped. Your message is back in the box.")
 
 
@@ -126,7 +126,7 @@ class Events:
     @property
     def count(self) -> int:
         """How many parts of the page an event sets."""
-        return _HEAD + 2 * ALTERNATIVES + len(FIELDS) + 1 + len(TEXTS) + len(EXPORTS)
+        return len(PARTS) + 2 * ALTERNATIVES + len(FIELDS) + 1 + len(TEXTS) + len(EXPORTS)
 
     def _after(self, turn: Turn, log: Log, session: str) -> list[Any]:
         lines = (*log, *lines_of(turn))
@@ -142,7 +142,8 @@ class Events:
         shown: list[Any] = [state, lines, log_html(lines), unsent]
         shown += [gr.Row(visible=not lines), gr.Row(visible=state.offered is not None), gr.Row(visible=there)]
         shown.append(gr.HTML(chosen_html(best, catalogue, state.request.prompt), visible=there))
-        shown.append(gr.Column(visible=there))
+        # what was copied before belongs to another answer
+        shown += [gr.Column(visible=there), ""]
         shown.append(gr.HTML(files_html(best, catalogue), visible=there))
         shown.append(gr.Column(visible=there))
         others = state.found[1 : 1 + ALTERNATIVES] if best is not None else ()

@@ -118,7 +118,7 @@ def build_page(
                     with gr.Row(elem_classes="da-take"):
                         copy = gr.Button("Copy the prompt", size="sm", elem_id="copy")
                         takes = [gr.Button(label, size="sm", variant="primary") for label, *_ in _TAKE]
-                    done = gr.HTML("", elem_id="done")
+                    part["done"] = done = gr.HTML("", elem_id="done")
                 part["files"] = gr.HTML("", elem_id="files", visible=False)
                 with gr.Accordion("Change the settings", open=False):
                     fields = _fields(gr)

@@ -45,6 +45,7 @@ STYLE = """
 .da-prompt mark { background: #fde68a; color: #1f2937; border-radius: 3px; padding: 0 2px; }
 .da-note { border-left: 4px solid #d97706; padding-left: 8px; }
 .da-done { border-left: 4px solid #16a34a; padding: 2px 0 2px 10px; margin: 0; }
+textarea::placeholder { color: color-mix(in srgb, var(--body-text-color) 68%, transparent) !important; }
 .da-empty { padding: 4px 2px; }
 .da-empty p { margin: 0 0 6px; }
 .da-alt { align-items: center !important; gap: 8px !important; flex-wrap: nowrap !important; }

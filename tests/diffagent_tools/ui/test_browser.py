@@ -5,15 +5,18 @@ Skipped where there is no Chromium: `apt-get install chromium`, or name one in D
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 from small_world import WordSelector, small_records
 
 from diffagent_tools.chat.conversation import Conversation
+from diffagent_tools.select.selection import Request, Selection
 from retrieval.catalogue import Catalogue
 from retrieval.records.model import ModelRecord
+from retrieval.search.filters import FilterWords
 
 CORGI = "a happy corgi, pixel art"
 EVIL = "<script>alert(1)</script> <img src=x onerror=alert(2)> ${alert(3)} {{x}}"
@@ -25,6 +28,18 @@ WAIT = 60_000
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is found on this machine")
 
 
+GATE = threading.Event()
+GATE.set()
+
+
+class GatedSelector(WordSelector):
+    """Answers when the gate is open."""
+
+    def select(self, instruction: Request, *, k: int = 1, **given: Unpack[FilterWords]) -> list[Selection]:
+        GATE.wait(WAIT / 1000)
+        return super().select(instruction, k=k, **given)
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     pytest.importorskip("gradio", reason="the extra `ui` is not installed")
@@ -33,7 +48,7 @@ def address() -> Iterator[str]:
     records = small_records()
     records[3]["model"] = f"Free Pixels {EVIL}"
     catalogue = Catalogue(ModelRecord.model_validate(record) for record in records)
-    page = build_page(Conversation(WordSelector(catalogue), catalogue))
+    page = build_page(Conversation(GatedSelector(catalogue), catalogue))
     yield serve(page, host="127.0.0.1", port=None, block=False)
     page.close()
 
@@ -181,7 +196,7 @@ DONE = {
     "find something I may sell": ("#files", "You may sell the pictures."),
     "make it wide": ("#files", "768x512"),
     "go back": ("#files", "512x512"),
-    "something completely different": ("#talk", "say “bring them back” to see them again"),
+    "something completely different": ("#chosen h2", "SD XL"),
     "take the second": ("#chosen h2", "Free Pixels"),
     "what is a LoRA?": ("#talk", "A LoRA is a small file"),
     "more like a watercolour": ("#talk", "in place of"),
@@ -217,6 +232,41 @@ def test_a_reload_keeps_the_talk_and_the_browser_keeps_no_word_of_it(person: Per
     assert not [name for name in databases if "run" in name.lower()]
     person.say("make it wide")
     person.page.locator("#files", has_text="768x512").wait_for()
+
+
+def test_what_is_typed_while_an_answer_is_on_its_way_is_kept(person: Person) -> None:
+    page = person.page
+    GATE.clear()
+    try:
+        page.focus("#message textarea")
+        page.keyboard.insert_text(CORGI)
+        page.keyboard.press("Enter")
+        page.locator(".da-wait").wait_for()
+        assert page.locator("#message textarea").input_value() == ""
+        page.keyboard.insert_text("make it wide")
+        page.keyboard.press("Enter")
+    finally:
+        GATE.set()
+    person.chosen("Pixel Art Helper")
+    assert page.locator("#message textarea").input_value() == "make it wide"
+    before = person.answers
+    page.keyboard.press("Enter")
+    person.answered(before)
+    page.locator("#files", has_text="768x512").wait_for()
+
+
+def test_an_answer_that_takes_too_long_is_stopped_and_its_message_kept(person: Person) -> None:
+    page = person.page
+    GATE.clear()
+    try:
+        page.focus("#message textarea")
+        page.keyboard.insert_text(CORGI)
+        page.keyboard.press("Enter")
+        page.locator("#stop").click()
+        page.locator(".da-wait").wait_for(state="detached")
+        page.wait_for_function(f"document.querySelector('#message textarea').value === '{CORGI}'")
+    finally:
+        GATE.set()
 
 
 def test_an_answer_moves_nothing_away_and_fits_the_narrowest_screen(browser: Any, address: str) -> None:
