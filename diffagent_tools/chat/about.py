@@ -19,7 +19,7 @@ FOLDERS = {
     "Checkpoint": ("models/Stable-diffusion", "models/checkpoints"),
 }
 """Where a file goes in A1111 and Forge, and in ComfyUI."""
-NOTHING_YET = "Nothing is chosen yet. Say what the picture shall show, such as: a happy corgi, pixel art."
+NOTHING_YET = "Nothing is chosen yet. Say what the picture should show, such as: a happy corgi, pixel art."
 _PROMPT_CHARS = 1_500
 _TEXTS = {
     "self": (
@@ -65,7 +65,7 @@ _TEXTS = {
         "it."
     ),
     "negative prompt": (
-        "The negative prompt lists what the picture shall not show, such as text or people. Say “no text” "
+        "The negative prompt lists what the picture should not show, such as text or people. Say “no text” "
         "and it "
         "goes in there."
     ),

@@ -98,7 +98,7 @@ class AgentConversation:
         from langchain_core.messages import HumanMessage
 
         if not message.strip():
-            return Turn(message, "Say what the picture shall show.", state, failed=True)
+            return Turn(message, "Say what the picture should show.", state, failed=True)
         before = list(state.messages)
         try:
             messages = self._agent.invoke({"messages": [*before, HumanMessage(message)]})["messages"]

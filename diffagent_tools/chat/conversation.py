@@ -189,10 +189,10 @@ class Conversation:
         if not request.prompt:
             if state.request.prompt:
                 return Turn(
-                    message, "Started over. What shall the picture show?", State(request), ("start over",)
+                    message, "Started over. What should the picture show?", State(request), ("start over",)
                 )
             noted = f" Noted: {', '.join(understood)}." if understood else ""
-            return Turn(message, f"What shall the picture show?{noted}", replace(state, request=request))
+            return Turn(message, f"What should the picture show?{noted}", replace(state, request=request))
         ranked = self._search(request) if search or not state.ranked else state.ranked
         if not ranked:
             return Turn(message, nothing(request), state, tuple(understood), failed=True)
@@ -237,7 +237,7 @@ class Conversation:
             left = (model_id,)
             pinned = None if request.pinned == model_id else request.pinned
             if act.kind == "another":
-                return request.after(seen=(*request.seen, *left), pinned=None), f"another than {name}", True
+                return request.after(seen=(*request.seen, *left), pinned=None), f"passed over {name}", True
             return request.after(refused=(*request.refused, *left), pinned=pinned), f"not {name} again", True
         if act.kind == "pick":
             place = act.value if act.value > 0 else len(state.found)

@@ -11,9 +11,10 @@ from retrieval.records.api import T2IApi
 from retrieval.records.model import ModelRecord
 
 _LICENCE_CHARS = 300
-EMPTY = "Say what the picture shall show."
+EMPTY = "Say what the picture should show."
 HELP = (
-    "Say what the picture shall show, then change it in plain words: make it wide (or tall, square, 768x512, "
+    "Say what the picture should show, then change it in plain words: make it wide (or tall, square, "
+    "768x512, "
     "16:9) · more like a watercolour · more realistic · add a moon · remove the moon · no people · "
     "another one · not that one · 2 (takes the second) · use NAME · only LoRAs (or checkpoints) · use SDXL · "
     "30 steps · Euler a · LoRA at 0.5 · only models I may sell · undo · start over. Ask, too: why? · may I "

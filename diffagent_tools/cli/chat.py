@@ -126,7 +126,7 @@ def _typed() -> Iterator[str]:
     if shown:
         with suppress(ImportError):  # arrow keys and history, where the platform has them
             import readline  # noqa: F401
-        tell('What shall the picture show? ("help" says what can be said, "quit" ends)')
+        tell('What should the picture show? ("help" says what can be said, "quit" ends)')
     while True:
         try:
             said = (input("> ") if shown else input()).strip()
@@ -143,7 +143,7 @@ def _export(state: "State", records: "Catalogue", name: str) -> None:
     from retrieval.errors import InvalidInput
 
     if state.best is None:
-        tell("error: nothing is chosen yet; say what the picture shall show")
+        tell("error: nothing is chosen yet; say what the picture should show")
         return
     if name.lower() not in list(ExportFormat):
         tell(f"error: there is no format {name[:40]!r}; it is one of {', '.join(ExportFormat)}")

@@ -60,7 +60,7 @@ def info(
 
 @app.command()
 def search(
-    text: Annotated[str, typer.Argument(help="What the models shall be good for.", show_default=False)],
+    text: Annotated[str, typer.Argument(help="What the models should be good at.", show_default=False)],
     k: Annotated[int, typer.Option("-k", min=1, help="How many, best first.")] = 10,
     base_model: FamilyOption = None,
     type_: TypeOption = None,

@@ -38,10 +38,10 @@ def select(
     wish: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PROMPT]...", help="What the image shall show; quotes around it may be left out."
+            metavar="[PROMPT]...", help="What the picture should show; quotes around it may be left out."
         ),
     ] = None,
-    negative: Annotated[str, typer.Option("--negative", help="What it shall not show.")] = "",
+    negative: Annotated[str, typer.Option("--negative", help="What it should not show.")] = "",
     k: Annotated[int, typer.Option("-k", min=1, help="How many answers, best first.")] = 1,
     as_json: JsonOption = False,
     export: Annotated[

@@ -48,7 +48,7 @@ def chosen_html(selection: Selection | None, catalogue: Catalogue, wish: str = "
     parts.append(f'<h3>Prompt</h3><p class="da-prompt">{_marked(api.prompt, wish)}</p>')
     if api.negative_prompt:
         parts.append(
-            "<h3>What it shall not show (negative prompt)</h3>"
+            "<h3>What it should not show (negative prompt)</h3>"
             f'<p class="da-prompt">{text_of(api.negative_prompt, SHOWN_CHARS)}</p>'
         )
     weak = " da-weak" if selection.abstained or (fit is not None and fit.level == "weak") else ""

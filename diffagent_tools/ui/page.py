@@ -100,7 +100,7 @@ def build_page(
                     meant = [gr.Textbox(words, visible=False) for words in OFFER.values()]
                 message = gr.Textbox(
                     label="Your message",
-                    placeholder="Say what the picture shall show",
+                    placeholder="Say what the picture should show",
                     lines=1,
                     max_lines=6,
                     max_length=MAX_PROMPT_CHARS,
@@ -150,8 +150,8 @@ def build_page(
         for button, said in zip(examples + quick + offers, examples + quick + meant, strict=True):
             pressed = button.click(events.say, [said, *talk], shown, api_visibility="private", **quiet)
             pressed.then(None, unsent, [*unsent, stop], js=UNSENT)
-        stop.click(None, [message], [message, stop], js=STOPPED)
-        stop.click(
+        # the message is read off the talk before the talk is put back
+        stop.click(None, [outgoing], [message, stop], js=STOPPED).then(
             events.stop, talk[:2], [part["talk"], part["examples"]], cancels=[sent], api_visibility="private"
         )
         for place, (_, _, use) in enumerate(cards):

@@ -39,11 +39,12 @@ UNSENT = """
   return [typed || unsent, '', {visible: false, __type__: 'update'}];
 }
 """
+# what was sent comes back; it is in the talk where the box has sent nothing since
 STOPPED = """
-() => {
+(sent) => {
   const typed = document.querySelector('#message textarea').value;
   const said = [...document.querySelectorAll('.da-you p')].pop();
-  return [typed || (said ? said.textContent : ''), {visible: false, __type__: 'update'}];
+  return [typed || sent || (said ? said.textContent : ''), {visible: false, __type__: 'update'}];
 }
 """
 

@@ -7,10 +7,10 @@ asks_for_nothing("a poet writing about love")      # None
 import re
 
 NO_PICTURE = (
-    "this asks for no picture, so no model is proposed; say what the picture shall show, such as "
+    "this asks for no picture, so no model is proposed; say what the picture should show, such as "
     '"a red fox in the snow, watercolor"'
 )
-ONLY_REFUSED = "this says only what the picture must not show; say what it shall show"
+ONLY_REFUSED = "this says only what the picture must not show; say what it should show"
 NO_FIGURES = (
     "no image model draws exact figures, charts or codes, so none is proposed; make those with a chart "
     "program, and ask here for a picture"

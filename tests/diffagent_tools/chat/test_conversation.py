@@ -74,7 +74,7 @@ def test_a_request_is_answered_and_refined(conversation: Conversation, selector:
 def test_another_one_and_not_that_one(conversation: Conversation) -> None:
     turn = play(conversation, CORGI, "another one")
     assert best(turn).model == "Free Pixels"
-    assert "another than Pixel Art Helper" in turn.understood
+    assert "passed over Pixel Art Helper" in turn.understood
     assert best(play(conversation, CORGI, "another one", "at night")).model == "Free Pixels"
     assert best(play(conversation, CORGI, "another one", "bring them back")).model == "Pixel Art Helper"
     assert best(play(conversation, CORGI, "another one", "use Pixel Art Helper")).model == "Pixel Art Helper"
@@ -239,7 +239,7 @@ def test_only_what_may_be_sold_is_asked_for_and_what_is_below_a_lora_counts() ->
         ("use flux", "No model of the catalogue passes these filters (base model: Flux.1 D)"),
         ("9", "there is no number 9; 5 models are offered"),
         ("x" * 20_001, "at most 20,000"),
-        ("   ", "Say what the picture shall show."),
+        ("   ", "Say what the picture should show."),
     ],
 )
 def test_what_cannot_be_done_is_said_and_nothing_changes(
@@ -266,7 +266,7 @@ def test_a_failing_selector_is_a_failed_turn(conversation: Conversation, selecto
 
 def test_filters_may_come_before_the_request(conversation: Conversation, selector: WordSelector) -> None:
     turn = play(conversation, "only checkpoints")
-    assert turn.answer == "What shall the picture show? Noted: only checkpoints."
+    assert turn.answer == "What should the picture show? Noted: only checkpoints."
     assert best(conversation.turn(CORGI, turn.state)).model == "Free Pixels"
 
 
@@ -350,7 +350,7 @@ def test_the_command_reads_lines_until_quit(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch, given=f"help\nexport\n{CORGI}\n\nexport sheet music\nexport magic\n9\nquit\nwide\n"
     )
     assert result.exit_code == 0, result.output
-    assert "Say what the picture shall show, then change it" in result.output
+    assert "Say what the picture should show, then change it" in result.output
     assert "model: Pixel Art Helper" in result.stdout
     assert "error: nothing is chosen yet" in result.stderr
     assert "error: there is no format 'magic'; it is one of infotext" in result.stderr
