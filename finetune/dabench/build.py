@@ -22,15 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from diffagent_tools.extras import require
-from finetune.civitai.objects import (
-    ApiImage,
-    ApiModel,
-    ApiVersion,
-    images_of,
-    newest_date,
-    read_image,
-    read_model,
-)
 from finetune.civitai.store import StoreReport, read_images, read_models, read_report
 from finetune.dabench.card import card_text
 from finetune.dabench.catalogue import catalogue_records
@@ -54,6 +45,15 @@ from finetune.data.near_duplicates import clusters
 from finetune.describe.catalogue import ChatWriter
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError, InvalidInput
+from retrieval.records.civitai import (
+    ApiImage,
+    ApiModel,
+    ApiVersion,
+    images_of,
+    newest_date,
+    read_image,
+    read_model,
+)
 from retrieval.records.model import ModelRecord
 from retrieval.storage import atomic_write
 from retrieval.tables.families import family_of

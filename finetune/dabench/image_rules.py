@@ -6,19 +6,16 @@ Made as those for models and versions (finetune/dabench/model_rules.py), and ask
 first.
 """
 
-import functools
 from dataclasses import dataclass
 
-from finetune.civitai.generation import Generation
-from finetune.civitai.objects import ApiImage
+from diffagent_tools.formats.generation import Generation, sampler_of
 from finetune.dabench.model_rules import SHOWN, Limits, Rule, is_above
 from retrieval.calls.limits import MAX_CLIP_SKIP
+from retrieval.records.civitai import ApiImage
 from retrieval.tables.families import Family
-from retrieval.tables.samplers import Sampler, find_sampler
 from retrieval.tables.screen import is_advertised, is_blocked, is_of_minors, names_a_person
 
 _SCREENED = 20_000
-_find_sampler = functools.lru_cache(maxsize=1024)(find_sampler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +150,3 @@ IMAGE_RULES: tuple[Rule[Sample], ...] = (
     size_is_unusable,
     clip_skip_is_unusable,
 )
-
-
-def sampler_of(made: Generation) -> Sampler | None:
-    """Civitai's sampler for the name and the schedule that stands apart from it."""
-    if made.sampler is None:
-        return None
-    return _find_sampler(made.sampler[:200], made.schedule[:200] if made.schedule else None)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from finetune.civitai.objects import ApiFile, ApiModel, ApiVersion
 from finetune.dabench.config import BuildConfig
 from retrieval.errors import UnknownBaseModel
+from retrieval.records.civitai import ApiFile, ApiModel, ApiVersion
 from retrieval.tables.families import Family, family_of
 from retrieval.tables.screen import is_advertised, is_blocked, is_of_minors, names_a_person
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal, cast
 
-from finetune.civitai.generation import Generation, lora_weight, read_generation
-from finetune.civitai.objects import ApiImage, ApiModel, ApiVersion
+from diffagent_tools.formats.generation import Generation, lora_weight, read_generation, sampler_of
 from finetune.dabench.checkpoint_hashes import CheckpointHashes, KnownCheckpoint
-from finetune.dabench.image_rules import IMAGE_RULES, Sample, image_has_no_metadata, sampler_of
+from finetune.dabench.image_rules import IMAGE_RULES, Sample, image_has_no_metadata
 from finetune.dabench.model_rules import Dropped, Limits, first_drop, rule_name, usable_files
 from retrieval.calls.limits import MAX_LORA_WEIGHT
 from retrieval.errors import InvalidInstruction
 from retrieval.records.api import Instruction, read_instruction
+from retrieval.records.civitai import ApiImage, ApiModel, ApiVersion
 from retrieval.tables.families import Family
 
 SEEN = "image is listed twice"

@@ -17,17 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from diffagent_tools.exits import run_script
-from finetune.civitai.objects import commercial_use, votes_of
 from finetune.dabench.card import starter_card_text
-from finetune.dabench.catalogue import (
-    TAGS_KEPT,
-    TRIGGERS_KEPT,
-    SampleSettings,
-    by_downloads,
-    clean_words,
-    settings_of,
-    stats_of,
-)
+from finetune.dabench.catalogue import by_downloads
 from finetune.dabench.starter_screen import PACKAGED, Decisions, Row, screen
 from finetune.data.pairs import read_pairs
 from finetune.describe.catalogue import complete
@@ -36,9 +27,18 @@ from finetune.describe.profiles import TermStats
 from retrieval.catalogue import Catalogue
 from retrieval.records.air import make_air
 from retrieval.records.api import CheckpointRef
+from retrieval.records.civitai import commercial_use, votes_of
 from retrieval.records.model import (
     ModelRecord,
     VersionRecord,
+)
+from retrieval.records.samples import (
+    TAGS_KEPT,
+    TRIGGERS_KEPT,
+    SampleSettings,
+    clean_words,
+    settings_of,
+    stats_of,
 )
 from retrieval.storage import atomic_write, read_jsonl
 from retrieval.tables.families import family_of

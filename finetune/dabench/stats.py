@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finetune.civitai.objects import ApiModel
 from finetune.dabench.model_rules import (
     Limits,
     family_or_none,
@@ -21,6 +20,7 @@ from finetune.dabench.model_rules import (
     version_is_in_early_access,
     version_is_unpublished,
 )
+from retrieval.records.civitai import ApiModel
 from retrieval.storage import atomic_write
 
 TITLES = {"type": "(a) model type", "base": "(b) base model", "nsfw": "(c) NSFW content", "file": "(d) file"}

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from dabench_world import file_of, image_of, meta_of, model_of, version_of
 
-from finetune.civitai.generation import read_generation
-from finetune.civitai.objects import images_of, read_model
+from diffagent_tools.formats.generation import read_generation
 from finetune.dabench.config import read_config
 from finetune.dabench.image_rules import IMAGE_RULES, Sample
 from finetune.dabench.model_rules import MODEL_RULES, VERSION_RULES, Dropped, Limits, first_drop
 from retrieval.errors import InvalidInput
+from retrieval.records.civitai import images_of, read_model
 from retrieval.tables.families import family_of
 
 LIMITS = Limits(read_config(), "2023-07-04T08:00:00.000Z")

@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 import retrieval
 from diffagent_tools.cli.command import app
-from finetune.dabench.catalogue import clean_words, mode
 from finetune.dabench.starter import build, build_records, read_models, sources_for
 from finetune.dabench.starter_screen import Decisions, Dropped, screen
 from finetune.data.pairs import read_pairs
@@ -21,6 +20,7 @@ from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
 from retrieval.records.api import CheckpointRef, Instruction
+from retrieval.records.samples import clean_words, mode
 from retrieval.tables.families import family_of
 from retrieval.tables.samplers import find_sampler
 from retrieval.tables.screen import is_advertised, is_blocked

@@ -3,7 +3,7 @@
 import pytest
 from dabench_world import file_of, image_of, model_of, version_of
 
-from finetune.civitai.objects import (
+from retrieval.records.civitai import (
     BLOCKED,
     commercial_use,
     hash_text,

@@ -7,8 +7,8 @@ from dabench_world import meta_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diffagent_tools.formats.generation import Generation, lora_weight, number, read_generation
 from diffagent_tools.formats.infotext import infotext_of
-from finetune.civitai.generation import Generation, lora_weight, number, read_generation
 from retrieval.records.api import T2IApi
 from retrieval.tables.samplers import SAMPLERS, find_sampler
 

@@ -19,10 +19,11 @@ from typing import Any
 
 from diffagent_tools.formats.infotext import read_infotext
 from diffagent_tools.formats.loras import LoraTag, take_lora_tags
-from finetune.civitai.objects import hash_text, text, whole
 from retrieval.errors import InvalidInput
+from retrieval.records.civitai import hash_text, text, whole
 from retrieval.records.lenient import fold_key
 from retrieval.records.lenient_json import find_objects
+from retrieval.tables.samplers import Sampler, find_sampler
 
 MAX_KEYS = 2_000
 _SIZE = re.compile(r"\s*(\d{1,9})\s*[x×]\s*(\d{1,9})\s*", re.IGNORECASE)
@@ -33,6 +34,7 @@ _LORAS = {"lora", "locon", "lycoris", "dora"}
 # every program that enlarges what it has just made says so with one of these
 _ENLARGED = ("hires", "firstpass", "highres")
 _REPAINTED = ("maskblur", "inpaintareapadding", "maskedcontent", "initimage", "sdupscaleoverlap")
+_find_sampler = functools.lru_cache(maxsize=1024)(find_sampler)
 _fold = functools.lru_cache(maxsize=8192)(fold_key)
 
 
@@ -200,6 +202,13 @@ def _from_image(fields: Mapping[str, Any]) -> bool:
         return True
     # enlarging starts from the picture itself, and everything else that denoises in part from another one
     return "denoisingstrength" in fields and not any(key.startswith(_ENLARGED) for key in fields)
+
+
+def sampler_of(made: Generation) -> Sampler | None:
+    """Civitai's sampler for the name and the schedule that stands apart from it."""
+    if made.sampler is None:
+        return None
+    return _find_sampler(made.sampler[:200], made.schedule[:200] if made.schedule else None)
 
 
 def lora_weight(made: Generation, version_id: int, names: frozenset[str]) -> float | None:
