@@ -56,9 +56,7 @@ class FilterArguments(Arguments):
     commercial_use: bool | None = Field(
         default=None, description="true: only models whose licence lets the images be sold."
     )
-    exclude: list[int | str] = Field(
-        default_factory=list, description="Model ids or names that were refused already."
-    )
+    exclude: list[int | str] = Field(default_factory=list, description="Ids or names refused already.")
     max_nsfw: Level | None = Field(
         default=None,
         description="The most explicit model that may come: 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX. Omit it, for "
@@ -88,6 +86,7 @@ class SelectArguments(FilterArguments, _Wish):
     k: int = Field(default=1, ge=1, le=20, description="How many ranked answers.")
     width: int | None = Field(default=None, description="Pixels, if the user wants a size or shape.")
     height: int | None = Field(default=None, description="Pixels; wide is 768x512 for SD 1.5.")
+    installed: bool = Field(default=False, description="Only models that the user has.")
 
 
 class CheckArguments(Arguments):

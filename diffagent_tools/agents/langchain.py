@@ -69,6 +69,7 @@ class DiffAgentTool(_Tool):
     Args:
         selector: chooses; by default a `LlamaSelector` over the packaged catalogue.
         max_nsfw: the highest browsing level of a call that names none; None: only safe models.
+        installed: chooses among installed models; by default those of the last `diffagent scan`.
     """
 
     name: str = "select_text_to_image_model"
@@ -76,10 +77,12 @@ class DiffAgentTool(_Tool):
     args_schema: type[BaseModel] = SelectArguments
     selector: SkipValidation[Selector | None] = Field(default=None, exclude=True, repr=False)
     max_nsfw: int | None = None
+    installed: SkipValidation[Selector | None] = Field(default=None, exclude=True, repr=False)
 
     def _answer(self, given: dict[str, Any]) -> Answer:
         selector = self.selector if self.selector is not None else default_selector()
-        operations = Operations(selector.catalogue, selector)
+        here = self.installed if self.installed is not None else default_installed()
+        operations = Operations(selector.catalogue, selector, installed=here)
         return operations.select(SelectArguments(**given), self.max_nsfw)
 
 
@@ -166,6 +169,12 @@ def default_selector() -> Selector:
         return _default_selector()
 
 
+def default_installed() -> Selector:
+    """One selector over the models that are installed for all tools of the process."""
+    with _LOCK:
+        return _default_installed()
+
+
 def default_index() -> "DescriptionIndex":
     """One index of the packaged catalogue for the process; built at the first search if need be."""
     with _LOCK:
@@ -177,6 +186,14 @@ def _default_selector() -> "LlamaSelector":
     from diffagent_tools.select.selector import LlamaSelector
 
     return LlamaSelector()
+
+
+@functools.cache
+def _default_installed() -> Selector:
+    from diffagent_tools.installed.selector import InstalledSelector
+    from diffagent_tools.select.selector import LlamaSelector
+
+    return InstalledSelector(LlamaSelector, beyond=default_selector())
 
 
 @functools.cache

@@ -93,13 +93,13 @@ _TOOLS = {
             "api": _API,
             "ranked": {
                 "type": "array",
-                "description": "Best first; abstained: nothing fits, and this is the plain base model.",
+                "description": "Best first; abstained: nothing fits, the plain base model.",
                 "items": {
                     "type": "object",
                     "properties": {
                         "api": _API,
                         "score": {"type": "number"},
-                        "confidence": {"type": ["number", "null"], "description": "Chance to be right."},
+                        "confidence": {"type": ["number", "null"]},
                         "reason": {"type": "string"},
                         "abstained": {"type": "boolean"},
                         "rating": {"type": "string", "description": "Such as PG, R, not rated."},

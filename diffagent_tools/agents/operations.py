@@ -60,11 +60,13 @@ class Operations:
         catalogue: what exists.
         selector: chooses from it; `choose` and `select` need it.
         index: finds in it, and finds substitutes by meaning; shared words count without it.
+        installed: chooses among the models that are installed.
     """
 
     catalogue: Catalogue
     selector: Selector | None = None
     index: Any = None
+    installed: Selector | None = None
 
     def choose(
         self,
@@ -72,16 +74,22 @@ class Operations:
         *,
         k: int = 1,
         size: tuple[int | None, int | None] = (None, None),
+        installed: bool = False,
         **words: Unpack[FilterWords],
     ) -> list[Selection]:
         """The best `k` models, at the size that was asked for (width, height; None is free).
 
+        Args:
+            installed: among the models that are installed alone.
+
         Raises:
             NoModelFits: no model passes the filters; and whatever a selector raises.
         """
-        if self.selector is None:
-            raise ValueError("these operations have no selector")
-        found = self.selector.select(request, k=k, **words)
+        selector = self.installed if installed else self.selector
+        if selector is None:
+            which = " of installed models" if installed else ""
+            raise ValueError(f"these operations have no selector{which}")
+        found = selector.select(request, k=k, **words)
         if not found:
             raise NoModelFits(NO_MODEL)
         wanted = {
@@ -115,6 +123,7 @@ class Operations:
             {"prompt": arguments.prompt, "negative prompt": arguments.negative_prompt},
             k=arguments.k,
             size=(arguments.width, arguments.height),
+            installed=arguments.installed,
             **arguments.words(max_nsfw),
         )
         text = "\n".join(selection_text(place, selection) for place, selection in enumerate(found, 1))

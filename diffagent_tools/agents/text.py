@@ -54,7 +54,10 @@ def selection_text(place: int, selection: Selection) -> str:
         lines.append(f"rating: {selection.rating_words}")
     if selection.page_url:
         lines.append(f"page: {plain(selection.page_url, _REASON_CHARS)}")
+    lines += [f"file: {quoted(file.name, NAME_CHARS)} ({file.kind})" for file in selection.files]
     lines += [f"note: {plain(note, _REASON_CHARS)}" for note in selection.notes]
+    if selection.missing is not None:
+        lines.append(plain(selection.missing, _REASON_CHARS))
     return "\n   ".join(lines)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from diffagent_tools.quoting import NAME_CHARS, plain, settings_text
 from diffagent_tools.select.fit import fit_of
-from diffagent_tools.select.selection import Selection
+from diffagent_tools.select.selection import InstalledFile, Selection
 from retrieval.calls.licence import SALE_WORDS
 from retrieval.records.inert import one_line
 
@@ -125,8 +125,16 @@ def selection_rows(selection: Selection) -> Rows:
         rows.append(("page", plain(selection.page_url, _LINE_CHARS)))
     if api.air:
         rows.append(("AIR", plain(api.air, _LINE_CHARS)))
+    rows += [("file", plain(_place(file), _LINE_CHARS)) for file in selection.files]
     rows += [("note", plain(note, _LINE_CHARS)) for note in selection.notes]
+    if selection.missing is not None:
+        rows.append(("missing", plain(selection.missing, _LINE_CHARS)))
     return rows
+
+
+def _place(file: InstalledFile) -> str:
+    """The name as ComfyUI lists it, and where it lies."""
+    return f"{file.name} ({file.path})" if file.path is not None else file.name
 
 
 def _alternative(selection: Selection) -> str:

@@ -16,10 +16,12 @@ from diffagent_tools.cli.options import (
     AdapterOption,
     BaseOption,
     CatalogueOption,
+    InstalledOption,
     ModeName,
     ModeOption,
     NsfwOption,
     load_catalogue,
+    make_installed,
     make_selector,
 )
 from diffagent_tools.cli.progress import now_and_then, waiting
@@ -56,6 +58,7 @@ def chat(
     adapter: AdapterOption = None,
     base: BaseOption = None,
     max_nsfw: NsfwOption = None,
+    installed: InstalledOption = False,
     model: ChatModelOption = None,
     base_url: BaseUrlOption = None,
 ) -> None:
@@ -68,7 +71,10 @@ def chat(
     """
     with plain_exit():
         records = load_catalogue(catalogue)
-        selector = make_selector(records, mode, base, adapter)
+        selector: Selector = make_selector(records, mode, base, adapter)
+        if installed:
+            selector = make_installed(selector, mode, base, adapter)
+            records = selector.catalogue
         talker = make_talker(selector, records, model, base_url, max_nsfw)
         state = talk(talker, records, messages or _typed())
         raise typer.Exit(Exit.FOUND if state.found else Exit.ABSTAINED)

@@ -5,6 +5,8 @@
     diffagent select "A cute happy corgi, pixel art" --format comfyui
     diffagent check "Dream Shapper"
     diffagent check picture.png
+    diffagent scan ComfyUI/models
+    diffagent select --installed "A cute happy corgi, pixel art"
     diffagent chat
     diffagent ui
     diffagent info
@@ -30,6 +32,7 @@ from diffagent_tools.cli import render as render_command
 from diffagent_tools.cli import select as select_command
 from diffagent_tools.cli import study as study_command
 from diffagent_tools.cli import ui as ui_command
+from diffagent_tools.cli.models import scan as scan_command
 from diffagent_tools.cli.options import (
     JsonOption,
     print_json,
@@ -80,6 +83,7 @@ app.command()(select_command.select)
 app.command()(check_command.check)
 app.command()(chat_command.chat)
 app.command()(ui_command.ui)
+app.command()(scan_command.scan)
 app.command()(fetch_command.fetch)
 app.command()(render_command.render)
 app.command()(mcp_command.mcp)

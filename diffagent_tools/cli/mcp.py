@@ -22,6 +22,7 @@ from diffagent_tools.cli.options import (
     ModeName,
     ModeOption,
     load_catalogue,
+    make_installed,
     make_selector,
 )
 from diffagent_tools.exits import Exit, plain_exit, tell
@@ -79,5 +80,6 @@ def _engines(
 
     records = load_catalogue(catalogue)
     selector = make_selector(records, mode, base, adapter, progress)
+    here = make_installed(selector, mode, base, adapter, progress)
     index = DescriptionIndex(records, ranker=lambda: selector.ranker, progress=progress)
-    return Operations(records, selector, index)
+    return Operations(records, selector, index, here)

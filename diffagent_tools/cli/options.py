@@ -10,6 +10,8 @@ import typer
 from diffagent_tools.cli.progress import now_and_then
 
 if TYPE_CHECKING:
+    from diffagent_tools.installed.selector import InstalledSelector
+    from diffagent_tools.select.selection import Selector
     from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
     from retrieval.catalogue import Catalogue
     from retrieval.search.filters import FilterWords
@@ -60,7 +62,16 @@ NsfwOption = Annotated[
 ModeOption = Annotated[ModeName, typer.Option("--mode", help="How to decide.")]
 AdapterOption = Annotated[Path | None, typer.Option("--adapter", help="A trained adapter's folder.")]
 BaseOption = Annotated[str | None, typer.Option("--base", help="A LLaMA's folder or hub id.")]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", help="Civitai's API, or a mirror of it.", show_default=False)
+]
 JsonOption = Annotated[bool, typer.Option("--json", metavar=FLAG, help="Print JSON.")]
+
+
+InstalledOption = Annotated[
+    bool,
+    typer.Option("--installed", help="Choose among the models that the last `diffagent scan` found."),
+]
 
 
 def load_catalogue(path: Path | None) -> "Catalogue":
@@ -105,3 +116,22 @@ def make_selector(
     # typer reads a choice as an enumeration, the selector as a Literal of the same words
     decide: Any = mode.value
     return LlamaSelector(records, base=base, adapter=adapter, mode=decide, progress=progress)
+
+
+def make_installed(
+    beyond: "Selector",
+    mode: ModeName,
+    base: str | None,
+    adapter: Path | None,
+    progress: Callable[[str], None] | None = None,
+) -> "InstalledSelector":
+    """The same selector over the models that are installed; nothing is read before it is asked.
+
+    Args:
+        beyond: chooses among all models, to say what is missing.
+    """
+    from diffagent_tools.installed.selector import InstalledSelector
+
+    return InstalledSelector(
+        lambda catalogue: make_selector(catalogue, mode, base, adapter, progress), beyond=beyond
+    )

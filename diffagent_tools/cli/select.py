@@ -2,6 +2,7 @@
 
 diffagent select "A cute happy corgi, pixel art" -k 3
 diffagent select --input prompts.jsonl --output apis.jsonl -k 10
+diffagent select --installed "A cute happy corgi, pixel art"
 """
 
 from pathlib import Path
@@ -15,6 +16,7 @@ from diffagent_tools.cli.options import (
     CatalogueOption,
     CommercialOption,
     FamilyOption,
+    InstalledOption,
     JsonOption,
     ModeName,
     ModeOption,
@@ -22,6 +24,7 @@ from diffagent_tools.cli.options import (
     TypeOption,
     filter_words,
     load_catalogue,
+    make_installed,
     make_selector,
     print_json,
 )
@@ -64,6 +67,7 @@ def select(
         list[str] | None, typer.Option("--exclude", help="A model's id, name or AIR; may be repeated.")
     ] = None,
     max_nsfw: NsfwOption = None,
+    installed: InstalledOption = False,
     mode: ModeOption = ModeName.shortlist,
     catalogue: CatalogueOption = None,
     adapter: AdapterOption = None,
@@ -88,9 +92,11 @@ def select(
             raise typer.BadParameter("--output belongs to --input")
         words = filter_words(_known_family(base_model), type_, commercial, max_nsfw)
         words["exclude"] = [_id_or_name(item) for item in exclude or []]
+        records = load_catalogue(catalogue)
+        selector = make_selector(records, mode, base, adapter)
+        here = make_installed(selector, mode, base, adapter)
         if prompt is None:
-            selector = make_selector(load_catalogue(catalogue), mode, base, adapter)
-            raise typer.Exit(_select_lines(selector, words, k, source, target))
+            raise typer.Exit(_select_lines(here if installed else selector, words, k, source, target))
         from retrieval.errors import NoModelFits
 
         try:
@@ -99,16 +105,16 @@ def select(
                 from retrieval.records.api import read_instruction
 
                 request = read_instruction({"prompt": prompt, "negative prompt": negative})
-                records = load_catalogue(catalogue)
-                operations = Operations(records, make_selector(records, mode, base, adapter))
-                found = operations.choose(request, k=k, **words)
+                operations = Operations(records, selector, installed=here)
+                found = operations.choose(request, k=k, installed=installed, **words)
         except NoModelFits as error:
             tell(str(error))
             raise typer.Exit(Exit.ABSTAINED) from error
         if export is not None:
             from diffagent_tools.formats.write import export as export_as
 
-            typer.echo(export_as(found[0].api, export.value, catalogue=records))
+            known = here.catalogue if installed else records
+            typer.echo(export_as(found[0].api, export.value, catalogue=known))
         else:
             _print_selections(found, as_json)
         raise typer.Exit(Exit.ABSTAINED if found[0].abstained else Exit.FOUND)
@@ -136,6 +142,10 @@ def _select_lines(
 def _print_selections(found: "list[Selection]", as_json: bool) -> None:
     if as_json:
         record = {**found[0].api.to_wire(), "rating": found[0].rating, "max nsfw": found[0].max_nsfw}
+        if found[0].files:
+            record["files"] = [file.model_dump() for file in found[0].files]
+        if found[0].missing is not None:
+            record["missing"] = found[0].missing
         if len(found) > 1:
             record["alternatives"] = [other.api.to_wire() for other in found[1:]]
         print_json(record)

@@ -17,10 +17,12 @@ from diffagent_tools.cli.options import (
     AdapterOption,
     BaseOption,
     CatalogueOption,
+    InstalledOption,
     ModeName,
     ModeOption,
     NsfwOption,
     load_catalogue,
+    make_installed,
     make_selector,
 )
 from diffagent_tools.exits import plain_exit, tell
@@ -44,6 +46,7 @@ def ui(
     adapter: AdapterOption = None,
     base: BaseOption = None,
     max_nsfw: NsfwOption = None,
+    installed: InstalledOption = False,
     model: ChatModelOption = None,
     base_url: BaseUrlOption = None,
 ) -> None:
@@ -61,7 +64,10 @@ def ui(
         from retrieval.errors import InvalidInput
 
         records = load_catalogue(catalogue)
-        selector = make_selector(records, mode, base, adapter)
+        selector: Selector = make_selector(records, mode, base, adapter)
+        if installed:
+            selector = make_installed(selector, mode, base, adapter)
+            records = selector.catalogue
         talker = make_talker(selector, records, model, base_url, max_nsfw) if model is not None else None
         pictures, progress = _pictures(models, records) if models is not None else (None, None)
         conversation = Conversation(selector, records, max_nsfw=max_nsfw)

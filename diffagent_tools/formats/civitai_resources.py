@@ -18,6 +18,7 @@ from retrieval.catalogue.names import normalise_name, without_ending
 from retrieval.records.air import parse_air
 from retrieval.records.api import CheckpointRef, LoraRef, T2IApi
 from retrieval.records.lenient import fold_key
+from retrieval.records.model import LOCAL_IDS
 
 _LORA_TYPES = {"lora", "lycoris", "locon", "dora"}
 _CHECKPOINT_TYPES = {"checkpoint", "model", "ckpt"}
@@ -166,10 +167,11 @@ def resources_text(api: T2IApi) -> str:
 
 
 def _resource(named: T2IApi | CheckpointRef | LoraRef, kind: str, version: str | None) -> dict[str, Any]:
+    known = (named.model_id or 0) < LOCAL_IDS
     fields = {
         "type": kind,
-        "modelVersionId": named.version_id,
-        "modelId": named.model_id,
+        "modelVersionId": named.version_id if known else None,
+        "modelId": named.model_id if known else None,
         "modelName": named.model,
         "modelVersionName": version,
         "air": named.air,

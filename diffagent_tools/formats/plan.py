@@ -15,6 +15,7 @@ from retrieval.errors import InvalidApi, UnknownBaseModel
 from retrieval.records.air import make_air
 from retrieval.records.api import T2IApi
 from retrieval.records.lenient import well_formed
+from retrieval.records.model import LOCAL_IDS
 from retrieval.tables.families import Family, family_of
 from retrieval.tables.samplers import Sampler, find_sampler, nearest_sampler
 
@@ -34,12 +35,14 @@ _CLIP_WORDS = 55
 class ExportFile:
     """A model's file: its name in the models folder, and whether that name is known or made from the model's.
 
-    `url` is where Civitai gives it to those who may have it.
+    `url` is where Civitai gives it to those who may have it. `listed` is the name with the folders below that
+    of its kind, as ComfyUI lists a file that is there.
     """
 
     wanted: WantedFile
     file: str
     is_known: bool
+    listed: str
 
     @property
     def stem(self) -> str:
@@ -48,7 +51,9 @@ class ExportFile:
 
     @property
     def url(self) -> str | None:
-        """The download's address, or the page of the model; None where no id is known."""
+        """The download's address, or the page of the model; None where no id of Civitai's is known."""
+        if (self.wanted.model_id or 0) >= LOCAL_IDS:
+            return None
         if self.wanted.version_id is not None:
             return f"https://civitai.com/api/download/models/{self.wanted.version_id}"
         if self.wanted.model_id is not None:
@@ -190,16 +195,20 @@ def file_air(file: ExportFile, family: Family | None) -> str | None:
     wanted = file.wanted
     if family is None or wanted.model_id is None or wanted.version_id is None:
         return None
+    if wanted.model_id >= LOCAL_IDS:
+        return None
     return make_air(family.name, wanted.type, wanted.model_id, wanted.version_id)
 
 
 def _file(wanted: WantedFile) -> ExportFile:
     if wanted.file_names:
-        return ExportFile(wanted, wanted.file_names[0].replace("\\", "/").rsplit("/", 1)[-1], True)
+        listed = wanted.file_names[0]
+        parts = listed.replace("\\", "/").split("/")
+        return ExportFile(wanted, parts[-1], True, parts[-1] if ".." in parts or not parts[0] else listed)
     name = " ".join(_NOT_IN_NAME.sub("_", well_formed(wanted.model)).split()).strip(" .")
     if not name.endswith(SUFFIX):
         name = f"{name[:_MAX_NAME] or 'model'}{SUFFIX}"
-    return ExportFile(wanted, name, False)
+    return ExportFile(wanted, name, False, name)
 
 
 MULTIPLE = 8

@@ -43,6 +43,17 @@ class Evidence(BaseModel):
     said: str | None = None
 
 
+class InstalledFile(BaseModel):
+    """A file that an answer is made with: `name` as ComfyUI and A1111 list it, `path` where it lies, None
+    where that is another machine."""
+
+    model_config = _FROZEN
+
+    kind: str
+    name: str
+    path: str | None = None
+
+
 class Selection(BaseModel):
     """One ranked answer.
 
@@ -51,7 +62,8 @@ class Selection(BaseModel):
     `rating`: the model's browsing level in words, or "not rated"; `max_nsfw`: the highest level that was
     let pass (1, 2, 4, 8 or 16). `may_sell`: whether the licences of the model and of the checkpoint below it
     let images be sold, None where that is not known. `understood`: what of the request is no wish for the
-    picture itself, a phrase each: what is refused, a shape, a licence.
+    picture itself, a phrase each: what is refused, a shape, a licence. Chosen among installed models:
+    `files`, the model's own first, and `missing`, a line on what would be nearer but is not there.
     """
 
     model_config = _FROZEN
@@ -68,6 +80,8 @@ class Selection(BaseModel):
     may_sell: bool | None = None
     notes: tuple[str, ...] = ()
     understood: tuple[str, ...] = ()
+    files: tuple[InstalledFile, ...] = ()
+    missing: str | None = None
 
     @property
     def rating_words(self) -> str | None:
@@ -97,6 +111,7 @@ class BatchItem(BaseModel):
         `{"id", "error", "ranked": []}`."""
         if self.error is not None or not self.ranked:
             return {"id": self.id, "error": self.error or NO_MODEL, "ranked": []}
+        files = [file.model_dump() for file in self.ranked[0].files]
         return {
             "id": self.id,
             "api": self.ranked[0].api.to_wire(),
@@ -112,6 +127,7 @@ class BatchItem(BaseModel):
                 }
                 for selection in self.ranked
             ],
+            **({"files": files} if files else {}),
         }
 
 

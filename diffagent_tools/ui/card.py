@@ -42,7 +42,9 @@ def chosen_html(selection: Selection | None, catalogue: Catalogue, wish: str = "
             parts.append(f'<p class="da-note">{text_of(fit.advice, 300)}</p>')
     if not selection.abstained:
         parts.append(f"<p><b>Why:</b> {text_of(_sentence(selection.reason), 400)}</p>")
-    parts += [f'<p class="da-note">{text_of(_sentence(note), 400)}</p>' for note in selection.notes]
+    said = (*selection.notes, *((selection.missing,) if selection.missing is not None else ()))
+    parts += [f'<p class="da-note">{text_of(_sentence(note), 400)}</p>' for note in said]
+    parts += [f"<p><b>File:</b> {text_of(file.name, NAME_CHARS)}</p>" for file in selection.files]
     if selection.rating_words:
         parts.append(f'<p class="da-dim">Rating: {text_of(selection.rating_words, 80)}</p>')
     parts.append(f'<h3>Prompt</h3><p class="da-prompt">{_marked(api.prompt, wish)}</p>')

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import httpx
 import tenacity
@@ -32,6 +32,8 @@ MAX_RETRY_AFTER = 600.0
 SMALLEST_PAGE = 10
 _REDIRECTS = 5
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+T = TypeVar("T")
 
 
 class Exhausted(ServiceError):
@@ -108,8 +110,30 @@ class Civitai:
             ServiceError: it refuses the request.
         """
         address = self._base.copy_with(path=f"{self._base.path.rstrip('/')}/{path}")
+        return self._asked(self._page, address, dict(parameters), limit, start)
+
+    def record(self, path: str) -> Mapping[str, Any]:
+        """One object, such as `models/4384` or `model-versions/by-hash/SHA256`.
+
+        Raises:
+            NotFound, Exhausted, ServiceError: as of `page`.
+        """
+        address = self._base.copy_with(path=f"{self._base.path.rstrip('/')}/{path}")
+        return self._asked(self._record, address)
+
+    def _record(self, address: httpx.URL) -> Mapping[str, Any]:
         try:
-            return self._retrying(self._page, address, dict(parameters), limit, start)
+            value = json.loads(self._get(address))
+        except (ValueError, RecursionError) as error:
+            raise Passing("a body that is no JSON") from error
+        if not isinstance(value, dict):
+            raise Passing("JSON that is no object")
+        return value
+
+    def _asked(self, ask: Callable[..., T], *arguments: Any) -> T:
+        """What `ask` gives, asked again while faults pass."""
+        try:
+            return self._retrying(ask, *arguments)
         except tenacity.RetryError as error:
             last = error.last_attempt.exception()
             raise Exhausted(

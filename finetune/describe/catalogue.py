@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from finetune.describe.extract import RecordFacts, describe, runs
 from finetune.describe.profiles import (
     TermStats,
+    caption_profile,
     description_profiles,
     keywords,
     most_telling,
@@ -78,6 +79,7 @@ def complete(
     negative_prompts: Mapping[int, Sequence[str]],
     *,
     texts: Mapping[int, str],
+    captions: Mapping[int, Mapping[str, float]] | None = None,
     quotable: Iterable[str] = (),
     writer: ChatWriter | None = None,
 ) -> list[ModelRecord]:
@@ -89,11 +91,16 @@ def complete(
         prompts: the sample prompts by model id; a model may have none.
         negative_prompts: likewise.
         texts: creators' descriptions by model id, read for single words and two-word terms.
+        captions: tags of the pictures that a model was trained on, with the share of pictures, by model id;
+            they stand in for sample prompts where there are none.
         quotable: further texts of which no run of three words may stand in a description.
         writer: writes the descriptions; the extractive describer alone if None.
     """
     ids = [record.model_id for record in records]
     profiles = prompt_profiles({model_id: prompts.get(model_id, ()) for model_id in ids})
+    for model_id, tags in (captions or {}).items():
+        if not prompts.get(model_id):
+            profiles[model_id] = caption_profile(tags)
     negatives = prompt_profiles({model_id: negative_prompts.get(model_id, ()) for model_id in ids})
     terms, negative_terms = most_useful(profiles, negatives)
     described = description_profiles({model_id: texts.get(model_id, "") for model_id in ids})

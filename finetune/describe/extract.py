@@ -168,8 +168,9 @@ def _named(
     """
     scores: dict[str, float] = {}
     for term, said in table.items():
-        for spelled in {term, f"{term}s"} - (table.keys() - {term}):
-            if spelled in evidence:
+        # a plural that the table has itself says what it says there
+        for spelled in (term, f"{term}s"):
+            if spelled in evidence and (spelled == term or spelled not in table):
                 scores[said] = scores.get(said, 0.0) + evidence[spelled]
     enough = max(floor, least * max(scores.values(), default=0.0))
     best = sorted((said for said in scores if scores[said] >= enough), key=lambda said: (-scores[said], said))

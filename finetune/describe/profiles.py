@@ -70,6 +70,23 @@ def term_profile(
     }
 
 
+def caption_profile(tags: Mapping[str, float]) -> dict[str, float]:
+    """Words and two-word terms of captions' tags with the share of pictures that hold them.
+
+    Args:
+        tags: each with its share; of two tags with one word the more frequent counts.
+    """
+    shares: dict[str, float] = {}
+    for tag, share in tags.items():
+        for term in set(prompt_terms(tag)):
+            shares[term] = max(shares.get(term, 0.0), min(share, 1.0))
+    return {
+        term: round(share, 3)
+        for term, share in sorted(shares.items())
+        if is_telling(term) and not is_blocked(term) and not is_advertised(term)
+    }
+
+
 def keywords(profile: Mapping[str, float], stats: TermStats, count: int = 32) -> tuple[str, ...]:
     """The terms that tell a model from others, the most telling first; each holds a word the earlier lack."""
     chosen: list[str] = []

@@ -113,7 +113,7 @@ def fitting_version(record: ModelRecord, family: str | None) -> VersionRecord | 
 
 def air_of(record: ModelRecord, version: VersionRecord | None) -> str | None:
     """The AIR of a version under its own family; None where there is no such family or version."""
-    if version is None:
+    if version is None or record.is_local:
         return None
     for base_model in (version.base_model, record.base_model):
         if table_family(base_model) is not None:

@@ -27,6 +27,8 @@ _EXPLICIT = 16
 _LIKENESS_TAGS = frozenset(
     {"celebrity", "celebrities", "real person", "real people", "actor", "actress", "person"}
 )
+LOCAL_IDS = 10**15
+"""Ids from here on are of files that no site knows; below 2**53, so that every program reads them exactly."""
 ModelType = Literal["LORA", "Checkpoint"]
 CommercialUse = Literal["Image", "Rent", "RentCivit", "Sell"]
 _FROZEN = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
@@ -57,7 +59,11 @@ class Stats(BaseModel):
 
 
 class VersionRecord(BaseModel):
-    """One version of a model; `sha256` in upper case, `base_model` as Civitai spells it."""
+    """One version of a model; `sha256` in upper case, `base_model` as Civitai spells it.
+
+    `path`: where its file lies on this machine, None where it is not there or nobody looked; then the first
+    of `file_names` is what programs list it by, folders and all.
+    """
 
     model_config = _FROZEN
 
@@ -70,6 +76,7 @@ class VersionRecord(BaseModel):
     available: bool = True
     nsfw_level: Count | None = None
     stats: Stats = Stats()
+    path: str | None = None
 
     @field_validator("sha256")
     @classmethod
@@ -154,7 +161,13 @@ class ModelRecord(BaseModel):
 
     @property
     def page_url(self) -> str:
-        return f"https://civitai.com/models/{self.model_id}"
+        """Its page; empty for a file that no site knows."""
+        return "" if self.is_local else f"https://civitai.com/models/{self.model_id}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether no site knows it, so that its ids are of this machine alone."""
+        return self.model_id >= LOCAL_IDS
 
     @property
     def default_version(self) -> VersionRecord | None:
@@ -167,7 +180,10 @@ class ModelRecord(BaseModel):
         return next((version for version in self.versions if version.version_id == version_id), None)
 
     def air(self, version_id: int | None = None) -> str | None:
-        """The AIR of a version, of the default one if none is named; None where no version is known."""
+        """The AIR of a version, of the default one if none is named; None where no version or no site is
+        known."""
+        if self.is_local:
+            return None
         if version_id is None:
             if self.default_version is None:
                 return None

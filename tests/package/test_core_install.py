@@ -9,6 +9,7 @@ import pytest
 import typer
 from core_install import Outcome, core_distributions, core_site, run_all
 from dabench_world import store_of, world
+from installed_world import CHECKPOINTS, weights
 from plain_renderer import API, PlainRenderer
 from small_world import small_adapter, small_catalogue
 from study_world import table
@@ -137,6 +138,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         study.rate(rater, 0, question, "left")
     run(PlainRenderer(), jobs_of(API.to_json(), baseline=True), folder / "run", seeds=[1])  # type: ignore[arg-type]
     (folder / "models").mkdir()
+    weights(folder / "installed" / "a.safetensors", CHECKPOINTS["sd15"][0])
     pair = {"prompt": "pixel art", "negative_prompt": "", "model_id": 201, "model": "Pixel Art Helper"}
     (folder / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
     (folder / "candidates.jsonl").write_text("")
@@ -149,6 +151,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         "ui": small,
         "mcp": small,
         "info": [],
+        "scan": [str(folder / "installed")],
         "fetch": ["Free Pixels", "--models", str(folder / "models"), "--dry-run", *catalogue],
         "render": [API.to_json(), "--models", str(folder / "models"), "--output", str(folder / "out")],
         "evaluate": scripts["finetune.evaluate"],

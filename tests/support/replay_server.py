@@ -107,7 +107,8 @@ class ReplayServer:
         """Status and body."""
         name = call.path.rpartition("/")[2]
         if not call.path.startswith("/api/v1/") or name not in LARGEST:
-            return 404, {"error": f"no {call.path}"}
+            one = self._one(call.path.removeprefix("/api/v1/"))
+            return (200, one) if one is not None else (404, {"error": f"no {call.path}"})
         limit = int(call.query.get("limit", "100"))
         if not 1 <= limit <= LARGEST[name]:
             return 400, {"error": "limit out of range"}
@@ -122,11 +123,26 @@ class ReplayServer:
             metadata["nextCursor"] = None if call.query.get("sort") == "Most Reactions" else cursor
         return 200, {"items": found[start : start + limit], "metadata": metadata}
 
+    def _one(self, path: str) -> dict[str, Any] | None:
+        """A model by its number, or a version by its number or the SHA256 of one of its files."""
+        kind, _, key = path.partition("/")
+        for model in self.models:
+            if kind == "models" and key == str(model["id"]):
+                return dict(model)
+            for version in model.get("modelVersions", ()) if kind == "model-versions" else ():
+                digests = {file["hashes"].get("SHA256") for file in version.get("files", ())}
+                if key == str(version["id"]) or key.removeprefix("by-hash/").upper() in digests:
+                    about = {name: model.get(name) for name in ("name", "type", "nsfw", "poi")}
+                    return {**version, "modelId": model["id"], "model": about}
+        return None
+
     def _listed(self, name: str, query: Mapping[str, str]) -> list[Any]:
         if name == "images":
             meta = query.get("withMeta") == "true"
             found = self.images.get(int(query["modelVersionId"]), ())
             return [item if meta or not isinstance(item, dict) else {**item, "meta": None} for item in found]
+        if "ids" in query:
+            return [model for model in self.models if str(model["id"]) in query["ids"].split(",")]
         return [model for model in self.models if _matches(model, query)]
 
 

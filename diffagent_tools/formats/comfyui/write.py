@@ -65,13 +65,13 @@ def comfyui_prompt(plan: ExportPlan, *, seed: int = 0) -> Graph:
             )
     model: list[Any] = ["4", 0]
     clip: list[Any] = ["4", 1]
-    graph: Graph = {"4": _node("CheckpointLoaderSimple", {"ckpt_name": plan.checkpoint.file})}
+    graph: Graph = {"4": _node("CheckpointLoaderSimple", {"ckpt_name": plan.checkpoint.listed})}
     graph["4"]["_meta"] = _kept(plan, plan.checkpoint)
     first = [(plan.lora, api.lora_weight)] if plan.lora is not None else []
     for number, (file, strength) in enumerate([*first, *plan.loras]):
         id_ = "10" if file is plan.lora else str(_MORE_LORAS + number)
         weights = {"strength_model": strength, "strength_clip": strength}
-        graph[id_] = _node("LoraLoader", {"lora_name": file.file, **weights, "model": model, "clip": clip})
+        graph[id_] = _node("LoraLoader", {"lora_name": file.listed, **weights, "model": model, "clip": clip})
         graph[id_]["_meta"] = _kept(plan, file)
         model, clip = [id_, 0], [id_, 1]
     if plan.clip_skip is not None:
