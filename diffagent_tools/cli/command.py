@@ -32,6 +32,7 @@ from diffagent_tools.cli import render as render_command
 from diffagent_tools.cli import select as select_command
 from diffagent_tools.cli import study as study_command
 from diffagent_tools.cli import ui as ui_command
+from diffagent_tools.cli.models import catalogue as catalogue_command
 from diffagent_tools.cli.models import scan as scan_command
 from diffagent_tools.cli.options import (
     JsonOption,
@@ -77,6 +78,7 @@ def diffagent(
 
 
 app.add_typer(index_command.app, name="index")
+app.add_typer(catalogue_command.app, name="catalogue")
 app.add_typer(dabench_command.app, name="dabench")
 app.add_typer(study_command.app, name="study")
 app.command()(select_command.select)

@@ -7,7 +7,7 @@ diffagent ui --models ~/stable-diffusion/models      # makes pictures, too
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,9 @@ from diffagent_tools.cli.options import (
     make_selector,
 )
 from diffagent_tools.exits import plain_exit, tell
+
+if TYPE_CHECKING:
+    from diffagent_tools.select.selection import Selector
 
 
 def ui(

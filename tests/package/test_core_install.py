@@ -63,6 +63,7 @@ FAILS = {
     "finetune.rewards.authors": (3, "authors create"),
     "study serve": (2, "there is no study"),
     "fetch": (3, "civitai.com cannot be reached"),
+    "catalogue refresh": (2, "cannot read the catalogue"),
 }
 """Code and words of those whose work is too long for a test: they get so far as to refuse their input."""
 
@@ -152,6 +153,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         "mcp": small,
         "info": [],
         "scan": [str(folder / "installed")],
+        "catalogue add": [str(folder / "small.jsonl"), "--to", str(folder / "added.jsonl")],
+        "catalogue merge": [str(folder / "small.jsonl"), "--to", str(folder / "merged.jsonl")],
+        "catalogue refresh": [str(folder / "none.jsonl")],
         "fetch": ["Free Pixels", "--models", str(folder / "models"), "--dry-run", *catalogue],
         "render": [API.to_json(), "--models", str(folder / "models"), "--output", str(folder / "out")],
         "evaluate": scripts["finetune.evaluate"],
