@@ -6,7 +6,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from retrieval.tables.families import family_of
 
@@ -15,21 +14,6 @@ _AIR = re.compile(
     r"(?P<model>[0-9]{1,18})(?:@(?P<version>[0-9]{1,18}))?(?:\.[a-z0-9]+)?",
     re.IGNORECASE,
 )
-
-
-_SITE = r"civitai\.(?:com|red|green)/"
-_PAGE = re.compile(_SITE + r"(?:api/v1/)?models/(?P<id>\d{1,18})", re.I)
-_DOWNLOAD = re.compile(_SITE + r"api/(?:download/models|v1/model-versions)/(?P<id>\d{1,18})", re.I)
-_VERSION_QUERY = re.compile(r"modelVersionId=(\d{1,18})", re.I)
-
-
-@dataclass(frozen=True)
-class Pointer:
-    """What an AIR or an address of civitai.com points to; one of the ids may be missing."""
-
-    model_id: int | None
-    version_id: int | None
-    how: Literal["air", "url"]
 
 
 @dataclass(frozen=True)
@@ -67,16 +51,3 @@ def parse_air(text: str) -> Air | None:
         model_id=int(match["model"]),
         version_id=None if version is None else int(version),
     )
-
-
-def parse_pointer(text: str) -> Pointer | None:
-    """The ids in an AIR or an address of civitai.com; None if the text is neither."""
-    air = parse_air(text)
-    if air is not None:
-        return Pointer(air.model_id, air.version_id, "air")
-    if download := _DOWNLOAD.search(text):
-        return Pointer(None, int(download["id"]), "url")
-    if page := _PAGE.search(text):
-        query = _VERSION_QUERY.search(text)
-        return Pointer(int(page["id"]), int(query[1]) if query else None, "url")
-    return None

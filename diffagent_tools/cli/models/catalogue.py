@@ -168,13 +168,13 @@ def _pointed(source: str, url: str | None) -> "list[FoundFile]":
     """The versions of the model that an address, an AIR or a number points to."""
     from finetune.civitai.lists import files_of_model
     from finetune.civitai.pages import NotFound
+    from retrieval.catalogue.written import pointer
     from retrieval.errors import InvalidInput
-    from retrieval.records.air import parse_pointer
     from retrieval.records.civitai import whole
 
-    pointer, numbers = parse_pointer(source), _NUMBERS.fullmatch(source.strip())
-    model_id = pointer.model_id if pointer else int(numbers[1]) if numbers and numbers[1] else None
-    version_id = pointer.version_id if pointer else int(numbers[2]) if numbers and numbers[2] else None
+    pointed, numbers = pointer(source), _NUMBERS.fullmatch(source.strip())
+    model_id = pointed.model_id if pointed else int(numbers[1]) if numbers and numbers[1] else None
+    version_id = pointed.version_id if pointed else int(numbers[2]) if numbers and numbers[2] else None
     if model_id is None and version_id is None:
         raise InvalidInput(
             f"{source[:200]!r} is no file, no address of civitai.com, no AIR and no number of a model"
