@@ -15,7 +15,6 @@ from typing import Any
 from finetune.civitai.client import URL, Civitai, Exhausted
 from finetune.civitai.pages import NotFound, Page, Start
 from finetune.civitai.store import RawStore, read_models
-from finetune.civitai.store_parts import read_json, replace_json
 
 TYPES = ("LORA", "Checkpoint")
 BASE_MODELS = ("SD 1.5", "SDXL 1.0")
@@ -23,7 +22,6 @@ MODELS_PAGE = 100
 IMAGES_PAGE = 100
 SMALLEST_IMAGES_PAGE = 10
 EMPTY_PAGES = 10
-PLAN_FILE = "versions.json"
 
 Show = Callable[[str, int, int | None], None]
 """Told what is being collected, how much of it is done, and how much there is where that is known."""
@@ -128,7 +126,6 @@ class Collector:
             return
         if self._images is None:
             self._collect_models()
-            self._write_plan()
             self._images = _Images()
             self._commit()
         if self._query.images_per_model:
@@ -200,19 +197,19 @@ class Collector:
         place.start = page.next
         return ended
 
-    def _write_plan(self) -> None:
-        """Which versions' images to fetch, model by model; written once, so that places in it stay."""
+    def _plan(self) -> list[tuple[int, int]]:
+        """Which versions' images to fetch, model by model; the same whenever it is asked for, because no
+        model comes any more."""
         wanted = set(self._query.base_models)
-        plan = [
-            [model["id"], version["id"]]
+        return [
+            (model["id"], version["id"])
             for model in read_models(self._store.path)
             for version in _objects(model.get("modelVersions"))
             if is_id(version.get("id")) and version.get("baseModel") in wanted
         ]
-        replace_json(self._store.path / PLAN_FILE, {"versions": plan})
 
     def _collect_images(self, place: _Images) -> None:
-        plan: list[list[int]] = read_json(self._store.path / PLAN_FILE)["versions"]
+        plan = self._plan()
         self._show("versions", place.done, len(plan))
         while place.done < len(plan):
             model, version = plan[place.done]

@@ -9,6 +9,7 @@ a model nor an image, and what cannot be read, is counted by its reason.
 """
 
 import gzip
+import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import IO, Any
 
 from finetune.civitai.collect import Show, reason_against
 from finetune.civitai.store import Kind, RawStore, read_images, read_models
-from finetune.civitai.store_parts import read_value
 from retrieval.errors import DataError, InvalidInput
 
 MAX_LINE = 50_000_000
@@ -154,13 +154,15 @@ def _read_whole(stream: IO[bytes]) -> Iterator[Saved]:
 
 
 def _taken_apart(text: bytes) -> Iterator[Saved]:
-    value, problem = read_value(text)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        # ValueError: no JSON, no UTF-8, or a number of more digits than Python reads
+        yield None, "broken JSON"
+        return
     if isinstance(value, dict) and isinstance(value.get("items"), list):
         value = value["items"]
-    if isinstance(value, list):
-        yield from ((item, "") for item in value)
-    else:
-        yield value, problem
+    yield from ((item, "") for item in (value if isinstance(value, list) else [value]))
 
 
 def _plain_name(path: Path) -> str:

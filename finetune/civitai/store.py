@@ -1,4 +1,4 @@
-"""An append-only store of what an API returned: models and images, compressed JSON lines with a checkpoint.
+"""What an API returned, kept as it is in one SQLite file: models and images as compressed JSON lines.
 
     with RawStore.open(Path("raw"), query={"types": ["LORA"]}) as store:
         store.append("models", [{"id": 5, "modelVersions": []}])
@@ -6,33 +6,23 @@
     for model in read_models(Path("raw")):
         ...
 
-    raw/store.json              the query; a store of another one is refused
-    raw/checkpoint.json         how many bytes of each part count, where to go on, counts of what was dropped
-    raw/models/00000.jsonl.gz   parts; each commit is one gzip member, so `zcat` reads them
-    raw/images/00000.jsonl.gz
-
-A commit appends to the parts and then replaces the checkpoint: what lies behind the checkpoint's lengths was
-never committed, is not read, and is cut off by the next `open`. A process may be killed at any instruction.
+A commit is one transaction: a row with the records, and the checkpoint, which holds the query (a store of
+another one is refused), where to go on, and counts of what was dropped. A process may be killed at any
+instruction: what it had not committed was never there.
 """
 
 import json
 import logging
-import os
+import sqlite3
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from finetune.civitai.store_parts import (
-    append_member,
-    cannot_write,
-    part_path,
-    read_json,
-    read_part,
-    replace_json,
-)
 from retrieval.errors import InvalidInput, StorageError
 
 if TYPE_CHECKING:
@@ -40,16 +30,20 @@ if TYPE_CHECKING:
 
 Kind = Literal["models", "images"]
 KINDS: tuple[Kind, ...] = ("models", "images")
-FORMAT = 1
-PART_BYTES = 64_000_000
-QUERY_FILE = "store.json"
-CHECKPOINT_FILE = "checkpoint.json"
+FORMAT = 2
+FILE = "store.sqlite"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS pages (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, lines BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS checkpoint (
+    id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL, report TEXT NOT NULL, state TEXT NOT NULL
+);
+"""
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class StoreReport:
-    """What a store holds.
+    """What a store holds, by its checkpoint.
 
     Attributes:
         query: what was asked for.
@@ -60,17 +54,7 @@ class StoreReport:
     """
 
     query: Mapping[str, Any]
-    finished: bool
-    counts: Mapping[str, int]
-    dropped: Mapping[str, int]
-    notes: tuple[str, ...] = ()
-
-
-@dataclass
-class _Checkpoint:
-    state: dict[str, Any] | None = None
     finished: bool = False
-    parts: dict[str, list[int]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     dropped: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
@@ -84,43 +68,40 @@ def read_models(path: Path, problems: Counter[str] | None = None) -> Iterator[di
 
     Raises:
         InvalidInput: no store is there.
-        StorageError: its checkpoint is broken.
+        StorageError: it is damaged.
     """
-    return _read(path, "models", problems)
+    read_report(path)  # at once and not at the first record: a caller wants to know before it starts
+    return _records(path, "models", problems)
 
 
 def read_images(path: Path, problems: Counter[str] | None = None) -> Iterator[dict[str, Any]]:
-    """The images of a store, each as `GET /api/v1/images` returned it, with its `meta`.
+    """The images of a store, each as `GET /api/v1/images` returned it, with its `meta`; see `read_models`.
 
     A collected image has one key more, `collectedFor`: `{"modelId", "modelVersionId"}` of the version whose
     images were asked for. An image that two versions list is there once for each of them. Images that lie
     inside `modelVersions[].images[]` of the models are not among these.
-
-    Args:
-        problems: counts what cannot be read, by reason; without it the counts are logged as a warning.
-
-    Raises:
-        InvalidInput: no store is there.
-        StorageError: its checkpoint is broken.
     """
-    return _read(path, "images", problems)
+    read_report(path)
+    return _records(path, "images", problems)
 
 
-def _read(path: Path, kind: Kind, problems: Counter[str] | None) -> Iterator[dict[str, Any]]:
-    # checked here and not at the first record, because a caller wants to know before it starts
-    _read_query(path)
-    lengths = _read_checkpoint(path).parts[kind]
-    return _read_parts(path, kind, lengths, problems)
-
-
-def _read_parts(
-    path: Path, kind: Kind, lengths: list[int], problems: Counter[str] | None
-) -> Iterator[dict[str, Any]]:
-    found: Counter[str] = Counter() if problems is None else problems
-    for number, length in enumerate(lengths):
-        yield from read_part(part_path(path, kind, number), length, found)
-    if problems is None and found:
-        _log.warning("%s: %s", path / kind, ", ".join(f"{reason}: {n:,}" for reason, n in found.items()))
+def _records(path: Path, kind: Kind, problems: Counter[str] | None) -> Iterator[dict[str, Any]]:
+    broken = 0
+    with _database(path) as database:
+        # row by row, each read to its end: a writer need not wait for a reader
+        numbers = database.execute("SELECT id FROM pages WHERE kind = ? ORDER BY id", (kind,)).fetchall()
+        for number in numbers:
+            (lines,) = database.execute("SELECT lines FROM pages WHERE id = ?", number).fetchone()
+            try:
+                records = [json.loads(line) for line in zlib.decompress(lines).splitlines()]
+            except (zlib.error, ValueError, RecursionError):
+                broken += 1
+                continue
+            yield from records
+    if broken and problems is None:
+        _log.warning("%s: broken pages of %s: %d", path, kind, broken)
+    elif broken and problems is not None:
+        problems["broken page of a store"] += broken
 
 
 def read_report(path: Path) -> StoreReport:
@@ -128,72 +109,74 @@ def read_report(path: Path) -> StoreReport:
 
     Raises:
         InvalidInput: no store is there.
-        StorageError: its checkpoint is broken.
+        StorageError: it is damaged.
     """
-    query = _read_query(path)
-    held = _read_checkpoint(path)
-    return StoreReport(query, held.finished, held.counts, dict(held.dropped), tuple(held.notes))
+    with _database(path) as database:
+        return _checkpoint(path, database)[0]
 
 
 class RawStore:
     """A store open for writing, by one process at a time."""
 
-    def __init__(self, path: Path, checkpoint: _Checkpoint, lock: "BaseFileLock", part_bytes: int) -> None:
+    def __init__(
+        self, path: Path, report: StoreReport, state: dict[str, Any] | None, lock: "BaseFileLock"
+    ) -> None:
         """Use `open`."""
         self.path = path
-        self._held = checkpoint
+        self.state = state
+        """The place to go on from, as the last commit was given it; None in a new store."""
+        self._report = report
         self._lock = lock
-        self._part_bytes = part_bytes
         self._waiting: dict[Kind, list[bytes]] = {kind: [] for kind in KINDS}
 
     @classmethod
-    def open(cls, path: Path, query: Mapping[str, Any], *, part_bytes: int = PART_BYTES) -> "RawStore":
-        """Opens a store, or makes it; what was appended but never committed is cut off.
-
-        Args:
-            part_bytes: a part that has reached this size is followed by another.
+    def open(cls, path: Path, query: Mapping[str, Any]) -> "RawStore":
+        """Opens a store, or makes it.
 
         Raises:
             InvalidInput: the folder holds a store of another query, or something else than a store.
-            StorageError: the folder cannot be written, is in use, or its own files are broken.
+            StorageError: the folder cannot be written, is in use, or the store is damaged.
         """
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(path, error) from error
+        asked = json.loads(json.dumps(query))
         lock = _lock(path)
         try:
-            _claim(path, json.loads(json.dumps(query)))
-            held = _read_checkpoint(path)
-            _cut(path, held.parts)
+            if not (path / FILE).exists() and any(file.name[0] != "." for file in path.iterdir()):
+                raise InvalidInput(f"{path} holds other files than a store's; name a new folder as --output")
+            with _database(path, make=True) as database, database:
+                database.execute("BEGIN IMMEDIATE")
+                for statement in _SCHEMA.split(";"):
+                    database.execute(statement)
+                row = (FORMAT, json.dumps(vars(StoreReport(asked))), "null")
+                database.execute("INSERT OR IGNORE INTO checkpoint VALUES (1, ?, ?, ?)", row)
+                report, state = _checkpoint(path, database)
+            if report.query != asked:
+                raise InvalidInput(
+                    f"{path} holds what was collected with {json.dumps(report.query)}; asked for now is "
+                    f"{json.dumps(asked)}. Repeat the first query to go on with it, or name another --output"
+                )
         except BaseException:
             lock.release()
             raise
-        return cls(path, held, lock, part_bytes)
-
-    @property
-    def state(self) -> dict[str, Any] | None:
-        """The place to go on from, as the last commit was given it; None in a new store."""
-        return self._held.state
+        return cls(path, report, state, lock)
 
     @property
     def finished(self) -> bool:
         """Whether the collection came to its end."""
-        return self._held.finished
+        return self._report.finished
 
     @property
     def dropped(self) -> Counter[str]:
         """How many records were not kept, by reason: add to it, it is written with the next commit."""
-        return self._held.dropped
+        return self._report.dropped
 
     def count(self, kind: Kind) -> int:
         """How many records of a kind there are, those not yet committed among them."""
-        return self._held.counts[kind]
+        return self._report.counts[kind]
 
     def note(self, sentence: str) -> None:
         """Adds a sentence to the report; it is written with the next commit."""
-        if sentence not in self._held.notes:
-            self._held.notes.append(sentence)
+        if sentence not in self._report.notes:
+            self._report.notes.append(sentence)
 
     def append(self, kind: Kind, records: Iterable[Mapping[str, Any]]) -> None:
         """Adds records, which count from the next `commit` on; one that JSON cannot hold is dropped."""
@@ -204,8 +187,8 @@ class RawStore:
             except RecursionError:
                 self.dropped["record nested too deeply"] += 1
                 continue
-            self._waiting[kind].append(line + b"\n")
-            self._held.counts[kind] += 1
+            self._waiting[kind].append(line)
+            self._report.counts[kind] += 1
 
     def commit(self, state: Mapping[str, Any], *, finished: bool = False) -> None:
         """Makes the appended records and the place to go on from permanent, both or neither.
@@ -213,18 +196,17 @@ class RawStore:
         Raises:
             StorageError: the disk is full or not writable; the last commit still stands.
         """
-        held = self._held
-        for kind, lines in self._waiting.items():
-            if not lines:
-                continue
-            lengths = held.parts[kind]
-            if not lengths or lengths[-1] >= self._part_bytes:
-                lengths.append(0)
-            number = len(lengths) - 1
-            lengths[-1] = append_member(part_path(self.path, kind, number), lengths[-1], lines)
+        self.state, self._report.finished = dict(state), finished
+        with _database(self.path) as database, database:
+            database.execute("BEGIN IMMEDIATE")
+            for kind, lines in self._waiting.items():
+                if lines:
+                    page = (kind, zlib.compress(b"\n".join(lines)))
+                    database.execute("INSERT INTO pages (kind, lines) VALUES (?, ?)", page)
+            row = (json.dumps(vars(self._report)), json.dumps(state))
+            database.execute("UPDATE checkpoint SET report = ?, state = ?", row)
+        for lines in self._waiting.values():
             lines.clear()
-        held.state, held.finished = dict(state), finished
-        replace_json(self.path / CHECKPOINT_FILE, vars(held))
 
     def close(self) -> None:
         """Lets another process write here."""
@@ -244,62 +226,43 @@ def _lock(path: Path) -> "BaseFileLock":
 
     lock = FileLock(path / ".lock")
     try:
+        path.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise StorageError(f"another process writes to {path}; let it end, or stop it") from error
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise StorageError(
+            f"cannot write {path} ({error.strerror or error}); name another --output"
+        ) from error
     return lock
 
 
-def _claim(path: Path, query: dict[str, Any]) -> None:
-    """Sees that the folder is a store of this query, or makes it one."""
-    if (path / QUERY_FILE).exists():
-        held = _read_query(path)
-        if held != query:
-            raise InvalidInput(
-                f"{path} holds what was collected with {json.dumps(held)}; asked for now is "
-                f"{json.dumps(query)}. Repeat the first query to go on with it, or name another --output"
-            )
-        return
-    visible = {name for name in os.listdir(path) if not name.startswith(".")}
-    if visible - {CHECKPOINT_FILE}:
-        raise InvalidInput(f"{path} holds other files than a store's; name a new folder as --output")
-    # the query last: with it the store exists, and then a missing checkpoint is damage and not a beginning
-    replace_json(path / CHECKPOINT_FILE, vars(_Checkpoint()))
-    replace_json(path / QUERY_FILE, {"format": FORMAT, "query": query})
-
-
-def _cut(path: Path, parts: Mapping[str, list[int]]) -> None:
-    """Removes what was appended but never committed."""
-    for kind, lengths in parts.items():
-        try:
-            for number, length in enumerate(lengths):
-                part = part_path(path, kind, number)
-                if part.exists() and part.stat().st_size > length:
-                    os.truncate(part, length)
-            part_path(path, kind, len(lengths)).unlink(missing_ok=True)
-        except OSError as error:
-            raise cannot_write(path / kind, error) from error
-
-
-def _read_query(path: Path) -> dict[str, Any]:
-    if not (path / QUERY_FILE).is_file():
+@contextmanager
+def _database(path: Path, *, make: bool = False) -> Iterator[sqlite3.Connection]:
+    """A connection for one use, whose errors are this project's; only `make` makes a file."""
+    file = path / FILE
+    if not make and not file.is_file():
         raise InvalidInput(f"no store of collected models in {path}; `diffagent dabench collect` makes one")
-    held = read_json(path / QUERY_FILE)
-    if held.get("format") != FORMAT or not isinstance(held.get("query"), dict):
-        raise StorageError(f"{path / QUERY_FILE} is of another version; collect into a new folder")
-    return dict(held["query"])
-
-
-def _read_checkpoint(path: Path) -> _Checkpoint:
-    value = read_json(path / CHECKPOINT_FILE)
+    uri = f"{file.absolute().as_uri()}?mode={'rwc' if make else 'rw'}"
     try:
-        held = _Checkpoint(**value)
-        held.dropped = Counter(held.dropped)
-        numbers = [length for kind in KINDS for length in (*held.parts[kind], held.counts[kind])]
-        if not all(isinstance(number, int) and number >= 0 for number in numbers):
-            raise ValueError("lengths and counts are numbers")
-    except (TypeError, KeyError, ValueError) as error:
-        raise StorageError(f"{path / CHECKPOINT_FILE} is damaged; collect into a new folder") from error
-    return held
+        with closing(sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None)) as database:
+            yield database
+    except sqlite3.OperationalError as error:
+        raise StorageError(
+            f"cannot use {file} ({error}); free some space, or collect into a new folder"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise StorageError(f"{file} is damaged ({error}); collect into a new folder") from error
+
+
+def _checkpoint(path: Path, database: sqlite3.Connection) -> tuple[StoreReport, dict[str, Any] | None]:
+    row = database.execute("SELECT format, report, state FROM checkpoint").fetchone()
+    try:
+        version, written, state = row
+        if version == FORMAT:
+            report = StoreReport(**json.loads(written))
+            report.dropped = Counter(report.dropped)
+            return report, json.loads(state)
+    except (TypeError, ValueError) as error:
+        raise StorageError(f"{path / FILE} is damaged ({error}); collect into a new folder") from error
+    raise StorageError(f"{path / FILE} is of another version; collect into a new folder")

@@ -47,7 +47,7 @@ def collect(url: str, path: Path, **changes: Any) -> Counter[str]:
     asked = query(url, **changes)
     with (
         Civitai(url, rate=1e6, timeout=0.3, first_pause=0.001) as civitai,
-        RawStore.open(path, asked.to_wire(), part_bytes=2_000) as store,
+        RawStore.open(path, asked.to_wire()) as store,
     ):
         Collector(civitai, store, asked).run()
     return civitai.faults

@@ -20,7 +20,7 @@ from diffagent_tools.cli.progress import Meter, duration
 from finetune.civitai.client import Civitai, Exhausted
 from finetune.civitai.collect import EMPTY_PAGES, Collector, Query
 from finetune.civitai.saved import collect_saved, describe_source
-from finetune.civitai.store import RawStore, read_images, read_models, read_report
+from finetune.civitai.store import FILE, RawStore, read_images, read_models, read_report
 from retrieval.errors import InvalidInput, ServiceError
 
 ROOT = Path(__file__).parents[3]
@@ -123,7 +123,7 @@ def test_killed_at_twenty_moments_it_ends_with_the_same_store(
             process.send_signal(signal.SIGKILL)
             process.wait()
             killed += 1
-        assert not (path / "checkpoint.json").exists() or not read_report(path).finished
+        assert not (path / FILE).exists() or not read_report(path).finished
         subprocess.run(command, env=environment, check=True)
     assert contents(path) == contents(faultless)
 
@@ -188,7 +188,7 @@ def test_a_version_that_never_answers_is_passed_over_and_named(
         collect(server.url, tmp_path / "raw")
     found = read_report(tmp_path / "raw")
     assert found.finished
-    assert found.notes == ("the images of version 21 did not come, or not all of them",)
+    assert found.notes == ["the images of version 21 did not come, or not all of them"]
     assert found.dropped["version that the API no longer knows"] == 1
 
 

@@ -2,15 +2,15 @@
 
 import gzip
 import json
-import zlib
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from finetune.civitai.saved import collect_saved, describe_source
-from finetune.civitai.store import RawStore, read_images, read_models, read_report
-from finetune.civitai.store_parts import part_path
+from finetune.civitai.store import FILE, RawStore, read_images, read_models, read_report
 from retrieval.errors import DataError, InvalidInput, StorageError
 
 QUERY = {"types": ["LORA"]}
@@ -29,85 +29,39 @@ def ids(path: Path, problems: Counter[str] | None = None) -> list[int]:
     return [model["id"] for model in read_models(path, problems)]
 
 
+def execute(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path / FILE)) as database, database:
+        database.execute(statement)
+
+
 def test_what_is_committed_is_read_in_order(tmp_path: Path) -> None:
     path = filled(tmp_path / "raw")
     assert ids(path) == [1, 2, 3, 4, 5, 6]
     assert list(read_images(path)) == []
     assert read_report(path).counts == {"models": 6, "images": 0}
-    # any program that reads gzip can read a part
-    lines = gzip.decompress(part_path(path, "models", 0).read_bytes()).splitlines()
-    assert [json.loads(line)["id"] for line in lines] == [1, 2, 3, 4, 5, 6]
 
 
 def test_what_was_never_committed_is_neither_read_nor_kept(tmp_path: Path) -> None:
     path = filled(tmp_path / "raw")
-    part = part_path(path, "models", 0)
-    whole = part.read_bytes()
-    # killed between the part and the checkpoint, and in the middle of a member
-    part.write_bytes(whole + gzip.compress(b'{"id": 7}\n') + whole[:30])
-    part_path(path, "models", 1).write_bytes(whole)
+    with RawStore.open(path, QUERY) as store:
+        store.append("models", [{"id": 7}])
     assert ids(path) == [1, 2, 3, 4, 5, 6]
     with RawStore.open(path, QUERY) as store:
         assert store.state == {"page": 2}
-    assert part.read_bytes() == whole
-    assert not part_path(path, "models", 1).exists()
+        assert store.count("models") == 6
 
 
-def test_parts_follow_each_other(tmp_path: Path) -> None:
-    with RawStore.open(tmp_path / "raw", QUERY, part_bytes=100) as store:
-        for number in range(1, 11):
-            store.append("models", [{"id": number}])
-            store.commit({})
-    assert len(list((tmp_path / "raw" / "models").iterdir())) > 2
-    assert ids(tmp_path / "raw") == list(range(1, 11))
-
-
-@pytest.mark.parametrize("page", [0, 1, 2])
-def test_a_broken_member_costs_itself_and_is_counted(tmp_path: Path, page: int) -> None:
+def test_a_broken_page_costs_itself_and_is_counted_or_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = filled(tmp_path / "raw")
-    part = part_path(path, "models", 0)
-    content = bytearray(part.read_bytes())
-    start = 0
-    for _ in range(page):
-        start = content.index(b"\x1f\x8b\x08", start + 1)
-    content[start + 12] ^= 0xFF
-    part.write_bytes(content)
+    execute(path, "UPDATE pages SET lines = x'78' WHERE id = 2")
     problems: Counter[str] = Counter()
-    kept = [number for number in range(1, 7) if (number - 1) // 2 != page]
-    assert ids(path, problems) == kept
-    assert problems == {"broken gzip member of a part": 1}
-
-
-def test_a_missing_or_shortened_part_is_counted(tmp_path: Path) -> None:
-    path = filled(tmp_path / "raw")
-    part = part_path(path, "models", 0)
-    part.write_bytes(part.read_bytes()[:-5])
-    problems: Counter[str] = Counter()
-    assert ids(path, problems) == [1, 2, 3, 4]
-    assert problems == {"part shorter than it was written": 1, "broken gzip member of a part": 1}
-    part.unlink()
-    problems.clear()
-    assert ids(path, problems) == []
-    assert problems == {"part that cannot be opened": 1}
-
-
-def test_without_a_counter_problems_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = filled(tmp_path / "raw")
-    part_path(path, "models", 0).unlink()
-    assert ids(path) == []
-    assert "part that cannot be opened: 1" in caplog.text
-
-
-def test_a_line_that_is_no_record_is_counted(tmp_path: Path) -> None:
-    path = filled(tmp_path / "raw", pages=1)
-    content = zlib.compress(b'[1]\nnot json\n{"id": 9}\n', wbits=31)
-    part_path(path, "models", 0).write_bytes(content)
-    checkpoint = json.loads((path / "checkpoint.json").read_text())
-    checkpoint["parts"]["models"] = [len(content)]
-    (path / "checkpoint.json").write_text(json.dumps(checkpoint))
-    problems: Counter[str] = Counter()
-    assert ids(path, problems) == [9]
-    assert problems == {"record that is no object": 1, "broken JSON": 1}
+    assert ids(path, problems) == [1, 2, 5, 6]
+    assert problems == {"broken page of a store": 1}
+    assert not caplog.text
+    assert ids(path) == [1, 2, 5, 6]
+    assert "broken pages of models: 1" in caplog.text
 
 
 def test_one_process_writes(tmp_path: Path) -> None:
@@ -135,19 +89,24 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
         read_models(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"parts": 3}', '{"parts": {"models": ["x"]}}'])
-def test_a_damaged_checkpoint_is_said_and_nothing_is_cut(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("damage", ["file", "report = '{'", "report = '{}'", "report = '[]'", "format = 1"])
+def test_a_damaged_store_is_said_and_left_as_it_is(tmp_path: Path, damage: str) -> None:
     path = filled(tmp_path / "raw")
-    before = part_path(path, "models", 0).read_bytes()
-    (path / "checkpoint.json").write_text(content)
-    with pytest.raises(StorageError, match="damaged"):
+    if damage == "file":
+        (path / FILE).write_bytes(b"no database at all" * 99)
+    else:
+        execute(path, f"UPDATE checkpoint SET {damage}")
+    before = (path / FILE).read_bytes()
+    with pytest.raises(StorageError, match=r"damaged|another version"):
         RawStore.open(path, QUERY)
-    assert part_path(path, "models", 0).read_bytes() == before
+    with pytest.raises(StorageError, match=r"damaged|another version"):
+        read_models(path)
+    assert (path / FILE).read_bytes() == before
 
 
 def test_a_store_that_was_killed_while_it_was_made_is_made(tmp_path: Path) -> None:
-    filled(tmp_path / "raw", pages=0)
-    (tmp_path / "raw" / "store.json").unlink()
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / FILE).touch()
     filled(tmp_path / "raw")
     assert ids(tmp_path / "raw") == [1, 2, 3, 4, 5, 6]
 
