@@ -11,31 +11,15 @@ both alike; processor time stands beside the clock. Losses and gradients of the 
 """
 
 import argparse
-import json
 import random
 import tempfile
-import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from sft_throughput import LINEAR, RANK, TARGET, Run
 
 from diffagent_tools.exits import run_script
 
-LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-TARGET = 1.5
 EQUAL = 1e-4
-
-
-@dataclass
-class Run:
-    """A trainer with its running sums."""
-
-    name: str
-    trainer: Any
-    prompts: int = 0
-    rows: int = 0
-    wall: float = 0.0
-    cpu: float = 0.0
 
 
 def make_prompts(tokenizer: Any, options: argparse.Namespace) -> list[Any]:
@@ -75,13 +59,13 @@ def make_run(name: str, prompts: list[Any], options: argparse.Namespace) -> Run:
     from transformers import set_seed
 
     from diffagent_tools.llm.base import load_base
-    from diffagent_tools.llm.bf16 import round_frozen_linears
     from finetune.rrhf.trainer import RRHFConfig, RRHFTrainer
 
     base = load_base(options.base)
-    base.model.set_attn_implementation(options.attention)
+    base.model.set_attn_implementation("sdpa")
     set_seed(0)
-    model: Any = get_peft_model(base.model, LoraConfig(r=16, lora_alpha=32, target_modules=LINEAR))
+    lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=LINEAR)
+    model: Any = get_peft_model(base.model, lora)
     trainer = RRHFTrainer(
         model,
         RRHFConfig(
@@ -94,8 +78,6 @@ def make_run(name: str, prompts: list[Any], options: argparse.Namespace) -> Run:
         ),
         train_dataset=prompts,
     )
-    if options.bfloat16:
-        round_frozen_linears(trainer.model)
     return Run(name, trainer)
 
 
@@ -103,15 +85,10 @@ def step(run: Run, prompts: list[Any], *, count: bool = True) -> tuple[float, fl
     """Forward and backward of a step, collation included; the loss and the gradient's norm."""
     import torch
 
-    wall, cpu = time.perf_counter(), time.process_time()
-    inputs = run.trainer.data_collator(prompts)
-    run.trainer.model.zero_grad()
-    loss = run.trainer.training_step(run.trainer.model, inputs, torch.tensor(len(prompts)))
-    if count:
-        run.wall += time.perf_counter() - wall
-        run.cpu += time.process_time() - cpu
-        run.prompts += len(prompts)
-        run.rows += inputs["input_ids"].numel()
+    with run.measured(len(prompts) if count else 0):
+        inputs = run.trainer.data_collator(prompts)
+        run.trainer.model.zero_grad()
+        loss = run.trainer.training_step(run.trainer.model, inputs, torch.tensor(len(prompts)))
     gradients = [p.grad.norm() for p in run.trainer.model.parameters() if p.grad is not None]
     return float(loss), float(torch.stack(gradients).norm())
 
@@ -127,11 +104,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="measured steps of each")
     parser.add_argument("--batch", type=int, default=1, help="prompts a step")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--attention", default="sdpa", choices=("sdpa", "eager"))
-    parser.add_argument(
-        "--bfloat16", action="store_true", help="frozen layers rounded, as rrhf_cpu.yaml does"
-    )
-    parser.add_argument("--json", type=Path, help="write the figures there as well")
     options = parser.parse_args()
     import torch
 
@@ -149,25 +121,18 @@ def main() -> None:
     tokens = sum(len(r) for prompt in prompts for r in prompt.responses) / len(prompts) / options.candidates
     print(
         f"{options.candidates} candidates of {tokens:.0f} tokens to prompts of {options.prompt_tokens}, "
-        f"{options.batch} prompts a step, {options.threads} threads, {options.attention} attention, "
-        f"{'bfloat16' if options.bfloat16 else 'fp32'} products, {options.steps} steps each"
+        f"{options.batch} prompts a step, {options.threads} threads, {options.steps} steps each"
     )
-    print("| prompt | positions a prompt | s a prompt | processor s a prompt |")
-    print("|---|---|---|---|")
+    print("| prompt | s a prompt | processor s a prompt |")
+    print("|---|---|---|")
     for run in runs:
         name = "read once" if run is shared else "read for every candidate"
-        print(
-            f"| {name} | {run.rows / run.prompts:.0f} | {run.wall / run.prompts:.2f} | "
-            f"{run.cpu / run.prompts:.2f} |"
-        )
+        print(f"| {name} | {1 / run.speed:.2f} | {1 / run.cpu_speed:.2f} |")
     difference = max(abs(loss / naive_loss - 1), abs(norm / naive_norm - 1))
-    wall, cpu = naive.wall / shared.wall, naive.cpu / shared.cpu
+    wall, cpu = shared.speed / naive.speed, shared.cpu_speed / naive.cpu_speed
     print(f"loss and gradient norm of the first step differ by {difference:.1e} of themselves")
     print(f"{wall:.2f} times as fast by the clock and {cpu:.2f} by the processor's; the target is {TARGET}")
-    if options.json:
-        figures = {"wall": wall, "cpu": cpu, "difference": difference, "response_tokens": tokens}
-        options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    if difference > EQUAL and not options.bfloat16:
+    if difference > EQUAL:
         raise SystemExit("the losses are not equal")
 
 

@@ -10,10 +10,11 @@ of a few steps, so that other work on the machine slows all alike; processor tim
 """
 
 import argparse
-import json
 import os
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,32 +24,42 @@ from diffagent_tools.exits import run_script
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 TARGET = 1.5
 EQUAL = 1e-5
+TURN = 2  # steps of one trainer before the next one's
+RANK = 16
 
 
 @dataclass
 class Run:
-    """A trainer with its running sums: tokens of dialogues, seconds by the clock and by the processor."""
+    """A trainer with its sums: what it did (tokens, prompts), seconds by the clock and of the processor."""
 
     name: str
     trainer: Any
-    precision: str
-    tokens: int = 0
+    precision: str = "highest"
+    done: int = 0
     wall: float = 0.0
     cpu: float = 0.0
 
+    @contextmanager
+    def measured(self, done: int) -> Iterator[None]:
+        """Adds what the block takes for `done` of them; nothing for none, which is a first step."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        if done:
+            self.wall += time.perf_counter() - wall
+            self.cpu += time.process_time() - cpu
+            self.done += done
+
     @property
     def speed(self) -> float:
-        return self.tokens / self.wall
+        return self.done / self.wall
 
     @property
     def cpu_speed(self) -> float:
-        return self.tokens / self.cpu
+        return self.done / self.cpu
 
 
 def make_run(name: str, rows: Sequence[Any], options: argparse.Namespace) -> Run:
     """A trainer on a base of its own."""
-    import tempfile
-
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
@@ -60,8 +71,6 @@ def make_run(name: str, rows: Sequence[Any], options: argparse.Namespace) -> Run
     stock = name == "trl SFTTrainer"
     if not stock:
         base.model.set_attn_implementation("eager")
-    layers = int(base.model.config.num_hidden_layers)
-    upper = list(range(layers - options.upper_layers, layers)) if options.upper_layers else None
     trainer = (SFTTrainer if stock else DiffAgentSFTTrainer)(
         model=base.model,
         args=SFTConfig(
@@ -79,13 +88,7 @@ def make_run(name: str, rows: Sequence[Any], options: argparse.Namespace) -> Run
         ),
         train_dataset=to_dataset(rows),
         processing_class=base.tokenizer,
-        peft_config=LoraConfig(
-            r=options.rank,
-            lora_alpha=2 * options.rank,
-            target_modules=LINEAR,
-            layers_to_transform=upper,
-            task_type="CAUSAL_LM",
-        ),
+        peft_config=LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=LINEAR, task_type="CAUSAL_LM"),
     )
     rounded = name.endswith("bfloat16")
     if rounded:
@@ -93,26 +96,17 @@ def make_run(name: str, rows: Sequence[Any], options: argparse.Namespace) -> Run
     return Run(name, trainer, "medium" if rounded else "highest")
 
 
-def batches_of(run: Run, steps: int) -> list[dict[str, Any]]:
-    """Batches as the trainer itself would draw and pad them."""
-    loader = iter(run.trainer.get_train_dataloader())
-    return [next(loader) for _ in range(steps)]
-
-
 def train(run: Run, optimizer: Any, batches: Sequence[dict[str, Any]], *, count: bool = True) -> None:
     """Steps of the trainer's own `training_step`, measured."""
     import torch
 
     torch.set_float32_matmul_precision(run.precision)
-    wall, cpu = time.perf_counter(), time.process_time()
-    for inputs in batches:
-        run.trainer.training_step(run.trainer.model, dict(inputs), (inputs["labels"][:, 1:] != -100).sum())
-        optimizer.step()
-        optimizer.zero_grad()
-    if count:
-        run.wall += time.perf_counter() - wall
-        run.cpu += time.process_time() - cpu
-        run.tokens += sum(int(inputs["attention_mask"].sum()) for inputs in batches)
+    with run.measured(sum(int(inputs["attention_mask"].sum()) for inputs in batches) if count else 0):
+        for inputs in batches:
+            answered = (inputs["labels"][:, 1:] != -100).sum()
+            run.trainer.training_step(run.trainer.model, dict(inputs), answered)
+            optimizer.step()
+            optimizer.zero_grad()
 
 
 def loss_of(run: Run, batches: Sequence[dict[str, Any]]) -> float:
@@ -127,6 +121,47 @@ def loss_of(run: Run, batches: Sequence[dict[str, Any]]) -> float:
     return sum(losses) / len(losses)
 
 
+def make_runs(options: argparse.Namespace) -> tuple[list[Run], list[Any]]:
+    """The trainers, and two batches that none of them trains on."""
+    from diffagent_tools.llm.base import load_base
+    from finetune.data.pairs import read_pairs
+    from finetune.sft.dialogues import Mix, build_dialogues
+    from finetune.sft.trainer import to_dataset
+    from retrieval.catalogue import Catalogue
+
+    batch = options.batch
+    rows = build_dialogues(
+        read_pairs(options.train_data)[: 60 * batch],
+        Catalogue.starter(),
+        load_base(options.base).tokenizer,
+        Mix(pair=1, stripped=1, description=0),
+        max_prompt_tokens=64,
+        max_length=1024,
+    ).rows
+    names = ("trl SFTTrainer", "ours, fp32", "ours, bfloat16")
+    runs = [make_run(name, rows[: -2 * batch], options) for name in names]
+    held_out, collate = to_dataset(rows[-2 * batch :]), runs[0].trainer.data_collator
+    return runs, [collate([held_out[i] for i in range(at, at + batch)]) for at in (0, batch)]
+
+
+def train_in_turn(runs: Sequence[Run], steps: int) -> None:
+    """So many steps of each, on batches as the trainer itself draws and pads them."""
+    import torch
+
+    turns = []
+    for run in runs:
+        loader = iter(run.trainer.get_train_dataloader())
+        weights = [p for p in run.trainer.model.parameters() if p.requires_grad]
+        batches = [next(loader) for _ in range(steps + 1)]
+        turns.append((run, torch.optim.AdamW(weights, lr=1e-4), batches))
+    for run, optimizer, batches in turns:
+        run.trainer.model.train(True)
+        train(run, optimizer, batches[:1], count=False)  # the first step allocates and compiles
+    for start in range(1, steps + 1, TURN):
+        for run, optimizer, batches in turns:
+            train(run, optimizer, batches[start : start + TURN])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -134,60 +169,19 @@ def main() -> None:
     parser.add_argument("--train-data", type=Path, required=True)
     parser.add_argument("--base", help="folder or hub id; the embedded default if not given")
     parser.add_argument("--steps", type=int, default=12, help="measured steps of each trainer")
-    parser.add_argument("--turn", type=int, default=2, help="steps of one trainer before the next one's turn")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rank", type=int, default=16)
-    parser.add_argument("--upper-layers", type=int, default=0, help="LoRA on so many upper layers; 0 for all")
-    parser.add_argument("--max-prompt-tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--json", type=Path, help="write the figures there as well")
     options = parser.parse_args()
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     import torch
 
-    from diffagent_tools.llm.base import load_base
-    from finetune.data.pairs import read_pairs
-    from finetune.sft.dialogues import Mix, build_dialogues
-    from finetune.sft.trainer import to_dataset
-    from retrieval.catalogue import Catalogue
-
     torch.set_num_threads(options.threads)
-    pairs = read_pairs(options.train_data)[: 60 * options.batch]
-    rows = build_dialogues(
-        pairs,
-        Catalogue.starter(),
-        load_base(options.base).tokenizer,
-        Mix(pair=1, stripped=1, description=0),
-        max_prompt_tokens=options.max_prompt_tokens,
-        max_length=1024,
-    ).rows
-    runs = [
-        make_run(name, rows[: -2 * options.batch], options)
-        for name in ("trl SFTTrainer", "ours, fp32", "ours, bfloat16")
-    ]
-    held_out = to_dataset(rows[-2 * options.batch :])
-    same = [
-        runs[0].trainer.data_collator([held_out[i] for i in range(start, start + options.batch)])
-        for start in (0, options.batch)
-    ]
+    runs, same = make_runs(options)
     before = [loss_of(run, same) for run in runs]
-    drawn = [batches_of(run, options.steps + 1) for run in runs]
-    optimizers = [
-        torch.optim.AdamW([p for p in run.trainer.model.parameters() if p.requires_grad], lr=1e-4)
-        for run in runs
-    ]
-    for run, optimizer, batches in zip(runs, optimizers, drawn, strict=True):
-        run.trainer.model.train(True)
-        train(run, optimizer, batches[:1], count=False)  # the first step allocates and compiles
-    for start in range(1, options.steps + 1, options.turn):
-        for run, optimizer, batches in zip(runs, optimizers, drawn, strict=True):
-            train(run, optimizer, batches[start : start + options.turn])
+    train_in_turn(runs, options.steps)
     after = [loss_of(run, same) for run in runs]
-
     stock = runs[0]
-    print(
-        f"batch {options.batch}, LoRA r={options.rank}, {options.threads} threads, {options.steps} steps each"
-    )
+    print(f"batch {options.batch}, LoRA r={RANK}, {options.threads} threads, {options.steps} steps each")
     print("| trainer | tokens/s | ratio | tokens per processor second | ratio | loss before | after |")
     print("|---|---|---|---|---|---|---|")
     for run, first, last in zip(runs, before, after, strict=True):
@@ -201,12 +195,6 @@ def main() -> None:
         f"{runs[1].speed / stock.speed:.2f} times as fast by the clock and "
         f"{runs[1].cpu_speed / stock.cpu_speed:.2f} by the processor's, at equal loss; the target is {TARGET}"
     )
-    if options.json:
-        figures = [
-            {"trainer": run.name, "tokens_per_second": run.speed, "tokens_per_cpu_second": run.cpu_speed}
-            for run in runs
-        ]
-        options.json.write_text(json.dumps({"runs": figures, "loss_difference": difference}, indent=1))
     if difference > EQUAL:
         raise SystemExit("the losses are not equal")
 
