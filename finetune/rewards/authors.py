@@ -179,7 +179,6 @@ class ScoreEnv:
         images: "Sequence[Image]",
         *,
         weights: Path | None = None,
-        environment: dict[str, str] | None = None,
     ) -> list[float]:
         """The authors' scores, one a pair of prompt and image; HPS v2 times 100.
 
@@ -187,7 +186,6 @@ class ScoreEnv:
             reward: imagereward, hps-v2.0 or hps-v2.1.
             weights: a checkpoint on this machine; the package fetches its own if None. Of ImageReward, a
                 `med_config.json` and a folder `bert-base-uncased` beside it are taken, too.
-            environment: variables of the subprocess, those of this process if None.
 
         Raises:
             InvalidInput: no such reward, or pairs that cannot be scored.
@@ -212,7 +210,6 @@ class ScoreEnv:
                 [str(self.python), str(self.folder / _PROGRAM)],
                 f"score with {reward}",
                 stdin=json.dumps(request) + "\n",
-                environment=environment,
                 folder=weights.parent if weights else None,
             )
         answer: dict[str, Any] = json.loads(said)
@@ -230,13 +227,10 @@ def _run(
     purpose: str,
     *,
     stdin: str = "",
-    environment: dict[str, str] | None = None,
     folder: Path | None = None,
 ) -> str:
     try:
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, check=False, env=environment, cwd=folder
-        )
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, cwd=folder)
     except OSError as error:
         raise StorageError(f"cannot {purpose}: {command[0]} does not start ({error.strerror})") from error
     if done.returncode:

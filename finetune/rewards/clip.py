@@ -15,18 +15,10 @@ from typing import TYPE_CHECKING, Unpack
 
 import torch
 
+from finetune.rewards import weights as published
 from finetune.rewards.base import Placed, Scorer
 from finetune.rewards.pixels import centre_pixels
-from finetune.rewards.weights import (
-    Download,
-    HubFile,
-    find_beside,
-    find_weights,
-    hub_download,
-    load_state,
-    refuse_strangers,
-    version_of,
-)
+from finetune.rewards.weights import Download, HubFile, hub_download
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -101,19 +93,18 @@ class ClipScore(Scorer):
         config_file = weights.parent / CONFIG.filename if weights else download(CONFIG)
         tokenizer_file = weights.parent / TOKENIZER.filename if weights else download(TOKENIZER)
         # another checkpoint than the published one has another SHA256
-        published = HubFile(REPO, WEIGHTS.filename, REVISION) if weights else WEIGHTS
-        path = find_weights(published, path=weights, download=download)
+        known = HubFile(REPO, WEIGHTS.filename, REVISION) if weights else WEIGHTS
+        path = published.find_weights(known, path=weights, download=download)
         for needed, file in ((config_file, CONFIG), (tokenizer_file, TOKENIZER)):
-            find_beside(needed, file)
+            published.find_beside(needed, file)
         model = CLIPModel(CLIPConfig.from_json_file(str(config_file)))
         tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
             tokenizer_file=str(tokenizer_file), pad_token=END
         )
         # older checkpoints hold the positions 0, 1, 2 ... as weights
-        state = {name: value for name, value in load_state(path).items() if "position_ids" not in name}
-        loaded = model.load_state_dict(state, strict=False)
-        refuse_strangers(path, loaded.missing_keys, loaded.unexpected_keys, "CLIP")
-        return cls(model, tokenizer, version=version_of(path), **placed)
+        state = {k: value for k, value in published.load_state(path).items() if "position_ids" not in k}
+        version = published.load_into(model, state, path, "CLIP")
+        return cls(model, tokenizer, version=version, **placed)
 
     def _score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
         config = self._model.config.text_config

@@ -18,17 +18,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 import torch
 
 from diffagent_tools.extras import require
+from finetune.rewards import weights as published
 from finetune.rewards.base import Placed, Scorer
 from finetune.rewards.pixels import letterbox_pixels
-from finetune.rewards.weights import (
-    Download,
-    HubFile,
-    find_weights,
-    hub_download,
-    load_state,
-    refuse_strangers,
-    version_of,
-)
+from finetune.rewards.weights import Download, HubFile, hub_download
 from retrieval.errors import InvalidInput, RenderError
 
 if TYPE_CHECKING:
@@ -106,17 +99,10 @@ class HpsScore(Scorer):
         if version not in WEIGHTS:
             raise InvalidInput(f"there is no HPS {version!r}; there are {' and '.join(WEIGHTS)}")
         open_clip = _open_clip()
-        path = find_weights(WEIGHTS[version], path=weights, download=download)
+        path = published.find_weights(WEIGHTS[version], path=weights, download=download)
         network = open_clip.create_model(model, pretrained=None)
-        loaded = network.load_state_dict(load_state(path), strict=False)
-        refuse_strangers(path, loaded.missing_keys, loaded.unexpected_keys, f"HPS {version} ({model})")
-        return cls(
-            network,
-            open_clip.get_tokenizer(model),
-            name=f"hps-{version}",
-            version=version_of(path),
-            **placed,
-        )
+        read = published.load_into(network, published.load_state(path), path, f"HPS {version} ({model})")
+        return cls(network, open_clip.get_tokenizer(model), name=f"hps-{version}", version=read, **placed)
 
     def _score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
         pixels = letterbox_pixels(images, self._side).to(self._device, self._dtype)

@@ -17,18 +17,10 @@ from typing import TYPE_CHECKING, Unpack
 
 from torch import nn
 
+from finetune.rewards import weights as published
 from finetune.rewards.base import Placed, Scorer
 from finetune.rewards.pixels import centre_pixels
-from finetune.rewards.weights import (
-    Download,
-    HubFile,
-    find_beside,
-    find_weights,
-    hub_download,
-    load_state,
-    refuse_strangers,
-    version_of,
-)
+from finetune.rewards.weights import Download, HubFile, hub_download
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -144,16 +136,6 @@ class ImageRewardModel(nn.Module):
         reward: Tensor = self.head(read[:, 0]).squeeze(-1)
         return (reward.float() - MEAN) / STD
 
-    def load_published(self, state: Mapping[str, "Tensor"], path: Path) -> None:
-        """Takes the weights of the authors' checkpoint.
-
-        Raises:
-            BrokenModelFile: they are not those of this network.
-        """
-        renamed = renamed_keys(state)
-        loaded = self.load_state_dict(renamed, strict=False)
-        refuse_strangers(path, loaded.missing_keys, loaded.unexpected_keys, "ImageReward")
-
 
 def renamed_keys(state: Mapping[str, "Tensor"]) -> "dict[str, Tensor]":
     """The authors' names of the weights as those of `ImageRewardModel`; unknown ones keep theirs."""
@@ -208,14 +190,15 @@ class ImageReward(Scorer):
         """
         from transformers import BertTokenizer
 
-        path = find_weights(WEIGHTS, path=weights, download=download)
+        path = published.find_weights(WEIGHTS, path=weights, download=download)
         words = weights.parent / TOKENIZER.filename if weights else None
         if words is None or not words.is_file():
             words = download(TOKENIZER)
-        find_beside(words, TOKENIZER)
+        published.find_beside(words, TOKENIZER)
         model = ImageRewardModel(sizes)
-        model.load_published(load_state(path), path)
-        return cls(model, BertTokenizer(vocab=str(words)), version=version_of(path), **placed)
+        state = renamed_keys(published.load_state(path))
+        version = published.load_into(model, state, path, "ImageReward")
+        return cls(model, BertTokenizer(vocab=str(words)), version=version, **placed)
 
     def _score(self, prompts: Sequence[str], images: "Sequence[Image]") -> "Tensor":
         tokens = self._tokenizer(

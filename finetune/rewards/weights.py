@@ -8,7 +8,7 @@ its SHA256 is the known one, and is written once as safetensors into the cache; 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from retrieval.errors import BrokenModelFile, ChecksumError, MissingModelFile
 from retrieval.storage import atomic_write, cache_dir, sha256_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Download = Callable[["HubFile"], Path]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -154,16 +154,21 @@ def load_state(path: Path) -> "dict[str, Tensor]":
         ) from error
 
 
-def version_of(path: Path) -> str:
-    """What tells these weights from others: the file's name and the head of its SHA256."""
-    return f"{path.name} {sha256_of(path)[:16]}"
+def load_into(network: "nn.Module", state: "Mapping[str, Tensor]", path: Path, called: str) -> str:
+    """Fills a network with the weights of a checkpoint; returns what tells these from others: the file's name
+    and the head of its SHA256.
 
+    Args:
+        called: what the network is, for the message.
 
-def refuse_strangers(path: Path, missing: "list[str]", unexpected: "list[str]", model: str) -> None:
-    """Raises BrokenModelFile where a checkpoint's weights are not those of the model."""
-    if missing or unexpected:
-        some = ", ".join([*missing, *unexpected][:3])
+    Raises:
+        BrokenModelFile: they are not those of the network.
+    """
+    loaded = network.load_state_dict(state, strict=False)
+    missing, unknown = loaded.missing_keys, loaded.unexpected_keys
+    if missing or unknown:
         raise BrokenModelFile(
-            f"{path} is no checkpoint of {model}: {len(missing)} weights are missing and {len(unexpected)} "
-            f"are unknown, such as {some}"
+            f"{path} is no checkpoint of {called}: {len(missing)} weights are missing and {len(unknown)} "
+            f"are unknown, such as {', '.join([*missing, *unknown][:3])}"
         )
+    return f"{path.name} {sha256_of(path)[:16]}"

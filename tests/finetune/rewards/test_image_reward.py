@@ -16,7 +16,7 @@ from tiny_scorers import (
 from finetune.rewards.image_reward import ImageReward, ImageRewardModel, Sizes, renamed_keys
 from finetune.rewards.pixels import centre_pixels
 from finetune.rewards.weights import HubFile
-from retrieval.errors import BrokenModelFile, InvalidInput, MissingModelFile
+from retrieval.errors import BrokenModelFile, MissingModelFile
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +50,6 @@ def test_scores_of_prompts_and_images(reward: ImageReward) -> None:
     assert found[0].item() == pytest.approx(expected.item(), abs=2e-5)
     assert found.dtype == torch.float32
     assert reward.version.startswith("ImageReward-")
-
-
-def test_batches_do_not_change_scores(reward: ImageReward, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = reward.score(PROMPTS, tiny_images())
-    monkeypatch.setattr(reward, "batch_size", 1)
-    assert torch.allclose(reward.score(PROMPTS, tiny_images()), whole, atol=1e-5)
 
 
 def test_a_prompt_is_cut_after_35_tokens(reward: ImageReward) -> None:
@@ -123,8 +117,3 @@ def test_a_missing_checkpoint(tmp_path: Path) -> None:
         MissingModelFile, match=r"needed is ImageReward.pt of zai-org/ImageReward: get it with `hf"
     ):
         ImageReward.load(tmp_path / "ImageReward.pt")
-
-
-def test_no_image(reward: ImageReward) -> None:
-    with pytest.raises(InvalidInput, match="there is no image to score"):
-        reward.score([], [])

@@ -13,7 +13,6 @@ from PIL import Image
 from finetune.candidates.file import Candidate, CandidateLine
 from finetune.rewards.render_and_score import (
     Scorer,
-    Work,
     collect,
     in_this_process,
     main,
@@ -283,31 +282,20 @@ def test_the_command_on_a_tiny_pipeline_and_a_tiny_clip(
         ],
     }
     (tmp_path / "c.jsonl").write_text(json.dumps(row) + "\n")
-    arguments = [
-        "--candidates",
-        tmp_path / "c.jsonl",
-        "--store",
-        tmp_path / "s",
-        "--models",
-        files.sd_file.parent,
+    given: list[object] = [
+        *("--candidates", tmp_path / "c.jsonl", "--store", tmp_path / "s", "--models", files.sd_file.parent),
+        *("--rewards", "clip", "--weights", f"clip={save_tiny_clip(tmp_path / 'clip')}", "--images", "2"),
+        *("--device", "cpu", "--output", tmp_path / "scored.jsonl"),
     ]
-    arguments += [
-        "--rewards",
-        "clip",
-        "--weights",
-        f"clip={save_tiny_clip(tmp_path / 'clip')}",
-        "--images",
-        "2",
-    ]
-    arguments += ["--device", "cpu", "--output", tmp_path / "scored.jsonl"]
-    main([str(argument) for argument in arguments])
+    arguments = list(map(str, given))
+    main(arguments)
     assert "4 images to render and score, 0 scored before" in capsys.readouterr().err
     first = (tmp_path / "scored.jsonl").read_bytes()
     (scored,) = map(json.loads, first.splitlines())
     assert scored["responses"] == [call.paper_json() for call in calls]
     assert len(set(scored["scores"])) == 2, "the LoRA changes the images and their scores"
     assert scored["reward"] == "unified"
-    main([str(argument) for argument in arguments])
+    main(arguments)
     assert "0 images to render and score, 4 scored before" in capsys.readouterr().err
     assert (tmp_path / "scored.jsonl").read_bytes() == first
 
@@ -325,7 +313,3 @@ def test_options_that_cannot_be(tmp_path: Path, more: list[str], message: str) -
     needed = ["--candidates", "c", "--store", str(tmp_path / "s"), "--models", "m", "--rewards", "clip"]
     with pytest.raises(InvalidInput, match=message):
         main([*needed, *more])
-
-
-def test_a_piece_of_work_says_what_it_is() -> None:
-    assert "p0" in str(Work("p0", 0, "a fox", api("a"), (0,)))
