@@ -84,7 +84,7 @@ def scripts_of(folder: Path) -> dict[str, list[str]]:
     pairs = ["--pairs", str(folder / "pairs.jsonl")]
     candidates = ["--candidates", str(folder / "candidates.jsonl")]
     scored = ["--output", str(folder / "scored.jsonl")]
-    store = ["--store", str(folder / "scores")]
+    store, weights = ["--store", str(folder / "scores")], ["--output", str(folder / "weights")]
     of_paper = [*pairs, "--coco", str(folder / "pairs.jsonl"), "--adapters", f"a={folder / 'adapter'}"]
     training = ["--train_data", str(folder / "pairs.jsonl"), "--output_dir", str(folder / "trained")]
     raw = ["--models", str(folder / "objects.jsonl"), *pairs]
@@ -93,23 +93,10 @@ def scripts_of(folder: Path) -> dict[str, list[str]]:
         "finetune.rewards.catalogue": [*candidates, *catalogue, *scored],
         "finetune.evaluate.graded": ["--requests", str(folder / "none.jsonl")],
         "finetune.evaluate": [*pairs, "--mode", "retrieval", "--output", str(folder / "evaluation")],
-        "finetune.ranker.fusion": [
-            *pairs,
-            *catalogue,
-            "--output",
-            str(folder / "weights"),
-            "--work",
-            str(folder),
-        ],
+        "finetune.ranker.fusion": [*pairs, *catalogue, *weights, "--work", str(folder)],
         "finetune.paper.gallery": [str(folder / "run"), "--output", str(folder / "sheet")],
         "finetune.ranker.wording": [*pairs, "--captions", str(folder / "none.txt"), "--output", str(folder)],
-        "finetune.rewards": [
-            *candidates,
-            *store,
-            "--models",
-            str(folder / "models"),
-            *scored,
-        ],
+        "finetune.rewards": [*candidates, *store, "--models", str(folder / "models"), *scored],
         "finetune.ranker.encoder": [*pairs, *catalogue, "--output", str(folder / "retriever")],
         "finetune.rewards.authors": ["info", "--path", str(folder / "env")],
         "finetune.rrhf": training,

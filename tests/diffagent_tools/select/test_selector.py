@@ -141,8 +141,9 @@ def test_a_batch_keeps_order_and_ids_and_goes_on_after_an_unusable_request(retri
     assert items[2].ranked[0].api.model == "Watercolor Wash"
 
 
-async def test_aselect_gives_what_select_gives(retrieval) -> None:
-    assert await retrieval.aselect(PIXELS, k=3) == retrieval.select(PIXELS, k=3)
+async def test_aselect_gives_what_select_gives_also_to_many_at_once(retrieval) -> None:
+    found = await asyncio.gather(*(retrieval.aselect(PIXELS, k=3) for _ in range(8)))
+    assert found == [retrieval.select(PIXELS, k=3)] * 8
 
 
 def longer_than_the_shortlist() -> Catalogue:
@@ -213,6 +214,8 @@ def test_free_mode_says_what_was_said_and_why_it_is_not_what_is_answered(base, a
     [
         ('{"model":"Watercolor Wash","type":"LORA","base model":"SDXL 1.0"}', "Watercolor Wash", None),
         ('{"model":"watercolor-wash","type":"LORA","base model":"SDXL 1.0"}', "Watercolor Wash", "model: "),
+        ('{"model":"Fre Pixels","type":"Checkpoint","base model":"SD 1.5"}', "Free Pixels", "model: "),
+        ('{"model":"Free Pixels","type":"Check', "Free Pixels", None),
         ('{"model":"Zzyx Quorvath"}', "Free Pixels", "model: "),
         ("I would rather not", "Pixel Art Helper", "the model's answer: "),
     ],
@@ -225,16 +228,19 @@ def test_free_mode_takes_a_name_that_exists(adapter, monkeypatch, said, model, n
     assert note in " ".join(chosen.notes) if note else chosen.notes == ()
 
 
-def test_an_adapter_of_another_base_is_refused_and_both_are_named(base, adapter) -> None:
-    with_lora(adapter, load_base(base).model, base="LLaMA-2-7B", base_digest="0123456789ab")
-    with pytest.raises(AdapterMismatch, match=r"LLaMA-2-7B.*'tiny'"):
-        llama(base, adapter).select(PIXELS)
-
-
-def test_an_adapter_of_another_catalogue_is_refused_and_both_are_named(base, adapter) -> None:
-    digest = load_base(base).digest
-    with_lora(adapter, load_base(base).model, base_digest=digest, catalogue="theirs", model_ids=[1, 2, 3])
-    with pytest.raises(AdapterMismatch, match=r"'theirs'.*'the small one'"):
+@pytest.mark.parametrize(
+    ("card", "named"),
+    [
+        ({"base": "LLaMA-2-7B", "base_digest": "0123456789ab"}, r"LLaMA-2-7B.*'tiny'"),
+        ({"catalogue": "theirs", "model_ids": [1, 2, 3]}, r"'theirs'.*'the small one'"),
+    ],
+)
+def test_an_adapter_of_another_base_or_catalogue_is_refused_and_both_are_named(
+    base, adapter, card, named
+) -> None:
+    loaded = load_base(base)
+    with_lora(adapter, loaded.model, **{"base_digest": loaded.digest, **card})
+    with pytest.raises(AdapterMismatch, match=named):
         llama(base, adapter).select(PIXELS)
 
 
@@ -316,14 +322,6 @@ def test_ten_threads_at_once_get_ten_right_answers_from_one_loaded_model(base, a
     assert selector.llama is selector.llama
 
 
-def test_many_awaited_at_once(retrieval) -> None:
-    async def ask() -> list[str]:
-        answers = await asyncio.gather(*(retrieval.aselect(PIXELS) for _ in range(8)))
-        return [answer[0].api.model for answer in answers]
-
-    assert asyncio.run(ask()) == ["Pixel Art Helper"] * 8
-
-
 def test_a_request_whose_words_nobody_knows_gets_the_base_model_and_says_so(retrieval) -> None:
     (chosen,) = retrieval.select("qzxv wvutsr", k=5)
     assert chosen.abstained
@@ -334,26 +332,6 @@ def test_a_request_whose_words_nobody_knows_gets_the_base_model_and_says_so(retr
     assert retrieval.select("qzxv wvutsr", base_model="SDXL 1.0")[0].api.model_id == 101055
     assert retrieval.select("qzxv wvutsr", base_model="SDXL 1.0", commercial_use=True) == []
     assert retrieval.select("qzxv wvutsr", exclude=[62437]) == []
-
-
-@pytest.mark.parametrize(
-    ("said", "model", "noted"),
-    [
-        ('{"model":"Free Pixels","type":"Checkpoint","base model":"SD 1.5"}', "Free Pixels", False),
-        ('{"model":"Fre Pixels","type":"Checkpoint","base model":"SD 1.5"}', "Free Pixels", True),
-        ('{"model":"Free Pixels","type":"Check', "Free Pixels", False),
-        ("I would rather not", "Pixel Art Helper", True),
-    ],
-)
-def test_free_mode_takes_the_named_model_and_mends_a_misspelt_one(
-    base, adapter, monkeypatch, said, model, noted
-) -> None:
-    selector = llama(base, adapter, mode="free")
-    monkeypatch.setattr(selector.llama, "write", lambda request: said)
-    (chosen,) = selector.select(PIXELS)
-    assert chosen.api.model == model
-    assert bool(chosen.notes) == noted
-    assert chosen.evidence.said == said
 
 
 def test_a_catalogue_without_models_has_no_answer() -> None:

@@ -18,7 +18,6 @@ from finetune.describe.extract import runs
 from retrieval.calls.base_checkpoint import family_default
 from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
-from retrieval.errors import DataError
 from retrieval.records.api import CheckpointRef, Instruction
 from retrieval.records.samples import clean_words, mode
 from retrieval.tables.families import family_of
@@ -37,30 +36,26 @@ def test_it_is_small() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 3_000_000
 
 
-def test_it_is_read_once(starter: Catalogue) -> None:
-    assert Catalogue.starter() is starter
-
-
-def test_ids_are_unique_and_both_base_models_are_there(starter: Catalogue) -> None:
+def test_ids_are_unique_and_every_family_has_its_base_model(starter: Catalogue) -> None:
     assert len(starter) > 900
+    assert Catalogue.starter() is starter  # read once
     versions = [version.version_id for record in starter for version in record.versions]
     assert len(set(versions)) == len(versions)
-    assert family_default(starter, "SD 1.5").model_id == 62437
-    sdxl = family_default(starter, "SDXL 1.0")
-    assert (sdxl.model_id, sdxl.default_version and sdxl.default_version.version_id) == (101055, 128078)
-    assert set(starter.families) == {"SD 1.5", "SDXL 1.0", "Pony", "Illustrious"}
-
-
-def test_base_models_answer_to_their_family(starter: Catalogue) -> None:
-    for name, model_id in (
-        ("SD 1.5", 62437),
-        ("Stable Diffusion 1.5", 62437),
-        ("SDXL", 101055),
-        ("sdxl 1.0", 101055),
-    ):
+    bases = {
+        "SD 1.5": (62437, 66991),
+        "SDXL 1.0": (101055, 128078),
+        "Pony": (257749, 290640),
+        "Illustrious": (795765, 889818),
+    }
+    assert set(starter.families) == set(bases)
+    for family, numbers in bases.items():
+        record = family_default(starter, family)
+        assert (record.model_id, record.default_version and record.default_version.version_id) == numbers
+    for name, family in (("Stable Diffusion 1.5", "SD 1.5"), ("SDXL", "SDXL 1.0"), ("sdxl 1.0", "SDXL 1.0")):
         match = starter.resolve(name)
         assert match is not None, name
-        assert match.record.model_id == model_id
+        assert match.record.model_id == bases[family][0]
+    assert api_for(starter.get(62437), Instruction(prompt="a lighthouse")).prompt == "a lighthouse"
 
 
 def test_every_record_is_found_by_its_names_and_numbers(starter: Catalogue) -> None:
@@ -121,12 +116,7 @@ def test_unknown_is_null(starter: Catalogue) -> None:
             facts.pop(field, None)
         assert not {"unknown", "null", -1, "-1", "n/a"} & {str(value).lower() for value in facts.values()}
     base = starter.get(101055)
-    assert (base.commercial_use, base.creator, base.stats.downloads, base.settings) == (
-        None,
-        None,
-        None,
-        None,
-    )
+    assert {base.commercial_use, base.creator, base.stats.downloads, base.settings} == {None}
     assert all(record.source for record in starter)
 
 
@@ -139,10 +129,6 @@ def test_every_record_makes_a_call_that_may_be_written(starter: Catalogue) -> No
         assert find_sampler(api.sampling_method) is not None
         if api.base_checkpoint is not None:
             assert api.base_checkpoint.model_id in starter
-
-
-def test_the_base_model_prompts_nothing_of_its_own(starter: Catalogue) -> None:
-    assert api_for(starter.get(62437), Instruction(prompt="a lighthouse")).prompt == "a lighthouse"
 
 
 def test_the_card_says_how_many_and_when(starter: Catalogue) -> None:
@@ -205,30 +191,23 @@ def test_a_base_checkpoint_that_cannot_be_had_is_not_recommended() -> None:
     assert chosen(base(5), base(99)) is None
 
 
-def test_the_builder_gives_the_same_bytes_twice(tmp_path: Path) -> None:
+def test_the_builder_gives_the_same_bytes_twice_and_by_the_command(tmp_path: Path) -> None:
     built(tmp_path / "a")
     built(tmp_path / "b")
     for name in ("models.jsonl.gz", "card.md"):
         assert (tmp_path / "a/out" / name).read_bytes() == (tmp_path / "b/out" / name).read_bytes(), name
-
-
-def test_the_command_builds_the_same(tmp_path: Path) -> None:
-    runner = CliRunner()
-    models, pairs = write(tmp_path / "m.jsonl.gz", MODELS), write(tmp_path / "p.jsonl.gz", PAIRS)
-    (tmp_path / "sources.json").write_text("[]")
-    asked = ["dabench", "starter", "--models", str(models), "--pairs", str(pairs), "--json"]
-    asked += ["--sources", str(tmp_path / "sources.json"), "--output", str(tmp_path / "out")]
-    done = runner.invoke(app, asked)
+    folder, output = tmp_path / "a", tmp_path / "out"
+    asked = ["dabench", "starter", "--models", str(folder / "m.jsonl.gz"), "--output", str(output), "--json"]
+    asked += ["--pairs", str(folder / "p.jsonl.gz"), "--sources", str(folder / "sources.json")]
+    done = CliRunner().invoke(app, asked)
     assert done.exit_code == 0, done.output
-    built(tmp_path / "a")
-    name = "models.jsonl.gz"
-    assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "a/out" / name).read_bytes()
+    assert (output / "models.jsonl.gz").read_bytes() == (folder / "out/models.jsonl.gz").read_bytes()
     assert json.loads(done.stdout)["models"] == 2
-    write(models, [{"model_id": 1}])
-    failed = runner.invoke(app, asked)
-    assert failed.exit_code == 2
-    assert "line 1 of" in failed.stderr
-    assert "trigger_words" in failed.stderr
+    for content, said in (([{"model_id": 1}], "line 1 of"), (None, "cannot read")):
+        (folder / "m.jsonl.gz").unlink() if content is None else write(folder / "m.jsonl.gz", content)
+        failed = CliRunner().invoke(app, asked)
+        assert failed.exit_code == 2
+        assert said in failed.stderr
 
 
 def test_the_builder_keeps_every_model_id(starter: Catalogue, tmp_path: Path) -> None:
@@ -290,20 +269,6 @@ def test_every_model_is_rated_and_nobodys_likeness(starter: Catalogue) -> None:
     assert not [record.model for record in starter if record.shows_a_person]
 
 
-def test_families_have_their_base_models(starter: Catalogue) -> None:
-    for family, model_id, version_id in (
-        ("SD 1.5", 62437, 66991),
-        ("SDXL 1.0", 101055, 128078),
-        ("Pony", 257749, 290640),
-        ("Illustrious", 795765, 889818),
-    ):
-        record = family_default(starter, family)
-        assert (record.model_id, record.default_version and record.default_version.version_id) == (
-            model_id,
-            version_id,
-        )
-
-
 def test_words_are_cleaned() -> None:
     words = ["Ink", "ink", "nude", "fox, breast, robot", "see http://a.b", "a b c d e f g h", "<b>"]
     assert clean_words(words, 9) == ("Ink", "fox, robot")
@@ -314,16 +279,8 @@ def test_mode_is_the_same_whatever_the_order() -> None:
     assert mode([2, 1, 1, 2]) == mode([1, 2, 2, 1]) == 1
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere"):
-        build(tmp_path / "nowhere.gz", tmp_path / "p", tmp_path / "s", tmp_path / "out")
-
-
-@pytest.mark.parametrize("name", ["README", "public_sources.json"])
-def test_every_row_of_a_public_file_names_it(name: str) -> None:
-    if not (FOLDER / name).exists():
-        return
-    for row in json.loads((FOLDER / name).read_text(encoding="utf-8")):
+def test_every_row_of_a_public_file_names_it() -> None:
+    for row in json.loads((FOLDER / "public_sources.json").read_text(encoding="utf-8")):
         assert row["source"]
         assert row["model_id"] > 0
         assert row["sha256"] is None or len(row["sha256"]) == 64
