@@ -37,15 +37,14 @@ Allowed = Callable[[Sequence[int]], list[int] | None]
 
 @dataclass(frozen=True)
 class FreeAnswer:
-    """What was written: its text with `answer_prefix()` before it, and the tokens with log-probabilities.
+    """What was written: its text with `answer_prefix()` before it, and its tokens.
 
-    `log_probabilities` are the model's own (temperature 1, no constraint). `ended`: "closed", the JSON object
-    or the fields asked for are complete; "stopped", the model ended its turn; "cut off", too many tokens.
+    `ended`: "closed", the JSON object or the fields asked for are complete; "stopped", the model ended its
+    turn; "cut off", too many tokens.
     """
 
     text: str
     tokens: tuple[int, ...]
-    log_probabilities: tuple[float, ...]
     ended: Literal["closed", "stopped", "cut off"]
 
 
@@ -145,9 +144,8 @@ def decode_answers(
             break
         logits = _read(model, cache, live, fresh)
         live += fresh
-        tokens, scores = choose(logits, live)
-        for row, token, score in zip(live, tokens, scores, strict=True):
-            row.take(token, score, token in ends, text_of(token), max_new_tokens)
+        for row, token in zip(live, choose(logits, live), strict=True):
+            row.take(token, token in ends, text_of(token), max_new_tokens)
         for row in live:
             if row.ended is not None:
                 done[row.place] = row.answer(tokenizer, ends)
@@ -176,14 +174,12 @@ class _Row:
         self.place = place
         self.prompt = prompt
         self.tokens: list[int] = []
-        self.scores: list[float] = []
         self.ended: Literal["closed", "stopped", "cut off"] | None = None
         self.generator: torch.Generator | None = None
         self._reader = ObjectReader(until)
 
-    def take(self, token: int, score: float, is_end: bool, text: str, most: int) -> None:
+    def take(self, token: int, is_end: bool, text: str, most: int) -> None:
         self.tokens.append(token)
-        self.scores.append(score)
         if is_end:
             self.ended = "stopped"
         elif self._reader.feed(text):
@@ -194,11 +190,11 @@ class _Row:
     def answer(self, tokenizer: Any, ends: frozenset[int]) -> FreeAnswer:
         assert self.ended is not None
         said = str(tokenizer.decode(self.tokens, skip_special_tokens=True))
-        return FreeAnswer(answer_prefix() + said, tuple(self.tokens), tuple(self.scores), self.ended)
+        return FreeAnswer(answer_prefix() + said, tuple(self.tokens), self.ended)
 
 
 class _Chooser:
-    """The next token of each row, and its log-probability."""
+    """The next token of each row."""
 
     def __init__(self, temperature: float, seed: int, allowed: Allowed | None) -> None:
         if temperature < 0:
@@ -207,23 +203,20 @@ class _Chooser:
         self._seed = seed
         self._allowed = allowed
 
-    def __call__(self, logits: "torch.Tensor", rows: Sequence[_Row]) -> tuple[list[int], list[float]]:
-        """Tokens and log-probabilities for `logits` [rows, vocabulary]."""
+    def __call__(self, logits: "torch.Tensor", rows: Sequence[_Row]) -> list[int]:
+        """Tokens for `logits` [rows, vocabulary]."""
         import torch
 
         logits = logits.float()
         held = logits if self._allowed is None else self._hold(logits, rows)
         if self._temperature == 0:
-            tokens = held.argmax(-1)
-        else:
-            chances = torch.softmax(held / self._temperature, -1)
-            drawn = [
-                torch.multinomial(chances[i], 1, generator=self._generator(row, logits.device))
-                for i, row in enumerate(rows)
-            ]
-            tokens = torch.cat(drawn)
-        scores = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
-        return tokens.tolist(), scores.tolist()
+            likeliest: list[int] = held.argmax(-1).tolist()
+            return likeliest
+        chances = torch.softmax(held / self._temperature, -1)
+        return [
+            int(torch.multinomial(chances[i], 1, generator=self._generator(row, logits.device)))
+            for i, row in enumerate(rows)
+        ]
 
     def _hold(self, logits: "torch.Tensor", rows: Sequence[_Row]) -> "torch.Tensor":
         import torch

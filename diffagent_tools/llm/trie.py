@@ -21,21 +21,17 @@ OFF = -2
 
 
 class PrefixTrie:
-    """Token sequences by their common beginnings.
-
-    A sequence may be the beginning of another when `end_token_id` is given: there, that token says "it ends
-    here". Names written with their closing quote never begin one another, and need no such token.
+    """Token sequences by their common beginnings; names written with their closing quote never begin one
+    another.
 
     Args:
         sequences: token ids; equal ones share a leaf.
-        end_token_id: what ends a sequence where a longer one goes on.
 
     Raises:
-        ValueError: no sequences, an empty one, or one that begins another without an `end_token_id`.
+        ValueError: no sequences, an empty one, or one that begins another.
     """
 
-    def __init__(self, sequences: Iterable[Sequence[int]], *, end_token_id: int | None = None) -> None:
-        self.end_token_id = end_token_id
+    def __init__(self, sequences: Iterable[Sequence[int]]) -> None:
         self._children: list[dict[int, int]] = [{}]
         self._ends: dict[int, tuple[int, ...]] = {}
         count = 0
@@ -52,13 +48,11 @@ class PrefixTrie:
             self._ends[node] = (*self._ends.get(node, ()), count - 1)
         if not count:
             raise ValueError("no sequences; a constraint needs at least one name")
-        if end_token_id is None:
-            inner = next((ends[0] for node, ends in self._ends.items() if self._children[node]), None)
-            if inner is not None:
-                raise ValueError(
-                    f"sequence {inner} is the beginning of another; give every sequence a closing token, "
-                    "or name one as end_token_id"
-                )
+        inner = next((ends[0] for node, ends in self._ends.items() if self._children[node]), None)
+        if inner is not None:
+            raise ValueError(
+                f"sequence {inner} is the beginning of another; give every sequence a closing token"
+            )
         self._count = count
 
     def __len__(self) -> int:
@@ -69,29 +63,17 @@ class PrefixTrie:
         """The node that `tokens` lead to; `DONE` beyond the end of a sequence, `OFF` beside the trie."""
         node = 0
         for token in tokens:
+            if node in self._ends:
+                return DONE
             after = self._children[node].get(token)
             if after is None:
-                if node not in self._ends:
-                    return OFF
-                return DONE if not self._children[node] or token == self.end_token_id else OFF
+                return OFF
             node = after
         return node
 
     def next_tokens(self, node: int) -> list[int]:
         """What may follow at a node; nothing at a leaf."""
-        tokens = list(self._children[node])
-        if (
-            tokens
-            and node in self._ends
-            and self.end_token_id is not None
-            and self.end_token_id not in tokens
-        ):
-            tokens.append(self.end_token_id)
-        return tokens
-
-    def is_leaf(self, node: int) -> bool:
-        """Whether a sequence ends at the node and none goes on."""
-        return not self._children[node]
+        return list(self._children[node])
 
     def match(self, tokens: Iterable[int]) -> tuple[int, ...]:
         """The positions of the sequences that `tokens` spell; what follows a finished one is not looked at.
@@ -100,10 +82,11 @@ class PrefixTrie:
         """
         node = 0
         for token in tokens:
+            if node in self._ends:
+                break
             after = self._children[node].get(token)
             if after is None:
-                finished = node in self._ends and (not self._children[node] or token == self.end_token_id)
-                return self._ends[node] if finished else ()
+                return ()
             node = after
         return self._ends.get(node, ())
 
@@ -157,12 +140,10 @@ class TrieLogitsProcessor:
         return kept
 
     def _at(self, node: int) -> list[int] | None:
-        finished = node == DONE or (node != OFF and self.trie.is_leaf(node))
-        if finished and self.free_after:
+        tokens = self.trie.next_tokens(node) if node not in (DONE, OFF) else []
+        if not tokens and node != OFF and self.free_after:
             return None
-        if finished or node == OFF:
-            return [self.eos_token_id]
-        return self.trie.next_tokens(node)
+        return tokens or [self.eos_token_id]
 
     def _tensor(self, node: int, device: "torch.device") -> "torch.Tensor | None":
         import torch

@@ -46,9 +46,7 @@ class TermStats:
         return share * math.log(1 + self.average / max(self.total.get(term, 0.0), share, 1e-9))
 
 
-def term_profile(
-    prompts: Iterable[str], *, common: Collection[str] = (), digits: int = 3
-) -> dict[str, float]:
+def term_profile(prompts: Iterable[str], *, common: Collection[str] = ()) -> dict[str, float]:
     """Words and two-word terms with the share of prompts that hold them.
 
     A two-word term is kept if two different prompts hold it or it is `common` language: the pairs of a single
@@ -61,7 +59,7 @@ def term_profile(
     distinct = sorted(set(prompts))
     counts = Counter(term for prompt in distinct for term in set(prompt_terms(prompt)))
     return {
-        term: round(count / len(distinct), digits)
+        term: round(count / len(distinct), 3)
         for term, count in sorted(counts.items())
         if is_telling(term)
         and (" " not in term or count > 1 or term in common)

@@ -29,7 +29,8 @@ OUTCOMES: tuple[Outcome, ...] = ("correct", "wrong but real", "invented", "unava
 HALLUCINATED: frozenset[Outcome] = frozenset({"invented", "unavailable", "unparsable"})
 PARAMETERS = ("sampler", "size", "steps", "cfg")
 TOLERANCE = 0.2
-SAMPLES = 2000
+_SAMPLES = 2000
+_ENDS = ((1 - 0.95) / 2, (1 + 0.95) / 2)  # of an interval that holds 95%
 
 
 @dataclass(frozen=True)
@@ -91,19 +92,17 @@ def reciprocal_ranks(ranks: ArrayLike, cutoff: int | None = None) -> Floats:
     return np.where(counted, 1 / np.maximum(places, 1), 0.0)
 
 
-def bootstrap(values: ArrayLike, *, level: float = 0.95, samples: int = SAMPLES, seed: int = 0) -> Interval:
+def bootstrap(values: ArrayLike) -> Interval:
     """The mean of one value a prompt, with the percentile bootstrap interval over prompts."""
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
-    drawn = np.random.default_rng(seed).integers(0, data.size, size=(samples, data.size))
-    low, high = np.quantile(data[drawn].mean(1), [(1 - level) / 2, (1 + level) / 2])
+    drawn = np.random.default_rng(0).integers(0, data.size, size=(_SAMPLES, data.size))
+    low, high = np.quantile(data[drawn].mean(1), _ENDS)
     return Interval(float(data.mean()), float(low), float(high), int(data.size))
 
 
-def bootstrap_ratio(
-    parts: ArrayLike, wholes: ArrayLike, *, level: float = 0.95, samples: int = SAMPLES, seed: int = 0
-) -> Interval:
+def bootstrap_ratio(parts: ArrayLike, wholes: ArrayLike) -> Interval:
     """sum(parts) / sum(wholes), with the percentile bootstrap interval over prompts.
 
     For shares of unequally many things a prompt, such as ratings without ties; `count` is sum(wholes).
@@ -116,17 +115,15 @@ def bootstrap_ratio(
         raise ValueError(f"{some.size} parts of {all_.size} wholes; each prompt needs both")
     if all_.sum() == 0:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
-    drawn = np.random.default_rng(seed).integers(0, all_.size, size=(samples, all_.size))
+    drawn = np.random.default_rng(0).integers(0, all_.size, size=(_SAMPLES, all_.size))
     below = all_[drawn].sum(1)
     # a sample of prompts that have none says nothing of the share
     ratios = some[drawn].sum(1)[below > 0] / below[below > 0]
-    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(ratios, _ENDS)
     return Interval(float(some.sum() / all_.sum()), float(low), float(high), int(all_.sum()))
 
 
-def paired_difference(
-    ours: ArrayLike, theirs: ArrayLike, *, level: float = 0.95, samples: int = SAMPLES, seed: int = 0
-) -> Interval:
+def paired_difference(ours: ArrayLike, theirs: ArrayLike) -> Interval:
     """Mean of ours - theirs on the same prompts; an interval above zero says that ours is better.
 
     Raises:
@@ -135,7 +132,7 @@ def paired_difference(
     first, second = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
     if first.shape != second.shape:
         raise ValueError(f"{first.size} values against {second.size}; a pair needs both for each prompt")
-    return bootstrap(first - second, level=level, samples=samples, seed=seed)
+    return bootstrap(first - second)
 
 
 def calibration(confidence: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> Calibration:
@@ -219,10 +216,10 @@ def distinct(names: Sequence[object]) -> int:
     return len({name for name in names if name is not None})
 
 
-def percentiles(seconds: ArrayLike, at: Sequence[int] = (50, 95)) -> dict[str, float]:
+def percentiles(seconds: ArrayLike) -> dict[str, float]:
     """`{"p50": ..., "p95": ...}` of durations, linearly interpolated; empty without durations."""
     data = np.asarray(seconds, dtype=np.float64)
-    return {f"p{p}": float(np.percentile(data, p)) for p in at} if data.size else {}
+    return {f"p{p}": float(np.percentile(data, p)) for p in (50, 95)} if data.size else {}
 
 
 def agreement(api: T2IApi, pair: Mapping[str, Any]) -> dict[str, float]:

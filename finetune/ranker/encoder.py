@@ -148,7 +148,6 @@ def train(
     batch: int = 64,
     learning_rate: float = 1e-4,
     seed: int = 0,
-    matmul_precision: str = "medium",
     save_steps: int = 25,
     tell: Callable[[str], None] = print,
 ) -> bool:
@@ -181,7 +180,7 @@ def train(
             "the pairs name fewer than two models; contrastive training needs others to tell apart"
         )
     # the processor may round the factors of products to bf16: faster where it can, the same where it cannot
-    set_precision(matmul_precision, 0)
+    set_precision("medium", 0)
     model = SentenceTransformer(str(get_model_path()), device="cpu")
     model.max_seq_length = PROMPT_TOKENS + NEGATIVE_TOKENS + 3
     tokenizer = load_tokenizer()
@@ -213,7 +212,7 @@ def train(
         def get_batch_sampler(self, *args: Any, **kwargs: Any) -> InOrder:
             return InOrder(flat, batch_size=batch, drop_last=False)
 
-    settings = [epochs, batch, learning_rate, seed, matmul_precision, *map(astuple, flat)]
+    settings = [epochs, batch, learning_rate, seed, *map(astuple, flat)]
     digest = hashlib.sha256(json.dumps(settings, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()
     work = folder.parent / f"{folder.name}-training-{digest[:12]}"
     stop = StopOnSignal()

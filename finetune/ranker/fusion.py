@@ -190,13 +190,10 @@ def with_temperature(fusion: Fusion, held: Sequence[Example]) -> Fusion:
     return replace(fusion, temperature=float(min(grid, key=loss)))
 
 
-def accuracy(fusion: Fusion, examples: Sequence[Example], k: int = 1) -> float:
-    """The share of examples whose right candidate is among the best k of the sampled ones."""
-    hits = 0
-    for example in examples:
-        logits = fusion.weigh(example.inputs)
-        hits += int((logits > logits[example.right]).sum() < k)
-    return hits / max(len(examples), 1)
+def accuracy(fusion: Fusion, examples: Sequence[Example]) -> float:
+    """The share of examples whose right candidate is the best of the sampled ones."""
+    weighed = [(fusion.weigh(example.inputs), example.right) for example in examples]
+    return sum(not (logits > logits[right]).any() for logits, right in weighed) / max(len(examples), 1)
 
 
 def _stacked(examples: Sequence[Example]) -> "tuple[torch.Tensor, torch.Tensor]":

@@ -73,20 +73,6 @@ def test_what_can_be_emitted_is_any_catalogue(names: list[str]) -> None:
     assert {name_of(ids) for ids in emitted} == set(names)
 
 
-sequences = st.lists(st.lists(st.integers(3, 6), min_size=1, max_size=5).map(tuple), min_size=1, unique=True)
-
-
-@settings(max_examples=100, deadline=None)
-@given(sequences)
-def test_an_end_token_lets_a_sequence_begin_another(given_sequences: list[tuple[int, ...]]) -> None:
-    trie = PrefixTrie(given_sequences, end_token_id=EOS)
-    emitted = everything(TrieLogitsProcessor(trie, 0, eos_token_id=EOS))
-    assert sorted(map(tuple, emitted)) == sorted(given_sequences)
-    for position, sequence in enumerate(given_sequences):
-        assert trie.match(sequence) == (position,)
-        assert trie.match([*sequence, EOS, EOS]) == (position,)
-
-
 def test_equal_names_share_a_leaf() -> None:
     trie = names_trie(("Dream", "Other", "Dream"))
     assert len(trie) == 3

@@ -82,7 +82,6 @@ def test_fitting_finds_the_evidence_that_decides() -> None:
         fitted = fit(examples(400, 1), ("noise", "truth"), hidden=4, epochs=40, learning_rate=0.02)
     fresh = examples(200, 2)
     assert accuracy(fitted, fresh) > 0.9
-    assert accuracy(fitted, fresh, k=5) == 1.0
 
 
 def test_fitting_twice_gives_the_same_weights() -> None:
