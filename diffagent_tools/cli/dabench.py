@@ -283,6 +283,7 @@ def stats(
 def _writer(name: str, output: Path, yes: bool) -> "ChatWriter":
     """The chat model that describes, after a yes to what it will cost."""
     from diffagent_tools.chat.agent import chat_model
+    from diffagent_tools.llm.chat_model import CachedChat
     from finetune.describe.catalogue import ChatWriter
 
     def ask(estimate: "Estimate") -> None:
@@ -290,5 +291,5 @@ def _writer(name: str, output: Path, yes: bool) -> "ChatWriter":
         if not yes:
             typer.confirm("Go on?", abort=True, err=True)
 
-    cache = output.parent / f"{output.name}-descriptions.sqlite"
-    return ChatWriter(chat_model(name), cache=cache, on_estimate=ask, progress=tell)
+    chat = CachedChat(chat_model(name), cache=output.parent / f"{output.name}-descriptions.sqlite")
+    return ChatWriter(chat, on_estimate=ask, progress=tell)

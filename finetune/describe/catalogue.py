@@ -1,7 +1,7 @@
 """From the facts of models and their sample prompts to whole records: profiles, keywords, descriptions.
 
     complete(records, {7371: ["a castle in fog"]}, {7371: ["blurry"]}, texts={7371: "<p>Castles!</p>"})
-    describe_all(records, samples, texts=texts, writer=ChatWriter(chat_model, cache=Path("said.sqlite")))
+    complete(..., writer=ChatWriter(CachedChat(chat_model, cache=Path("said.sqlite"))))
 
 The one place where catalogues get what is not a fact: the starter and `diffagent dabench build` end here. The
 extractive describer (finetune/describe/extract.py) reads every record. A chat model then writes over what it
@@ -14,7 +14,6 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.describe.extract import RecordFacts, describe, runs
@@ -30,9 +29,9 @@ from finetune.describe.profiles import (
 from retrieval.records.model import ModelRecord
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
+    from diffagent_tools.llm.chat_model import CachedChat
     from finetune.describe.chat import Estimate, Prices
+    from finetune.describe.chat_prompt import Subject
 
 ORDINARY = 8  # a word that so many models' prompts hold is ordinary language
 _KEYWORDS = 24
@@ -58,19 +57,15 @@ class ChatWriter:
     """A chat model that writes descriptions.
 
     Attributes:
-        cache: a file for its answers, so that a stopped run goes on; None keeps none.
-        workers: how many records are asked about at a time.
         prices: of the chat model, for the estimate.
         on_estimate: told what the calls will cost, before the first; what it raises stops the run.
         progress: told, in one line each, what takes long.
     """
 
-    chat: "BaseChatModel"
-    cache: Path | None = None
-    workers: int = 4
+    chat: "CachedChat"
     prices: "Prices | None" = None
-    on_estimate: "Callable[[Estimate], None] | None" = None
-    progress: Callable[[str], None] | None = None
+    on_estimate: "Callable[[Estimate], None]" = lambda estimate: None
+    progress: Callable[[str], None] = lambda line: None
 
 
 def complete(
@@ -106,13 +101,7 @@ def complete(
     described = description_profiles({model_id: texts.get(model_id, "") for model_id in ids})
     stats, description_stats = TermStats.of(terms), TermStats.of(described)
     said = describe_all(
-        records,
-        prompts,
-        texts=texts,
-        quotable=quotable,
-        profiles=profiles,
-        described=described,
-        writer=writer,
+        records, prompts, texts, profiles=profiles, described=described, quotable=quotable, writer=writer
     )
     return [
         record.model_copy(
@@ -131,97 +120,78 @@ def complete(
 
 
 def describe_all(
-    records: Iterable[ModelRecord],
-    samples: Mapping[int, Sequence[str]],
+    records: Sequence[ModelRecord],
+    prompts: Mapping[int, Sequence[str]],
+    texts: Mapping[int, str],
     *,
-    texts: Mapping[int, str] | None = None,
+    profiles: Mapping[int, Mapping[str, float]],
+    described: Mapping[int, Mapping[str, float]],
     quotable: Iterable[str] = (),
-    profiles: Mapping[int, Mapping[str, float]] | None = None,
-    described: Mapping[int, Mapping[str, float]] | None = None,
     writer: ChatWriter | None = None,
 ) -> dict[int, Description]:
-    """The description of every record, by model id.
+    """The description of every record, by model id; arguments as of `complete`.
 
     Args:
         records: what is used of them: name, type, base model, tags, trigger words.
-        samples: sample prompts by model id; a model may have none.
-        texts: creators' descriptions by model id, as they are (HTML and all); never quoted.
-        quotable: further texts of which no run of three words may stand in a description.
-        profiles: `prompt_profiles` of the samples, where they are known already.
-        described: `description_profiles` of the texts, likewise.
-        writer: writes what it can say better; None writes nothing.
+        texts: as they are (HTML and all); never quoted.
+        profiles: `prompt_profiles` of the prompts.
+        described: `description_profiles` of the texts.
 
     Raises:
         ServiceError: the chat model refuses to work, or many records in a row got no answer.
         StorageError: the cache cannot be written.
     """
-    records = list(records)
-    prompts = {record.model_id: list(samples.get(record.model_id, ())) for record in records}
-    written = {record.model_id: (texts or {}).get(record.model_id, "") for record in records}
-    if profiles is None:
-        profiles = prompt_profiles(prompts)
-    if described is None:
-        described = description_profiles(written)
     stats = TermStats.of(profiles)
-    forbidden = Quoted.of(itertools.chain(*samples.values(), written.values(), quotable))
-    facts = {
-        record.model_id: facts_of(record, profiles[record.model_id], described[record.model_id])
+    forbidden = Quoted.of(itertools.chain(*prompts.values(), texts.values(), quotable))
+    facts = [
+        RecordFacts(
+            model_id=record.model_id,
+            model=record.model,
+            type=record.type,
+            base_model=record.base_model,
+            tags=record.tags,
+            trigger_words=record.trigger_words,
+            terms=profiles[record.model_id],
+            description_terms=described[record.model_id],
+        )
         for record in records
-    }
-    found = {
-        model_id: Description(describe(known, stats, forbidden=forbidden))
-        for model_id, known in facts.items()
-    }
+    ]
+    found = {known.model_id: Description(describe(known, stats, forbidden=forbidden)) for known in facts}
     if writer is None:
         return found
-    from finetune.describe.chat import ChatDescriber
     from finetune.describe.chat_prompt import Subject
 
     ordinary = frozenset(term for term, models in stats.models.items() if models >= ORDINARY)
     subjects = [
         Subject(
             facts=known,
-            prompts=prompts[model_id],
-            creators_text=written[model_id],
-            draft=found[model_id].text,
+            prompts=prompts.get(known.model_id, ()),
+            creators_text=texts.get(known.model_id, ""),
+            draft=found[known.model_id].text,
             keywords=keywords(known.terms, stats, _KEYWORDS),
             ordinary=ordinary,
         )
-        for model_id, known in facts.items()
+        for known in facts
     ]
-    describer = ChatDescriber(
-        writer.chat, cache=writer.cache, workers=writer.workers, progress=writer.progress
-    )
-    if writer.on_estimate is not None:
-        writer.on_estimate(describer.estimate(subjects, writer.prices))
-    for model_id, answer in describer.describe(subjects).items():
-        if answer.fault is None:
-            found[model_id] = Description(answer.text, describer.name)
-        else:
-            found[model_id] = Description(found[model_id].text, reason=answer.fault)
+    return found | _written(subjects, writer)
+
+
+def _written(subjects: "Sequence[Subject]", writer: ChatWriter) -> dict[int, Description]:
+    """What the chat model says, or the draft and why that stays."""
+    from finetune.describe.chat import ChatDescriber
+
+    describer = ChatDescriber(writer.chat, writer.progress)
+    writer.on_estimate(describer.estimate(subjects, writer.prices))
+    answers = describer.describe(subjects)
+    found = {
+        subject.facts.model_id: Description(answer.text, writer.chat.name)
+        if answer.fault is None
+        else Description(subject.draft, reason=answer.fault)
+        for subject, answer in zip(subjects, answers.values(), strict=True)
+    }
     for reason, count in reasons(found).most_common():
-        (writer.progress or _silent)(f"chat model's answers not taken ({reason}): {count:,}")
+        writer.progress(f"chat model's answers not taken ({reason}): {count:,}")
     return found
-
-
-def _silent(line: str) -> None:
-    """Tells nobody."""
-
-
-def facts_of(
-    record: ModelRecord, terms: Mapping[str, float], description_terms: Mapping[str, float]
-) -> RecordFacts:
-    """What the describer may know of a record, with the profiles of its prompts and of its creator's text."""
-    return RecordFacts(
-        model_id=record.model_id,
-        model=record.model,
-        type=record.type,
-        base_model=record.base_model,
-        tags=record.tags,
-        trigger_words=record.trigger_words,
-        terms=terms,
-        description_terms=description_terms,
-    )
 
 
 def reasons(descriptions: Mapping[int, Description]) -> Counter[str]:

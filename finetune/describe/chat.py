@@ -1,26 +1,20 @@
 """Descriptions by a chat model: any that LangChain can call, cached, checked, paid for knowingly.
 
-    describer = ChatDescriber(init_chat_model("openai:gpt-5-mini"), cache=Path("said.sqlite"), workers=8)
+    describer = ChatDescriber(CachedChat(init_chat_model("openai:gpt-5-mini"), cache=Path("said.sqlite")))
     print(describer.estimate(subjects, Prices(0.25, 2.0)).text)
     answers = describer.describe(subjects)        # {model id: Answer(text, fault)}
 
 Answers are kept as they came, by chat model, record and template: a stopped run goes on where it was, and
-stricter checks need no new calls. `describe_all` (finetune/describe/catalogue.py) is the way in for
-catalogues.
+stricter checks need no new calls. `complete` (finetune/describe/catalogue.py) is the way in for catalogues.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from diffagent_tools.llm.chat_model import CachedChat, Question, bare
 from finetune.describe.chat_prompt import TEMPLATE_HASH, Subject, request
 from finetune.describe.checks import fault_of
 from finetune.describe.extract import MAX_WORDS
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
 
 _TOKENS_OUT = MAX_WORDS * 3 // 2
 
@@ -68,34 +62,11 @@ class Answer:
 
 
 class ChatDescriber:
-    """Asks a chat model for descriptions.
+    """Asks a chat model for descriptions; `progress` is told, in one line each, what takes long."""
 
-    Args:
-        chat: the model.
-        cache: a file for its answers; None keeps none.
-        workers: how many calls run at a time.
-        progress: told, in one line each, what takes long.
-        name: stands for the chat model in the cache; what it says of itself if None.
-        sleep: waits so many seconds between attempts; None waits in a way that a stop can end.
-    """
-
-    def __init__(
-        self,
-        chat: "BaseChatModel",
-        *,
-        cache: Path | None = None,
-        workers: int = 4,
-        progress: Callable[[str], None] | None = None,
-        name: str | None = None,
-        sleep: Callable[[float], None] | None = None,
-    ) -> None:
-        self._chat = CachedChat(chat, cache=cache, workers=workers, name=name, sleep=sleep)
-        self._tell = progress or (lambda line: None)
-
-    @property
-    def name(self) -> str:
-        """What stands for the chat model in the cache."""
-        return self._chat.name
+    def __init__(self, chat: CachedChat, progress: Callable[[str], None] = lambda line: None) -> None:
+        self._chat = chat
+        self._tell = progress
 
     def estimate(self, subjects: Iterable[Subject], prices: Prices | None = None) -> Estimate:
         """What `describe` will take; asks nothing.

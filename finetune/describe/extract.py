@@ -67,7 +67,7 @@ class RecordFacts:
 
 
 def describe(facts: RecordFacts, stats: TermStats, *, forbidden: Container[tuple[str, ...]] = ()) -> str:
-    """One to three sentences of at most 60 words. Of a whole catalogue: `describe_all` in descriptions.py.
+    """One to three sentences of at most 60 words. Of a whole catalogue: `complete` in catalogue.py.
 
     Args:
         facts: of one model.

@@ -94,9 +94,10 @@ def _rewriter(options: argparse.Namespace) -> Rewrite | None:
     if options.rewrite_with is None:
         return None
     from diffagent_tools.chat.agent import chat_model
+    from diffagent_tools.llm.chat_model import CachedChat
     from finetune.paper.rewrite_prompts import PromptRewriter
 
-    return PromptRewriter(chat_model(options.rewrite_with), cache=options.rewrites, progress=tell)
+    return PromptRewriter(CachedChat(chat_model(options.rewrite_with), cache=options.rewrites), tell)
 
 
 def read_adapters(given: Sequence[str]) -> list[Adapter]:

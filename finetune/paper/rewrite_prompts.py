@@ -1,6 +1,6 @@
 """Concise prompts of COCO and Parti to well-structured ones, by in-context learning (paper section 4.1).
 
-    rewriter = PromptRewriter(init_chat_model("openai:gpt-5-mini"), cache=Path("rewrites.sqlite"))
+    rewriter = PromptRewriter(CachedChat(init_chat_model("openai:gpt-5-mini"), cache=Path("rewrites.sqlite")))
     texts, how = rewriter(["a corgi on a beach"])
 
 The paper used GPT-3.5-turbo and does not print its examples; those here are our own sentences. Any chat model
@@ -12,14 +12,9 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from diffagent_tools.llm.chat_model import CachedChat, Question, bare
 from retrieval.errors import ServiceError
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
 
 SYSTEM = (
     "You rewrite short descriptions of pictures as well-structured prompts for Stable Diffusion. "
@@ -56,26 +51,11 @@ _LABEL = re.compile(r"^(?:prompt|rewritten prompt|answer)\s*:\s*", re.IGNORECASE
 
 
 class PromptRewriter:
-    """Rewrites prompts with a chat model.
+    """Rewrites prompts with a chat model; `progress` is told how far it is."""
 
-    Args:
-        cache: a file for its answers; None keeps them in memory.
-        workers: how many calls run at a time.
-        progress: told how far it is.
-        sleep: waits so many seconds between two attempts at a call.
-    """
-
-    def __init__(
-        self,
-        chat: "BaseChatModel",
-        *,
-        cache: Path | None = None,
-        workers: int = 4,
-        progress: Callable[[str], None] | None = None,
-        sleep: Callable[[float], None] | None = None,
-    ) -> None:
-        self._chat = CachedChat(chat, cache=cache, workers=workers, sleep=sleep)
-        self._tell = progress or (lambda line: None)
+    def __init__(self, chat: CachedChat, progress: Callable[[str], None] = lambda line: None) -> None:
+        self._chat = chat
+        self._tell = progress
 
     def __call__(self, prompts: Sequence[str]) -> tuple[list[str], str]:
         """The prompts in their order, rewritten or as they were, and in words how they were made.

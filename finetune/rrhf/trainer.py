@@ -34,7 +34,7 @@ from finetune.rrhf.loss import (
     rrhf_loss,
     token_log_probabilities,
 )
-from finetune.training.batches import LengthGroupedBatches
+from finetune.training.batches import of_trainer
 from retrieval.errors import TrainingError
 
 _MEASURES = ("rank_loss", "ce_loss", "pairs_in_order")
@@ -240,13 +240,7 @@ class RRHFTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
-        together = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return LengthGroupedBatches(
-            [prompt.packed_length for prompt in dataset],
-            together,
-            self.args.data_seed if self.args.data_seed is not None else self.args.seed,
-            lambda: int(self.state.epoch or 0),
-        )
+        return of_trainer(self, [prompt.packed_length for prompt in dataset])
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Prompts of the optimizer step, over all its batches and all processes."""

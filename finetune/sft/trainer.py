@@ -19,7 +19,7 @@ from transformers.utils.generic import ModelOutput
 from trl import SFTTrainer  # type: ignore[attr-defined]
 
 from finetune.sft.dialogues import Row
-from finetune.training.batches import LengthGroupedBatches
+from finetune.training.batches import of_trainer
 
 IGNORED = -100
 CURVE = ("loss", "eval_loss", "learning_rate", "grad_norm", "mean_token_accuracy")
@@ -91,13 +91,7 @@ class DiffAgentSFTTrainer(SFTTrainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
-        together = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return LengthGroupedBatches(
-            [len(ids) for ids in dataset["input_ids"]],
-            together,
-            self.args.data_seed if self.args.data_seed is not None else self.args.seed,
-            lambda: int(self.state.epoch or 0),
-        )
+        return of_trainer(self, [len(ids) for ids in dataset["input_ids"]])
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -1,6 +1,7 @@
 """The order of training examples: batches of similar lengths, in an order that seed and epoch settle."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
@@ -39,3 +40,11 @@ class LengthGroupedBatches(Sampler[int]):
         short = [batches.pop()] if len(batches[-1]) < self._batch else []
         shuffled = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
         return (index for batch in (*shuffled, *short) for index in batch)
+
+
+def of_trainer(trainer: Any, lengths: Sequence[int]) -> LengthGroupedBatches:
+    """The order for a trainer of transformers: what makes one step of the optimizer is of similar length."""
+    args = trainer.args
+    together = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    seed = args.data_seed if args.data_seed is not None else args.seed
+    return LengthGroupedBatches(lengths, together, seed, lambda: int(trainer.state.epoch or 0))

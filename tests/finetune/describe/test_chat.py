@@ -9,12 +9,13 @@ import httpx
 import pytest
 from describing_chat import GOOD, ScriptedChat, chat
 
-from diffagent_tools.llm.chat_model import NO_ANSWER
+from diffagent_tools.llm.chat_model import NO_ANSWER, CachedChat
 from finetune.describe.catalogue import ChatWriter, Description, Quoted, describe_all, reasons
 from finetune.describe.chat import ChatDescriber, Prices, checked, tokens_of
 from finetune.describe.chat_prompt import PROMPTS_SHOWN, Subject, request
 from finetune.describe.checks import Source, fault_of, said_triggers
 from finetune.describe.extract import RecordFacts
+from finetune.describe.profiles import description_profiles, prompt_profiles
 from retrieval.errors import ServiceError
 from retrieval.records.model import ModelRecord
 
@@ -41,7 +42,7 @@ def subject(model_id: int = 1, **fields: Any) -> Subject:
 
 
 def describer(model: ScriptedChat, cache: Path | None = None, **options: Any) -> ChatDescriber:
-    return ChatDescriber(model, cache=cache, sleep=lambda seconds: None, **options)
+    return ChatDescriber(CachedChat(model, cache=cache, **{"sleep": lambda seconds: None, **options}))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_a_busy_service_is_asked_again() -> None:
         return GOOD
 
     model = chat(busy)
-    answers = ChatDescriber(model, sleep=waits.append).describe([subject()])
+    answers = describer(model, sleep=waits.append).describe([subject()])
     assert answers[1].text == GOOD
     assert len(model.asked) == 4
     assert len(waits) == 3
@@ -247,13 +248,20 @@ SAMPLES: dict[int, Sequence[str]] = {
 }
 
 
+def described(records: Sequence[ModelRecord] = RECORDS, **options: Any) -> dict[int, Description]:
+    samples = {record.model_id: SAMPLES.get(record.model_id, ()) for record in records}
+    texts = {record.model_id: "<p>Thanks for all downloads!</p>" for record in records}
+    profiles = {"profiles": prompt_profiles(samples), "described": description_profiles(texts)}
+    return describe_all(records, samples, texts, **profiles, **options)
+
+
 def test_without_a_chat_model_all_are_extractive() -> None:
-    found = describe_all(RECORDS, SAMPLES)
+    found = described()
     assert list(found) == [1, 2, 3]
     assert {description.source for description in found.values()} == {"extractive"}
     assert "castles" in found[1].text.casefold()
     assert reasons(found) == {}
-    assert describe_all([], {}) == {}
+    assert described([]) == {}
 
 
 def test_a_catalogue_falls_back_model_by_model_and_counts_why(tmp_path: Path) -> None:
@@ -265,19 +273,9 @@ def test_a_catalogue_falls_back_model_by_model_and_counts_why(tmp_path: Path) ->
     estimates = []
     lines: list[str] = []
     model = chat(lambda name, count: said[name])
-    plain = describe_all(RECORDS, SAMPLES)
-    found = describe_all(
-        RECORDS,
-        SAMPLES,
-        texts={1: "<p>Thanks for all downloads!</p>"},
-        writer=ChatWriter(
-            model,
-            cache=tmp_path / "said.sqlite",
-            prices=Prices(1, 1),
-            on_estimate=estimates.append,
-            progress=lines.append,
-        ),
-    )
+    plain = described()
+    chat_model = CachedChat(model, cache=tmp_path / "said.sqlite")
+    found = described(writer=ChatWriter(chat_model, Prices(1, 1), estimates.append, lines.append))
     assert found[1] == Description(said["Ruins"], "ScriptedChat scripted-1 temperature=0.0")
     assert found[2] == Description(plain[2].text, reason="trigger words")
     assert found[3] == Description(plain[3].text, reason="HTML")
@@ -297,7 +295,7 @@ def test_what_the_estimate_raises_stops_the_run() -> None:
 
     model = chat()
     with pytest.raises(KeyboardInterrupt):
-        describe_all(RECORDS, SAMPLES, writer=ChatWriter(model, on_estimate=too_much))
+        described(writer=ChatWriter(CachedChat(model), on_estimate=too_much))
     assert model.asked == []
 
 

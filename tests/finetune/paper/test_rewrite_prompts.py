@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
+from diffagent_tools.llm.chat_model import CachedChat
 from finetune.paper.inputs import read_prompts
 from finetune.paper.prompt_sets import RAW, read_sets
 from finetune.paper.rewrite_prompts import EXAMPLES, PromptRewriter, usable
@@ -48,19 +49,19 @@ class Chat(BaseChatModel):
 
 def test_rewritten_once_and_kept(tmp_path: Path) -> None:
     chat = Chat()
-    rewriter = PromptRewriter(chat, cache=tmp_path / "r.sqlite", workers=2)
+    rewriter = PromptRewriter(CachedChat(chat, cache=tmp_path / "r.sqlite", workers=2))
     texts, how = rewriter(["a fox", "silence", "a lake"])
     assert texts == ["a fox, soft light", "silence", "a lake, soft light"]
     assert how == "rewritten by Chat toy with 4 examples, 1 left as they were"
     assert len(chat.asked[0]) == 2 + 2 * len(EXAMPLES)
-    assert PromptRewriter(chat, cache=tmp_path / "r.sqlite")(["a fox"])[0] == ["a fox, soft light"]
+    again = PromptRewriter(CachedChat(chat, cache=tmp_path / "r.sqlite"))
+    assert again(["a fox"])[0] == ["a fox, soft light"]
     assert len(chat.asked) == 3
 
 
 def test_a_busy_service_is_asked_again() -> None:
-    assert PromptRewriter(Chat(errors=[Busy(), Busy()]), sleep=lambda seconds: None)(["a fox"])[0] == [
-        "a fox, soft light"
-    ]
+    chat = CachedChat(Chat(errors=[Busy(), Busy()]), sleep=lambda seconds: None)
+    assert PromptRewriter(chat)(["a fox"])[0] == ["a fox, soft light"]
 
 
 @pytest.mark.parametrize(
@@ -71,13 +72,14 @@ def test_a_busy_service_is_asked_again() -> None:
     ],
 )
 def test_a_service_that_refuses(errors: list[Exception], message: str) -> None:
+    chat = CachedChat(Chat(errors=errors), sleep=lambda seconds: None, workers=1)
     with pytest.raises(ServiceError, match=message):
-        PromptRewriter(Chat(errors=errors), sleep=lambda seconds: None, workers=1)(["a fox", "a lake"])
+        PromptRewriter(chat)(["a fox", "a lake"])
 
 
 def test_a_mistake_in_the_code_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
-        PromptRewriter(Chat(errors=[ZeroDivisionError()]))(["a fox"])
+        PromptRewriter(CachedChat(Chat(errors=[ZeroDivisionError()])))(["a fox"])
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_pairs_are_not_rewritten_and_sets_say_what_they_are(tmp_path: Path) -> N
     (tmp_path / "pairs.jsonl").write_text('{"prompt": "a fox", "model_id": 1}\n')
     (tmp_path / "captions.txt").write_text("a lake\n")
     paths = {"pairs": tmp_path / "pairs.jsonl", "coco": tmp_path / "captions.txt"}
-    pairs, coco = read_sets(**paths, rewrite=PromptRewriter(Chat()))  # type: ignore[arg-type]
+    pairs, coco = read_sets(**paths, rewrite=PromptRewriter(CachedChat(Chat())))  # type: ignore[arg-type]
     assert (pairs.cases[0].prompt, pairs.prompts) == ("a fox", RAW)
     assert coco.cases[0].prompt == "a lake, soft light"
     assert coco.prompts.startswith("rewritten by Chat toy")
