@@ -157,18 +157,31 @@ def _load(
 ) -> Base:
     """Loads from a folder or a hub id; OSError where transformers finds no files."""
     import torch
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM
-    from transformers.utils import logging
 
-    folder = Path(where) if source != "hub" else None
-    if folder is not None:
-        _check_folder(folder)
+    if source != "hub":
+        _check_folder(Path(where))
     options: dict[str, Any] = {"local_files_only": local_files_only, "trust_remote_code": False}
+    config = _load_config(where, options, from_hub=source == "hub")
+    model = _load_weights(where, options, config, dtype)
+    tokenizer = _load_tokenizer(where, options)
+    if len(tokenizer) > config.vocab_size:
+        raise BaseModelMismatch(
+            f"the tokenizer of {where} has {len(tokenizer)} tokens and the model {config.vocab_size}; "
+            "they are not of one model"
+        )
+    # by the base class, whose types are plain
+    torch.nn.Module.to(model, device)
+    model.train(False)
+    return Base(model, tokenizer, name, base_digest(name, config), source)
+
+
+def _load_config(where: str, options: dict[str, Any], *, from_hub: bool) -> Any:
+    from transformers import AutoConfig
+
     try:
         config = AutoConfig.from_pretrained(where, **options)
     except (ValueError, OSError) as error:
-        if folder is None and isinstance(error, OSError):
+        if from_hub and isinstance(error, OSError):
             raise  # not there, which the hub may mend
         raise BaseModelMismatch(
             f"the config.json of {where} is of no known model ({str(error).splitlines()[0]}); "
@@ -178,6 +191,14 @@ def _load(
         raise BaseModelMismatch(
             f"{where} is a {config.model_type!r} model; the selector needs a LLaMA (model_type llama)"
         )
+    return config
+
+
+def _load_weights(where: str, options: dict[str, Any], config: Any, dtype: str) -> "LlamaForCausalLM":
+    from safetensors import SafetensorError
+    from transformers import LlamaForCausalLM
+    from transformers.utils import logging
+
     with quiet(logging):
         try:
             # with loading info it returns a pair, which its type does not say
@@ -195,12 +216,19 @@ def _load(
                 f"the weights of {where} cannot be read ({str(error).splitlines()[0]}); delete them "
                 "and fetch them anew"
             ) from error
-    model, report = loaded
-    if report["missing_keys"]:  # transformers fills them with random numbers
+    model: LlamaForCausalLM = loaded[0]
+    missing = loaded[1]["missing_keys"]
+    if missing:  # transformers fills them with random numbers
         raise BaseModelMismatch(
-            f"the weights of {where} lack {len(report['missing_keys'])} tensors, such as "
-            f"{min(report['missing_keys'])}; they are of another model than config.json, or not all are there"
+            f"the weights of {where} lack {len(missing)} tensors, such as {min(missing)}; they are of "
+            "another model than config.json, or not all are there"
         )
+    return model
+
+
+def _load_tokenizer(where: str, options: dict[str, Any]) -> Any:
+    from transformers import AutoTokenizer
+
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(where, **options)
     except (ValueError, KeyError) as error:
@@ -209,15 +237,7 @@ def _load(
         ) from error
     if not tokenizer.is_fast:
         raise BaseModelMismatch(f"{where} has no fast tokenizer; add the tokenizer.json of the model")
-    if len(tokenizer) > model.config.vocab_size:
-        raise BaseModelMismatch(
-            f"the tokenizer of {where} has {len(tokenizer)} tokens and the model {model.config.vocab_size}; "
-            "they are not of one model"
-        )
-    # by the base class, whose types are plain
-    torch.nn.Module.to(model, device)
-    model.train(False)
-    return Base(model, tokenizer, name, base_digest(name, model.config), source)
+    return tokenizer
 
 
 def base_digest(name: str, config: Any) -> str:

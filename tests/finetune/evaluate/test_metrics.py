@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from calls import checkpoint
 
-from finetune.data.stripping import strip_prompt
 from finetune.evaluate.metrics import (
     agreement,
     bootstrap,
@@ -23,7 +23,6 @@ from finetune.evaluate.metrics import (
     worst_ranks,
 )
 from retrieval.catalogue import Catalogue
-from retrieval.records.api import T2IApi
 from retrieval.records.model import ModelRecord, VersionRecord
 
 CATALOGUE = Catalogue(
@@ -46,20 +45,6 @@ CATALOGUE = Catalogue(
         ),
     ]
 )
-
-
-def _api(**changed: object) -> T2IApi:
-    fields: dict[str, object] = {
-        "model": "Pixel Art",
-        "type": "LORA",
-        "base_model": "SD 1.5",
-        "width": 512,
-        "height": 512,
-        "sampling_method": "Euler a",
-        "sampling_steps": 20,
-        "cfg_scale": 7.0,
-    }
-    return T2IApi.model_validate({**fields, **changed})
 
 
 def test_ties_stand_against_us() -> None:
@@ -186,20 +171,10 @@ def test_parameters_agree_within_a_fifth_and_samplers_by_any_spelling() -> None:
         "width": 512,
         "height": 768,
     }
-    near = _api(sampling_method="k_dpmpp_2m_ka", sampling_steps=24, cfg_scale=8.0, width=600, height=704)
+    near = checkpoint(
+        sampling_method="k_dpmpp_2m_ka", sampling_steps=24, cfg_scale=8.0, width=600, height=704
+    )
     assert agreement(near, pair) == {"sampler": 1, "size": 1, "steps": 1, "cfg": 1}
-    far = _api(sampling_method="Euler a", sampling_steps=25, cfg_scale=5.5, width=512, height=512)
+    far = checkpoint(sampling_method="Euler a", sampling_steps=25, cfg_scale=5.5, width=512, height=512)
     assert agreement(far, pair) == {"sampler": 0, "size": 0, "steps": 0, "cfg": 0}
     assert agreement(near, {"sampling_steps": 20, "clip_skip": None}) == {"steps": 1}
-
-
-def test_stripping_takes_triggers_then_words_of_the_name() -> None:
-    assert (
-        strip_prompt("PIXELART style, a cat, Pix", "Pixel Art Mix", ["pixelart style, cat"])
-        == " , a cat, Pix"
-    )
-    # three characters stay, and a word inside a longer one goes
-    assert strip_prompt("art of dreamland", "Dream Art", []) == "art of  land"
-    assert strip_prompt("Corgi", "Corgi", ()).strip() == ""
-    # signs mean nothing
-    assert strip_prompt("a (c++) b", "x", ["(c++)"]) == "a   b"
