@@ -114,23 +114,35 @@ def names(predictions: Sequence[Prediction], catalogue: Catalogue) -> Values:
 
 def free_figures(cases: Sequence[Case], predictions: Sequence[Prediction], catalogue: Catalogue) -> Values:
     """What the language model wrote, before any repair. Requests it was not asked (errors) are left out."""
-    said: list[tuple[Outcome, str | None]] = [
+    said = [
         outcome_of(prediction.said, case.gold, catalogue)
         for case, prediction in zip(cases, predictions, strict=True)
         if prediction.said is not None
     ]
-    outcomes = [outcome for outcome, _ in said]
-    spoken = [name for _, name in said]
-    often = Counter(name for name in spoken if name is not None).most_common(1)
     known = any(case.gold is not None for case in cases)
+    return {"written": len(said), **said_figures(said, known=known)}
+
+
+def said_figures(said: Sequence[tuple[Outcome, str | None]], *, known: bool) -> Values:
+    """Of answers by their outcomes and the names in them.
+
+    Args:
+        known: whether a right model is known.
+    """
+    outcomes, spoken = [outcome for outcome, _ in said], [name for _, name in said]
+    often = Counter(name for name in spoken if name is not None).most_common(1)
     return {
-        "written": len(said),
         "hallucination error": asdict(bootstrap(hallucination(outcomes))),
         "split": outcome_rates(outcomes),
-        "top-1": asdict(bootstrap([outcome == "correct" for outcome in outcomes])) if known else None,
+        "top-1": right_share(outcomes) if known else None,
         "distinct names": distinct(spoken),
         "share of the most frequent name": often[0][1] / len(said) if often else 0.0,
     }
+
+
+def right_share(outcomes: Sequence[Outcome]) -> Values:
+    """The share that names the right model, with its interval."""
+    return asdict(bootstrap([outcome == "correct" for outcome in outcomes]))
 
 
 def compare(

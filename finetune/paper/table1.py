@@ -11,7 +11,6 @@ that is left when the names are held to the catalogue, and when the answers are 
 """
 
 import argparse
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,9 +27,9 @@ from finetune.evaluate.metrics import (
     hallucination,
     outcome_of,
     outcome_of_api,
-    outcome_rates,
     paired_difference,
 )
+from finetune.evaluate.summary import right_share, said_figures
 from finetune.paper.free_answers import Answer
 from finetune.paper.inputs import Adapter, Speaker, add_inputs, read_adapters, read_prompts
 from finetune.paper.prompt_sets import PromptSet
@@ -119,46 +118,35 @@ def figures_of(
     Requests that could not be asked (an empty prompt) are left out and counted.
     """
     free: list[Outcome | None] = []
+    said: list[tuple[Outcome, str | None]] = []
     held: list[Outcome] = []
     repaired: list[Outcome] = []
     abstained = 0
-    names: list[str | None] = []
     for case, answer in zip(cases, answers, strict=True):
         if answer.said is None:
             free.append(None)
             continue
-        outcome, name = outcome_of(answer.said, case.gold, catalogue)
-        free.append(outcome)
-        names.append(name)
+        said.append(outcome_of(answer.said, case.gold, catalogue))
+        free.append(said[-1][0])
         held.append(_held(answer.held, case.gold))
         mended, gave_up = _repaired(answer.said, case, catalogue)
         repaired.append(mended)
         abstained += gave_up
-    said = [outcome for outcome in free if outcome is not None]
     known = any(case.gold is not None for case in cases)
-    often = Counter(name for name in names if name is not None).most_common(1)
     seconds = [answer.seconds for answer in answers if answer.said is not None]
     return {
         "answers": len(said),
         "not asked": len(free) - len(said),
-        "hallucination error": asdict(bootstrap(hallucination(said))),
+        **said_figures(said, known=known),
         "constrained": asdict(bootstrap(hallucination(held))),
         "repaired": asdict(bootstrap(hallucination(repaired))),
         "repair gave the base model": abstained / max(len(said), 1),
-        "split": outcome_rates(said),
-        "top-1": _right(said) if known else None,
-        "top-1 constrained": _right(held) if known else None,
-        "top-1 repaired": _right(repaired) if known else None,
-        "distinct names": distinct(names),
+        "top-1 constrained": right_share(held) if known else None,
+        "top-1 repaired": right_share(repaired) if known else None,
         "distinct models constrained": distinct([answer.held for answer in answers]),
-        "share of the most frequent name": often[0][1] / len(said) if often else 0.0,
         "cut off": sum(answer.ended == "cut off" for answer in answers) / max(len(said), 1),
         "seconds an answer": sum(seconds) / len(seconds) if seconds else None,
     }, free
-
-
-def _right(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    return asdict(bootstrap([outcome == "correct" for outcome in outcomes]))
 
 
 def _held(model_id: int | None, gold: int | None) -> Outcome:

@@ -26,7 +26,7 @@ from diffagent_tools.llm.adapter import STARTER_ADAPTER, ranker_folder
 from diffagent_tools.llm.llama import Llama
 from diffagent_tools.select.shortlist import SHORTLIST_FILE
 from finetune.data.folds import fold_of
-from finetune.data.pairs import known_pairs
+from finetune.data.pairs import Pair, known_pairs
 from finetune.ranker.evidence import (
     FOLDS,
     HELD_OUT,
@@ -276,61 +276,59 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     if min(settings["hidden"], settings["epochs"]) < 1 or settings["learning_rate"] <= 0:
         raise InvalidInput("--hidden and --epochs must be 1 or more, --learning-rate above 0")
-    shortlist = options.stage == "shortlist"
-    folder: Path = options.output or (STARTER_ADAPTER if shortlist else STARTER_WEIGHTS)
-    weights = ranker_folder(folder) if shortlist else folder
-    folds = fold_of(pairs, FOLDS)
     card: dict[str, object] = {
         "pairs": len(pairs),
         "catalogue": catalogue.name,
         "catalogue_digest": catalogue.digest,
     }
-    trial_file = options.work / LEXICAL_FILE
+    shortlist = options.stage == "shortlist"
+    folder: Path = options.output or (STARTER_ADAPTER if shortlist else STARTER_WEIGHTS)
+    trial = options.work / LEXICAL_FILE
     if options.stage == "lexical":
-        examples = list(lexical_examples(catalogue, pairs, folds, seed=options.seed))
-        held = [example for example in examples if example.fold == HELD_OUT]
-        trial = fit([e for e in examples if e.fold != HELD_OUT], LEXICAL_SCORES, **settings)
-        trial = with_temperature(trial, held)
-        trial.save(trial_file)
-        report = {
-            variant: round(accuracy(trial, [e for e in held if e.variant == variant]), 3)
-            for variant in sorted({e.variant for e in held})
-        }
-        tell(f"held-out fold, top-1 among the candidates: {report}; temperature {trial.temperature:.2f}")
-        card |= {"held_out_top1_of_candidates": report, **settings}
-        final = fit(examples, LEXICAL_SCORES, card=card, **settings)
-        # the temperature of the trial: no fold is left that the final weights did not see
-        fusion, file = replace(final, temperature=trial.temperature), LEXICAL_FILE
+        fusion, file = _fit_lexical(catalogue, pairs, trial, card, settings), LEXICAL_FILE
+    elif options.stage == "retrieval":
+        examples = _held_out(catalogue, pairs, trial, folder, seed=options.seed)
+        fusion, file = fit_halves(examples, RETRIEVAL_SCORES, card, fit, **settings), RETRIEVAL_FILE
     else:
-        # the catalogue's terms are of all folds
-        retriever = Retriever.load(weights, catalogue, stand_ins=False)
-        if retriever is None:
-            raise DataError(f"{weights} has no retriever; train one: python -m finetune.ranker.encoder")
-        lexical = Fusion.load(trial_file)
-        if options.stage == "retrieval":
-            examples = list(
-                retrieval_examples(catalogue, pairs, folds, lexical, retriever, seed=options.seed)
-            )
-            fusion = fit_halves(examples, RETRIEVAL_SCORES, card, fit, **settings)
-            file = RETRIEVAL_FILE
-        else:
-            llama = Llama.load(catalogue, base=options.base, adapter=folder)
-            examples = list(
-                retrieval_examples(
-                    catalogue,
-                    pairs,
-                    folds,
-                    lexical,
-                    retriever,
-                    retrieval=Fusion.load(weights / RETRIEVAL_FILE),
-                    llama=llama,
-                    limit=options.limit,
-                    seed=options.seed,
-                )
-            )
-            fusion, file = fit_halves(examples, SHORTLIST_SCORES, card, fit_weights), SHORTLIST_FILE
+        llama = Llama.load(catalogue, base=options.base, adapter=folder)
+        weights = ranker_folder(folder)
+        more = {"llama": llama, "retrieval": Fusion.load(weights / RETRIEVAL_FILE), "limit": options.limit}
+        examples = _held_out(catalogue, pairs, trial, weights, seed=options.seed, **more)
+        fusion, file = fit_halves(examples, SHORTLIST_SCORES, card, fit_weights), SHORTLIST_FILE
     fusion.save(folder / file)
-    print(f"wrote {folder / file} from {len(examples)} examples")
+    print(f"wrote {folder / file}")
+
+
+def _fit_lexical(
+    catalogue: Catalogue, pairs: Sequence[Pair], trial_file: Path, card: dict[str, object], settings: Any
+) -> Fusion:
+    """The fusion of the word scores; what the later stages build on is fitted without the held-out fold."""
+    examples = list(lexical_examples(catalogue, pairs, fold_of(pairs, FOLDS), seed=settings["seed"]))
+    held = [example for example in examples if example.fold == HELD_OUT]
+    trial = fit([e for e in examples if e.fold != HELD_OUT], LEXICAL_SCORES, **settings)
+    trial = with_temperature(trial, held)
+    trial.save(trial_file)
+    report = {
+        variant: round(accuracy(trial, [e for e in held if e.variant == variant]), 3)
+        for variant in sorted({e.variant for e in held})
+    }
+    tell(f"held-out fold, top-1 among the candidates: {report}; temperature {trial.temperature:.2f}")
+    said = {**card, "held_out_top1_of_candidates": report, **settings}
+    final = fit(examples, LEXICAL_SCORES, card=said, **settings)
+    # the temperature of the trial: no fold is left that the final weights did not see
+    return replace(final, temperature=trial.temperature)
+
+
+def _held_out(
+    catalogue: Catalogue, pairs: Sequence[Pair], trial_file: Path, weights: Path, **more: Any
+) -> list[Example]:
+    """`retrieval_examples` with the retriever of a folder."""
+    # the catalogue's terms are of all folds
+    retriever = Retriever.load(weights, catalogue, stand_ins=False)
+    if retriever is None:
+        raise DataError(f"{weights} has no retriever; train one: python -m finetune.ranker.encoder")
+    folds, lexical = fold_of(pairs, FOLDS), Fusion.load(trial_file)
+    return list(retrieval_examples(catalogue, pairs, folds, lexical, retriever, **more))
 
 
 if __name__ == "__main__":
