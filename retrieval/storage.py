@@ -76,6 +76,18 @@ def atomic_write(path: Path, content: bytes | Callable[[Path], None]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def folder_size(folder: Path) -> int:
+    """Bytes of all files below, links not followed; what vanishes meanwhile counts nothing."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(where, name)).st_size
+            except OSError:
+                continue
+    return total
+
+
 def sha256_of(path: Path) -> str:
     """The SHA256 of a file's content, in lower case; raises OSError where it cannot be read."""
     with path.open("rb") as stream:

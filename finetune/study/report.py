@@ -53,11 +53,6 @@ class Outcome:
     alpha: float | None
 
 
-def win_rate(win: int, lose: int) -> float:
-    """The paper's win rate, ties left out; nan where there is nothing but ties."""
-    return win / (win + lose) if win + lose else float("nan")
-
-
 def outcomes(ratings: Sequence[Rating]) -> list[Outcome]:
     """For each question and architecture: over all data sets, then each of them."""
     found = []

@@ -15,7 +15,7 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -52,7 +52,7 @@ CREATE TABLE ratings (
 
 @dataclass(frozen=True)
 class Pair:
-    """What is compared; the pictures are PNGs."""
+    """What is compared, in the order of the table's columns; the pictures are PNGs."""
 
     architecture: str
     data_set: str
@@ -103,18 +103,7 @@ def write_study(path: Path, pairs: Iterable[Pair], *, seed: int, source: str) ->
             database.executemany(
                 "INSERT INTO pairs (architecture, data_set, prompt, baseline_model, answer_model, baseline, "
                 "answer) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (
-                        pair.architecture,
-                        pair.data_set,
-                        pair.prompt,
-                        pair.baseline_model,
-                        pair.answer_model,
-                        pair.baseline,
-                        pair.answer,
-                    )
-                    for pair in pairs
-                ),
+                map(astuple, pairs),
             )
 
 
