@@ -1,6 +1,6 @@
 """Table 1 as files: what `finetune/paper/table1.py` measured, each cell beside the paper's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,53 +30,22 @@ def write_table1(figures: Values, folder: Path) -> None:
 
 def markdown(figures: Values) -> str:
     """The whole report; the paper's own table first."""
-    run = figures["run"]
-    adapters = run["adapters"]
-    parts = ["# Table 1: hallucination error", _run_lines(figures)]
-    parts += [
+    parts = [
+        "# Table 1: hallucination error",
+        _run_lines(figures),
         "## Beside the paper",
         "Per cent of answers that name nothing that exists and can be had, with 95% bootstrap intervals over "
         "prompts (2,000 samples, seed 0). The paper's figures are of LLaMA-2-7B, one for each architecture, "
         "and of its own models and prompts; "
         "they show a direction to compare with, not a value to reach.",
         _paper_table(figures),
-    ]
-    if figures["differences"]:
-        first = next(iter(adapters))
-        parts += [
-            f"## Against {first}",
-            "Percentage points, on the same prompts; below 0 in the hallucination error is better.",
-            table(
-                ["prompts", "adapter", "hallucination error", "top-1"],
-                [
-                    [
-                        row["set"],
-                        row["adapter"],
-                        percent(row["hallucination error"], signed=True),
-                        percent(row["top-1"], signed=True) if row["top-1"] else "no known model",
-                    ]
-                    for row in figures["differences"]
-                ],
-            ),
-        ]
-    parts += [
+        *_differences(figures),
         "## What the answers are",
         "Shares of the free answers, before any repair, in per cent. Without a known model nothing is "
         '"correct".',
         table(
             ["prompts", "adapter", "answers", *OUTCOMES, "distinct names", "most frequent"],
-            [
-                [
-                    each["name"],
-                    name,
-                    found["answers"],
-                    *(f"{100 * found['split'][kind]:.1f}" for kind in OUTCOMES),
-                    found["distinct names"],
-                    f"{100 * found['share of the most frequent name']:.1f}",
-                ]
-                for each in figures["sets"]
-                for name, found in each["measured"].items()
-            ],
+            _cells(figures, _said_cells),
         ),
         "## Free, held to the catalogue, repaired",
         'Hallucination error and top-1, in per cent. "Constrained": the name is decoded greedily along the '
@@ -84,35 +53,58 @@ def markdown(figures: Values) -> str:
         "back on the family's base model where no name is near enough; an answer that cannot be read cannot "
         "be repaired, and counts as a hallucination.",
         table(
-            [
-                "prompts",
-                "adapter",
-                "free",
-                "constrained",
-                "repaired",
-                "fell back",
-                *_TOPS,
-                "constrained models",
-            ],
-            [
-                [
-                    each["name"],
-                    name,
-                    percent(found["hallucination error"]),
-                    percent(found["constrained"]),
-                    percent(found["repaired"]),
-                    f"{100 * found['repair gave the base model']:.1f}",
-                    *(percent(found[top]) if found[top] else "no known model" for top in _TOPS),
-                    found["distinct models constrained"],
-                ]
-                for each in figures["sets"]
-                for name, found in each["measured"].items()
-            ],
+            ["prompts", "adapter", *_ERRORS, "fell back", *_TOPS, "constrained models"],
+            _cells(figures, _held_cells),
         ),
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def _differences(figures: Values) -> list[str]:
+    """What the others change against the first adapter; nothing where there is one."""
+    if not figures["differences"]:
+        return []
+    rows = [
+        [
+            row["set"],
+            row["adapter"],
+            percent(row["hallucination error"], signed=True),
+            percent(row["top-1"], signed=True) if row["top-1"] else "no known model",
+        ]
+        for row in figures["differences"]
+    ]
+    return [
+        f"## Against {next(iter(figures['run']['adapters']))}",
+        "Percentage points, on the same prompts; below 0 in the hallucination error is better.",
+        table(["prompts", "adapter", "hallucination error", "top-1"], rows),
+    ]
+
+
+def _cells(figures: Values, of: Callable[[Values], list[object]]) -> list[list[object]]:
+    """A row a set and adapter."""
+    return [
+        [each["name"], name, *of(found)]
+        for each in figures["sets"]
+        for name, found in each["measured"].items()
+    ]
+
+
+def _said_cells(found: Values) -> list[object]:
+    shares = [*(found["split"][kind] for kind in OUTCOMES), found["share of the most frequent name"]]
+    *kinds, often = (f"{100 * share:.1f}" for share in shares)
+    return [found["answers"], *kinds, found["distinct names"], often]
+
+
+def _held_cells(found: Values) -> list[object]:
+    return [
+        *(percent(found[key]) for key in ("hallucination error", "constrained", "repaired")),
+        f"{100 * found['repair gave the base model']:.1f}",
+        *(percent(found[top]) if found[top] else "no known model" for top in _TOPS),
+        found["distinct models constrained"],
+    ]
+
+
+_ERRORS = ("free", "constrained", "repaired")
 _TOPS = ("top-1", "top-1 constrained", "top-1 repaired")
 
 

@@ -41,29 +41,12 @@ def spread(
     """
     if not pieces:
         return
-    ray = require("ray")
-    if not ray.is_initialized():
-        try:
-            ray.init(
-                address=address, log_to_driver=False, include_dashboard=False if address == "local" else None
-            )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise RenderError(
-                f"no Ray cluster at {address!r} ({str(error).splitlines()[0]}); start one with "
-                "`ray start --head`, or use --ray local for this machine"
-            ) from error
+    ray = _cluster(address)
     count = min(len(pieces), workers or _room(ray, gpus))
     if count < 1:
         raise InvalidInput(f"{workers} workers; needed is at least 1")
 
-    class Worker:
-        def __init__(self) -> None:
-            self._do = make_worker()
-
-        def do(self, piece: Any) -> Any:
-            return self._do(piece)
-
-    remote = ray.remote(num_cpus=1, num_gpus=gpus)(Worker)
+    remote = ray.remote(num_cpus=1, num_gpus=gpus)(_worker(make_worker))
     waiting, deaths = deque(range(len(pieces))), Counter[int]()
     busy: dict[Any, tuple[Any, int]] = {}
 
@@ -97,6 +80,35 @@ def spread(
     finally:
         for actor, _ in busy.values():
             ray.kill(actor)
+
+
+def _cluster(address: str) -> Any:
+    """Ray, connected."""
+    ray = require("ray")
+    if not ray.is_initialized():
+        try:
+            ray.init(
+                address=address, log_to_driver=False, include_dashboard=False if address == "local" else None
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise RenderError(
+                f"no Ray cluster at {address!r} ({str(error).splitlines()[0]}); start one with "
+                "`ray start --head`, or use --ray local for this machine"
+            ) from error
+    return ray
+
+
+def _worker(make: Callable[[], Callable[[Any], Any]]) -> type:
+    """A class whose code travels with it: workers cannot import what only this process has."""
+
+    class Worker:
+        def __init__(self) -> None:
+            self._do = make()
+
+        def do(self, piece: Any) -> Any:
+            return self._do(piece)
+
+    return Worker
 
 
 def _room(ray: Any, gpus: float) -> int:

@@ -1,4 +1,4 @@
-"""A table of pictures that a user study is made of: two architectures, three data sets.
+"""A table of pictures that a user study is made of: two architectures, three data sets; and its server.
 
 create_study(table(folder), folder / "study.db", pairs=6)
 """
@@ -40,15 +40,8 @@ def table(folder: Path, *, prompts: int = 4, **changes: Any) -> Path:
             for number in range(prompts):
                 for _ in range(2):
                     prompt = SCRIPT if number == 0 else f"{data_set} {number}"
-                    rows.append(
-                        dict(
-                            zip(
-                                COLUMNS,
-                                (architecture, data_set, prompt, red, blue, "v1-5", "Secret Model"),
-                                strict=True,
-                            )
-                        )
-                    )
+                    cells = (architecture, data_set, prompt, red, blue, "v1-5", "Secret Model")
+                    rows.append(dict(zip(COLUMNS, cells, strict=True)))
     rows[0] |= changes
     path = folder / "run.parquet"
     parquet.write_table(pa.Table.from_pylist(rows), path)

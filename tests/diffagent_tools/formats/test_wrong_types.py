@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from calls import LANTERN
-from diffagent_tools.formats.comfyui_read import read_workflow
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diffagent_tools.formats.comfyui.read import read_workflow
 from diffagent_tools.formats.read import import_text
 from diffagent_tools.formats.write import export
 from retrieval.errors import InvalidInput
