@@ -18,6 +18,9 @@ from retrieval.errors import DataError, StorageError
 T = TypeVar("T")
 _GZIP_MAGIC = b"\x1f\x8b"
 
+Progress = Callable[[str], None]
+"""Told, in one line each, what takes long."""
+
 
 def home() -> Path:
     """The folder for everything that can be made again: `DIFFAGENT_HOME`, else the user's cache folder."""

@@ -17,7 +17,6 @@ model's repository runs.
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,15 +25,13 @@ from diffagent_tools.llm.default_base import DEFAULT_NAME, default_folder, make_
 from diffagent_tools.llm.wheel import WHEEL_NAME, NotAvailable
 from retrieval.errors import BaseModelMismatch, BaseModelMissing, InvalidInput
 from retrieval.quiet import quiet
-from retrieval.storage import home
+from retrieval.storage import Progress, home
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 DEFAULT_HUB_ID = f"HuggingFaceTB/{DEFAULT_NAME}"
 DTYPES = ("float32", "bfloat16", "float16")
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)

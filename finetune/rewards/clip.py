@@ -51,11 +51,7 @@ def clip_score(text: "Tensor", image: "Tensor") -> "Tensor":
 
 
 class ClipScore(Scorer):
-    """Scores with a CLIP of transformers.
-
-    Args:
-        tokenizer: that of the model.
-    """
+    """Scores with a CLIP of transformers and its tokenizer."""
 
     name = "clip"
 

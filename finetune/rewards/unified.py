@@ -58,11 +58,7 @@ def pool_ranges(scores: Mapping[str, "Tensor"]) -> dict[str, Range]:
 
 
 def normalised(values: "Tensor", range: Range) -> "Tensor":
-    """(s - low) / (high - low), cut off at 0 and 1; 0.5 where the range is a single point.
-
-    Args:
-        values: any shape.
-    """
+    """(s - low) / (high - low), of any shape, cut off at 0 and 1; 0.5 where the range is a single point."""
     if range.low == range.high:
         # nothing tells these apart; what lies outside a fixed point still does
         return 0.5 + 0.5 * torch.sign(values - range.low)

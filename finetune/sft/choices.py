@@ -1,6 +1,6 @@
 """Lists of models to choose from, for training a model that reads its candidates before it names one.
 
-    listed = list_choices(pairs, catalogue, count=8)
+    listed = list_choices(pairs, catalogue)
     listed(pair_number, instruction, lot)     # ["Pixel Art XL: pixel, sprite", ...] in random order
 
 The right model and others that word scores take for it. A pair's list is made of profiles that its own fold
@@ -20,6 +20,7 @@ from retrieval.records.model import ModelRecord
 from retrieval.search.lexical import LexicalScorer
 
 FOLDS = 5
+_COUNT = 8
 _POOL = 3  # times the places: the wrong ones are drawn from so many of the strongest
 
 ListChoices = Callable[[int, Instruction, random.Random], list[str]]
@@ -31,12 +32,9 @@ class _Fold:
     records: Mapping[int, ModelRecord]
 
 
-def list_choices(pairs: Sequence[Pair], catalogue: Catalogue, count: int = 8) -> ListChoices:
-    """A function from a pair's place in `pairs` and its instruction to `count` choices, the right one among
-    them, in random order.
-
-    Args:
-        pairs: all of models that the catalogue holds.
+def list_choices(pairs: Sequence[Pair], catalogue: Catalogue) -> ListChoices:
+    """A function from a pair's place in `pairs` and its instruction to eight choices, the right one among
+    them, in random order. The pairs are all of models that the catalogue holds.
     """
     folds = fold_of(pairs, FOLDS)
     made: dict[int, _Fold] = {}
@@ -54,9 +52,9 @@ def list_choices(pairs: Sequence[Pair], catalogue: Catalogue, count: int = 8) ->
         # the rough sum that finetune/ranker/evidence.py draws hard candidates by
         rough = scores["all.cosine"] + scores["terms.cosine"] + scores["negative.cosine"]
         ids = fold.scorer.model_ids
-        strongest = [ids[int(each)] for each in (-rough).argsort(kind="stable")[: _POOL * count]]
+        strongest = [ids[int(each)] for each in (-rough).argsort(kind="stable")[: _POOL * _COUNT]]
         wrong = [model_id for model_id in strongest if model_id != right]
-        chosen = [right, *lot.sample(wrong, min(count - 1, len(wrong)))]
+        chosen = [right, *lot.sample(wrong, min(_COUNT - 1, len(wrong)))]
         lot.shuffle(chosen)
         return [describe_choice(fold.records[model_id]) for model_id in chosen]
 

@@ -14,9 +14,6 @@ class LengthGroupedBatches(Sampler[int]):
 
     The order is a function of seed and epoch alone, so a resumed run continues it. Transformers' own sampler
     goes from long to short over and over, and draws from the global generator.
-
-    Args:
-        epoch: tells the current epoch.
     """
 
     def __init__(self, lengths: Sequence[int], batch: int, seed: int, epoch: Callable[[], int]) -> None:

@@ -18,19 +18,8 @@ _POINTS = 40
 _LIBRARIES = ("torch", "transformers", "peft", "trl")
 
 
-def write_card(
-    folder: Path,
-    facts: Mapping[str, Any],
-    *,
-    metrics: Path,
-    weights: int,
-) -> None:
-    """Writes both.
-
-    Args:
-        facts: what made the run (finetune/training/script.py `run_facts`).
-        metrics: the CSV of the run.
-        weights: how many weights were trained.
+def write_card(folder: Path, facts: Mapping[str, Any], *, metrics: Path, weights: int) -> None:
+    """Writes both: `run_facts` (finetune/training/script.py), figures of the run's CSV, the weights trained.
 
     Raises:
         StorageError: the folder cannot be written.
