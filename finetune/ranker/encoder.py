@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.exits import Exit, run_script
+from diffagent_tools.extras import require
 from finetune.data.folds import clusters, fold_of
 from finetune.data.pairs import Pair, known_pairs
 from finetune.data.stripping import stripped
@@ -169,6 +170,7 @@ def train(
 
     from finetune.training.callbacks import StopOnSignal, last_checkpoint
 
+    require("datasets")  # not only after the encoder is loaded
     if len({pair["model_id"] for pair in pairs}) < 2:
         raise DataError(
             "the pairs name fewer than two models; contrastive training needs others to tell apart"
