@@ -46,9 +46,10 @@ EVERYDAY = {
     "facets.general": 0.5,
     "special": -0.4,
     "narrow": -0.8,
+    "facets.unasked": -0.4,
 }
 """what a model is made for leads, its nearness in meaning follows, what users take most decides between
-equals; "narrow" is a LoRA where no style is asked for"""
+equals; "narrow" is a LoRA where no style is asked for, "unasked" whatever is made for another medium"""
 TEMPERATURE = 0.1
 POPULAR, DOWNLOADS, CHECKPOINT = 0.25, 0.75, 1.5
 """what is tried on popular models: at most a fourth of what nothing else explains, by downloads to the

@@ -49,6 +49,8 @@ _VERB = re.compile(
 )
 ALL_ROUND = ("photo", "digital painting", "fantasy")
 """looks of which one does for a request that names none"""
+_WIDE = frozenset((*ALL_ROUND, "anime", "illustration", "painting"))
+"""media that most models can do: no model is narrow for them"""
 
 
 class Phrases:
@@ -148,7 +150,8 @@ class Purposes:
     def scores(self, asked: Mapping[str, str]) -> "dict[str, Scores]":
         """ "facets.fit": the weighted mean over the asked facets, [N]; a neighbour does for less than half.
         "facets.general": how well a model does where no style is asked for. "popular" and "checkpoint": what
-        users take most. "special": it is for one narrow thing."""
+        users take most. "special": it is for one narrow thing;
+        "facets.unasked": it is made for another medium, as icons or pixel art."""
         import numpy as np
 
         styles = [name for name in asked if self._weight[name] > _WEIGHTS["subject"]]
@@ -163,12 +166,27 @@ class Purposes:
         return {
             "facets.fit": fit,
             "facets.general": general,
+            "facets.unasked": self._unasked(asked),
             "popular": self._popular,
             "downloads": self._downloads,
             "checkpoint": self._checkpoint,
             "special": self._special,
             "narrow": np.full_like(fit, not styles) * (1 - self._checkpoint),
         }
+
+    def _unasked(self, asked: Mapping[str, str]) -> "Scores":
+        """How much each model is made for a medium that is neither asked for nor near to what is, [N]."""
+        import numpy as np
+
+        known = {facet.name: facet for facet in facets()}
+        fitting = {near for name in asked for near in (name, *known[name].near)} | _WIDE
+        others = [
+            self._column[facet.name]
+            for facet in known.values()
+            if facet.kind == "medium" and facet.name not in fitting
+        ]
+        found: Scores = np.maximum(self._strengths[:, others].max(1, initial=0) - 0.5, 0) * 2
+        return found
 
     def against(self, refused: Sequence[str]) -> "Scores":
         """How much each model is made for each refused thing, [r, N] in [0, 1]: by its facets, and by its

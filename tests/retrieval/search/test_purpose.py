@@ -102,3 +102,15 @@ def test_any_request_has_finite_scores(text: str) -> None:
 
 def test_an_empty_catalogue_has_no_scores() -> None:
     assert Purposes(()).scores(asked_facets("anime"))["facets.fit"].shape == (0,)
+
+
+def test_what_is_made_for_another_medium_steps_back() -> None:
+    models = [
+        ModelRecord(model_id=1, model="Game Icons", type="Checkpoint", base_model="SD 1.5", tags=("icon",)),
+        ModelRecord(model_id=2, model="Tales", type="Checkpoint", base_model="SD 1.5", tags=("fantasy",)),
+    ]
+    purposes = Purposes(models)
+    icons, tales = purposes.scores(asked_facets("a knight"))["facets.unasked"]
+    assert icons > 0.5
+    assert tales == 0
+    assert purposes.scores(asked_facets("an icon of a knight"))["facets.unasked"].tolist() == [0, 0]
