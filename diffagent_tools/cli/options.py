@@ -70,7 +70,9 @@ JsonOption = Annotated[bool, typer.Option("--json", metavar=FLAG, help="Print JS
 
 InstalledOption = Annotated[
     bool,
-    typer.Option("--installed", help="Choose among the models that the last `diffagent scan` found."),
+    typer.Option(
+        "--installed", metavar=FLAG, help="Choose among the models that the last `diffagent scan` found."
+    ),
 ]
 
 

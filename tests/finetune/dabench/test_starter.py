@@ -214,9 +214,8 @@ def test_the_builder_keeps_every_model_id(starter: Catalogue, tmp_path: Path) ->
     folder = Path(os.environ.get("DIFFAGENT_DATA", FOLDER.parents[2] / "shared" / "data"))
     if not (folder / "models.jsonl.gz").exists():
         pytest.skip("the data that the catalogue was built from is not here (DIFFAGENT_DATA)")
-    again = build(
-        folder / "models.jsonl.gz", folder / "pairs_train.jsonl.gz", sources_for(tmp_path), tmp_path, None
-    )
+    models, pairs = folder / "models.jsonl.gz", folder / "pairs_train.jsonl.gz"
+    again = build(models, pairs, sources_for(tmp_path), tmp_path)
     assert again.model_ids == starter.model_ids
     assert again.digest == starter.digest
 
