@@ -7,6 +7,7 @@ from retrieval.records.model import ModelRecord
 from retrieval.search.ranker import Ranking
 
 _PARTS, _POPULAR = 2, 10_000
+_NO_MARKS = str.maketrans("“”", "''")
 
 
 def unmet_notes(ranking: Ranking) -> tuple[str, ...]:
@@ -37,4 +38,5 @@ def reason_for(evidence: Evidence, record: ModelRecord) -> str:
 
 
 def _quoted(words: Iterable[str]) -> str:
-    return ", ".join(f"“{word}”" for word in words)
+    # marks inside a stranger's word would end the quotation
+    return ", ".join(f"“{word.translate(_NO_MARKS)}”" for word in words)

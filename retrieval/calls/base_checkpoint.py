@@ -7,7 +7,14 @@ Also the family's default model, which is loaded where nothing better is known.
 
 from collections.abc import Iterable
 
-from retrieval.calls.identify import air_of, nearest_spelling, obtainable, proposable, table_family
+from retrieval.calls.identify import (
+    air_of,
+    nearest_spelling,
+    obtainable,
+    proposable,
+    shown_family,
+    table_family,
+)
 from retrieval.calls.limits import Change
 from retrieval.catalogue import Catalogue, Match
 from retrieval.errors import UnknownModel
@@ -108,7 +115,7 @@ def base_checkpoint_change(api: T2IApi, record: ModelRecord | None, catalogue: C
         wrong = (
             f"is of the type {other.type}"
             if other.type != "Checkpoint"
-            else f"is for {other.base_model}"
+            else f"is for {shown_family(other.base_model)}"
             if obtainable(other)
             else "can no longer be had"
         )

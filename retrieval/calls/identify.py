@@ -90,6 +90,11 @@ def unknown_version(name: str, match: Match, catalogue: Catalogue) -> str:
     return ""
 
 
+def shown_family(base_model: str) -> str:
+    """A family's name in a sentence; in quotation marks where it is a catalogue's own."""
+    return base_model if table_family(base_model) is not None else repr(base_model[:60])
+
+
 def fits_family(record: ModelRecord, family: str | None) -> bool:
     """Whether the model, or a version that can be had, belongs to the family; None is any family."""
     return family is None or record.base_model == family or bool(_own(record, family))
@@ -275,6 +280,7 @@ def version_fault(
     if family is not None and own and family_name(version.base_model) != family:
         return (
             "wrong family",
-            f"the version {version.version!r} of {record.model!r} is for {version.base_model}, not {family}",
+            f"the version {version.version!r} of {record.model!r} is for {shown_family(version.base_model)}, "
+            f"not {family}",
         )
     return None

@@ -23,6 +23,7 @@ MAX_CLIP_SKIP = 12
 """The layers of the text encoder of SD 1.5."""
 MAX_LORA_WEIGHT = 2.0
 DEFAULT_LORA_WEIGHT = 0.8
+_SHOWN = 60
 MIN_SAMPLER_SIMILARITY = 0.7
 """Below it a sampler's name is no misspelling: `Eulr a` is, `magic` is not. One wrong sign in a name of four
 is still read."""
@@ -41,6 +42,11 @@ class Change:
     def attribute(self) -> str:
         """The field's name in Python."""
         return self.field.replace(" ", "_")
+
+    @property
+    def was(self) -> str:
+        """The value before in words; text, which may be a stranger's, in quotation marks."""
+        return repr(self.before[:_SHOWN]) if isinstance(self.before, str) else str(self.before)
 
 
 def corrections(api: T2IApi, family: Family | None, record: ModelRecord | None) -> tuple[Change, ...]:
@@ -76,7 +82,7 @@ def adjust(api: T2IApi, **update: Any) -> tuple[T2IApi, tuple[str, ...]]:
         if change.attribute in update or {change.attribute, *update} >= {"width", "height"}
     ]
     made = asked.model_copy(update={change.attribute: change.after for change in faults})
-    return made, tuple(f"{each.field} {each.before} became {each.after}: {each.why}" for each in faults)
+    return made, tuple(f"{each.field} {each.was} became {each.after}: {each.why}" for each in faults)
 
 
 def _size(api: T2IApi, family: Family) -> list[Change]:

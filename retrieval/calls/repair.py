@@ -15,7 +15,7 @@ from typing import Any
 
 from retrieval.calls.base_checkpoint import default_record
 from retrieval.calls.compose import default_api, facts, recommended_api, with_trigger
-from retrieval.calls.identify import family_meant, fits_family, table_family
+from retrieval.calls.identify import family_meant, fits_family, shown_family, table_family
 from retrieval.calls.limits import Change, corrections
 from retrieval.calls.meaning import Searcher
 from retrieval.calls.substitute import Substitute, find_substitute
@@ -111,7 +111,8 @@ def _abstained(
 ) -> Repair:
     """The fallback, where no model is near enough."""
     fallback = _fallback(verdict, request, catalogue)
-    why = f"{found.why}; the answer is the base model of {fallback.base_model} with default parameters"
+    family = shown_family(fallback.base_model)
+    why = f"{found.why}; the answer is the base model of {family} with default parameters"
     if verdict.call is None:
         changes: tuple[Change, ...] = (Change("model", verdict.named, fallback.model, why),)
     else:

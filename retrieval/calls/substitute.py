@@ -17,6 +17,7 @@ from retrieval.calls.identify import (
     obtainable,
     pointed_at,
     proposable,
+    shown_family,
     version_fault,
 )
 from retrieval.calls.meaning import Searcher, nearest_in_meaning
@@ -113,7 +114,7 @@ def _why_not(record: ModelRecord, family: str | None, kind: str | None) -> str:
         return f"{record.model!r} can no longer be had"
     if kind not in (None, record.type):
         return f"{record.model!r} is of the type {record.type}, not {kind}"
-    return f"{record.model!r} is for {record.base_model}, not {family}"
+    return f"{record.model!r} is for {shown_family(record.base_model)}, not {family}"
 
 
 def _query(name: str, call: T2IApi | None, request: Instruction | None, meant: ModelRecord | None) -> str:

@@ -22,6 +22,7 @@ from retrieval.calls.identify import (
     named_version,
     nearest_spelling,
     obtainable,
+    shown_family,
     table_family,
     unknown_version,
     version_fault,
@@ -134,7 +135,7 @@ def judge_call(api: T2IApi, match: Match | None, catalogue: Catalogue) -> Verdic
         reason = f"{record.model!r} is of the type {record.type}, not {api.type}"
         problems.append(Problem("wrong type", reason, "type"))
     if not fits_family(record, family):
-        reason = f"{record.model!r} is for {record.base_model}, not {family}"
+        reason = f"{record.model!r} is for {shown_family(record.base_model)}, not {family}"
         problems.append(Problem("wrong family", reason, "base model"))
     problems += [*id_problems, *_parameter_problems(api, record, catalogue)]
     return Verdict(api.model, api, match, version, tuple(problems))
@@ -162,7 +163,7 @@ def _name_problems(name: str, match: Match, ids: tuple[Change, ...], catalogue: 
     if unknown:
         problems.append(Problem("bad parameters", unknown, "version", ids))
     if not obtainable(record):
-        status = f" ({record.status})" if record.status else ""
+        status = f" ({record.status[:_SHOWN]!r})" if record.status else ""
         problems.append(Problem("unavailable", f"{record.model!r} can no longer be had{status}", "model"))
     return problems
 
@@ -171,7 +172,7 @@ def _no_family(api: T2IApi, record: ModelRecord | None, ids: tuple[Change, ...])
     reason = f"{_short(api.base_model)} is no family of base models"
     if record is None:
         return Problem("wrong family", reason, "base model")
-    reason += f"; {record.model!r} is for {record.base_model}"
+    reason += f"; {record.model!r} is for {shown_family(record.base_model)}"
     fix = (Change("base model", api.base_model, record.base_model, reason), *ids)
     return Problem("wrong family", reason, "base model", fix)
 
@@ -215,7 +216,7 @@ def _identity(
 def _parameter_problems(api: T2IApi, record: ModelRecord | None, catalogue: Catalogue) -> list[Problem]:
     limits = table_family(api.base_model) or (table_family(record.base_model) if record else None)
     problems = [
-        Problem("bad parameters", f"{change.field} {change.before}: {change.why}", change.field, (change,))
+        Problem("bad parameters", f"{change.field} {change.was}: {change.why}", change.field, (change,))
         for change in corrections(api, limits, record)
     ]
     problems += [

@@ -25,7 +25,8 @@ def _readable(text: str) -> str:
     made = one_line(text)
     if not made.strip():
         raise ValueError("it holds nothing that can be read; needed is a name")
-    return made
+    # names are looked up without spaces around them, and those in place of what was taken out are such
+    return made if made == text else " ".join(made.split())
 
 
 def _words(value: tuple[str, ...]) -> tuple[str, ...]:

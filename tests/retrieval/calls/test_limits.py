@@ -127,11 +127,11 @@ LONG = "x" * 70
         ({"cfg_scale": 31.0}, "cfg scale 31.0 became 30.0: it lies within 1 and 30"),
         (
             {"sampling_method": "Eulr a"},
-            "sampling method Eulr a became Euler a: no sampler is called 'Eulr a'",
+            "sampling method 'Eulr a' became Euler a: no sampler is called 'Eulr a'",
         ),
         (
             {"sampling_method": LONG},
-            f"sampling method {LONG} became Euler a: no sampler is called '{'x' * 60}';",
+            f"sampling method '{LONG[:60]}' became Euler a: no sampler is called '{'x' * 60}';",
         ),
         ({"clip_skip": 13}, "clip skip 13 became 12: the text encoder has 12 layers"),
         ({"lora_weight": 1.0}, "lora weight 1.0 became None: a checkpoint has no LoRA weight"),

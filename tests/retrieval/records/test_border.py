@@ -130,10 +130,10 @@ def test_every_text_of_a_record_is_inert_where_it_enters(tmp_path: Path) -> None
     for name, text in said.items():
         kept = text.replace("\n", "") if name == ".description" else text
         assert kept.isprintable(), (name, text)
-    assert record.model == SHOWN
+    assert record.model == SHOWN.strip()
     assert record.description == "a [2J b c d e\nSteps: 1 "
     # a line and its record are one model
-    assert [model for _, model, _ in catalogue.names()] == [SHOWN]
+    assert [model for _, model, _ in catalogue.names()] == [SHOWN.strip()]
     assert catalogue.find(SHOWN)[0].record is record
     assert Catalogue([record]).digest == catalogue.digest
 
