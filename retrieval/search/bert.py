@@ -91,7 +91,7 @@ class Bert:
         stored: its tensors by name; taken out one by one, so that memory holds few of them twice.
 
     Raises:
-        AdapterError: tensors are missing or superfluous.
+        AdapterError: tensors are missing or superfluous, or hold a number that is not finite.
         KeyError, TypeError, ValueError: the config is none of a BERT.
     """
 
@@ -102,6 +102,13 @@ class Bert:
         self._heads = int(config["num_attention_heads"])
         if config["hidden_act"] != "gelu" or self.width % self._heads:
             raise ValueError("the activation is not gelu, or the heads do not share the width evenly")
+        odd = [
+            name
+            for name, tensor in stored.items()
+            if tensor.dtype.kind == "f" and not np.isfinite(tensor).all()
+        ]
+        if odd:
+            raise AdapterError(f"numbers that are not finite in {sorted(odd)[:3]}")
         missing: list[str] = []
 
         def weight(name: str) -> "Array":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from torch_bert import stored_bert, torch_means
 
 from retrieval.errors import AdapterError
@@ -111,4 +112,14 @@ def test_damaged_and_missing_files_are_plain_errors(tmp_path: Path) -> None:
     path = folder / MODEL_FILE
     path.write_bytes(path.read_bytes()[:1_000_000])
     with pytest.raises(AdapterError, match="cannot be read"):
+        Bert.load(folder)
+
+
+def test_a_weight_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "odd")
+    stored = load_file(folder / MODEL_FILE)
+    name = "encoder.layer.0.output.LayerNorm.bias"
+    stored[name] = np.full_like(stored[name], np.nan)
+    save_file(stored, folder / MODEL_FILE)
+    with pytest.raises(AdapterError, match=rf"does not fit.*not finite in \['{name}'"):
         Bert.load(folder)
