@@ -1,10 +1,8 @@
 """Do misspelled names come back to their own model, and are invented ones told apart? Calibrates repair.
 
     python benchmarks/repair_edits.py                 # edited names by length; invented names
-    python benchmarks/repair_edits.py --sweep         # the same for other thresholds of
-    retrieval/catalogue/spelling.py
-    python benchmarks/repair_edits.py --meaning       # thresholds of retrieval/calls/meaning.py; takes a
-    minute
+    python benchmarks/repair_edits.py --sweep         # other thresholds of retrieval/catalogue/spelling.py
+    python benchmarks/repair_edits.py --meaning       # those of retrieval/calls/meaning.py; takes a minute
     python benchmarks/repair_edits.py --names 100000  # milliseconds a repair over so many made-up names
 
 An edit inserts, deletes or substitutes a sign (letters, digits, space) or swaps two neighbours, anywhere in

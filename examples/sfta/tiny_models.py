@@ -1,8 +1,7 @@
 """Everything that `examples/sfta/sfta_cpu.sh` needs, small enough to try the whole framework on a processor.
 
     python examples/sfta/tiny_models.py WORK
-    python examples/sfta/tiny_models.py --score ...      # finetune/rewards/render_and_score.py, with the tiny
-    scorers
+    python examples/sfta/tiny_models.py --score ...      # `python -m finetune.rewards`, with the tiny scorers
 
 Writes random networks with the layout of the real ones: a LLaMA (WORK/base), two checkpoints of Stable
 Diffusion and a LoRA (WORK/models), CLIP, ImageReward and, where open_clip is installed, HPS v2

@@ -5,12 +5,10 @@
 
     report = build(Path("raw"), Path("set"), read_config())
 
-The input is a raw store (finetune/civitai/store.py), whose models and images are read as the API gave
-them. The
-output holds one folder for each architecture (finetune/dabench/write.py), `catalogue.jsonl` with the
-models of
-all of them, `report.json` with the funnel, and `drops.jsonl.gz` with a line for every record that was
-dropped, by which rule. The same input and configuration give the same bytes. A build that was stopped has
+The input is a raw store (finetune/civitai/store.py), whose models and images are read as the API gave them.
+The output holds one folder for each architecture (finetune/dabench/write.py), `catalogue.jsonl` with the
+models of all of them, `report.json` with the funnel, and `drops.jsonl.gz` with a line for every record that
+was dropped, by which rule. The same input and configuration give the same bytes. A build that was stopped has
 left whole files and a report that says it is unfinished; running it again makes it anew.
 """
 

@@ -4,10 +4,9 @@
     python -m finetune.dabench.starter ...                                                        # the same
 
 Reads models and Instruction-API pairs (finetune/dabench/build.py makes both), drops what is not fit for
-everyone,
-and writes `models.jsonl.gz` and `card.md`. The same input gives the same bytes.
-Prompts and creators' descriptions are read for their single words and two-word terms alone; no sentence of
-them is written.
+everyone, and writes `models.jsonl.gz` and `card.md`. The same input gives the same bytes. Prompts and
+creators' descriptions are read for their single words and two-word terms alone; no sentence of them is
+written.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Holds a tenth of the models out of training entirely: can a model be chosen that was added afterwards?
 
-    python -m finetune.dabench.unseen --models models.jsonl.gz --pairs pairs_train.jsonl.gz --output
-    runs/unseen python -m finetune.ranker.encoder --pairs runs/unseen/pairs_seen.jsonl --epochs 2 \\
+    python -m finetune.dabench.unseen --models models.jsonl.gz --pairs pairs_train.jsonl.gz \\
+        --output runs/unseen
+    python -m finetune.ranker.encoder --pairs runs/unseen/pairs_seen.jsonl --epochs 2 \\
         --catalogue runs/unseen/catalogue.jsonl --output runs/unseen/adapter
     cp retrieval/search/starter/{lexical,retrieval}.safetensors runs/unseen/adapter
     diffagent evaluate --pairs runs/unseen/pairs_unseen.jsonl --train runs/unseen/pairs_seen.jsonl \\

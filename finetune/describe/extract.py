@@ -6,9 +6,8 @@
 The describer is extractive and deterministic. Class-based TF-IDF picks the terms that a model's sample
 prompts hold and other models' do not; word lists (finetune/describe/lexicon.py) turn terms, tags and names
 into styles, kinds of picture and subjects; sentence patterns (finetune/describe/patterns.py), chosen by the
-model's id, put
-them together. Nothing is quoted: single words and two-word terms are all that comes from prompts, and
-`forbidden` runs of three words are kept out.
+model's id, put them together. Nothing is quoted: single words and two-word terms are all that comes from
+prompts, and `forbidden` runs of three words are kept out.
 """
 
 import re

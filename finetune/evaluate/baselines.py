@@ -9,10 +9,9 @@ training negative prompts, so that a selector that reads negative prompts has it
 prints them all.
 
 The settings of the TF-IDF searches are those that give the figures known for the validation pairs (profiles:
-top-10 .861 raw, .576 stripped; tests/finetune/evaluate/test_baselines.py); "descriptions" needs the
-model's name and trigger
-words before the description to come near. "TF-IDF profiles, word pairs" is the strongest lexical search we
-know of: the whole description, and terms of two words.
+top-10 .861 raw, .576 stripped; tests/finetune/evaluate/test_baselines.py); "descriptions" needs the model's
+name and trigger words before the description to come near. "TF-IDF profiles, word pairs" is the strongest
+lexical search we know of: the whole description, and terms of two words.
 """
 
 from collections import Counter, defaultdict

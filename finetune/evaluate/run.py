@@ -3,8 +3,7 @@
     diffagent evaluate --pairs pairs_val.jsonl.gz --train pairs_train.jsonl.gz --models models.jsonl.gz
     diffagent evaluate --pairs pairs_val.jsonl.gz --mode free --limit 100 --output evaluation/free
     diffagent evaluate --prompts-file PartiPrompts.tsv --mode constrained
-    diffagent evaluate --table 1 --help    # the paper's tables: finetune/paper/table1.py,
-    finetune/paper/table2.py
+    diffagent evaluate --table 1 --help    # the paper's tables, 1 and 2 (finetune/paper/)
 
 Writes report.md, report.json and report.png to the output folder, and the answers themselves, one line a
 prompt: a stopped run goes on where it was. With --train and --models the baselines stand beside the selector.

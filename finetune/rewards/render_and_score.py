@@ -1,7 +1,6 @@
 """Renders every candidate k times, scores the images, and keeps the raw scores (Eq. 5's S(t, r) needs them).
 
-    python -m finetune.rewards --candidates candidates.jsonl --models models/ --store
-    scores/ \\
+    python -m finetune.rewards --candidates candidates.jsonl --models models/ --store scores/ \\
         --rewards clip imagereward hps-v2.1 --images 10 --output scored.jsonl
     python -m finetune.rewards ... --ray auto --gpus 1        # on every GPU of a Ray cluster
 

@@ -10,10 +10,9 @@ stand in the YAML or on the command line, and those of `RRHFScriptConfig`. A sto
 from its last checkpoint with `--resume_from_checkpoint auto`, and gives the losses it would have given.
 
 Written into the output folder: `metrics.csv`, `checkpoint-*/`, and at the end `adapter/` as
-finetune/sft/run.py
-writes it. What the SFT adapter brought for retrieval is copied beside it; `shortlist.safetensors` is not,
-since it weighs the scores of the language model as it was: `python -m finetune.ranker.fusion --stage
-shortlist` fits it anew.
+finetune/sft/run.py writes it. What the SFT adapter brought for retrieval is copied beside it;
+`shortlist.safetensors` is not, since it weighs the scores of the language model as it was:
+`python -m finetune.ranker.fusion --stage shortlist` fits it anew.
 """
 
 import shutil
