@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 _STRIDE = 1_000
-_KEY = "diffagent"  # one entry, because safetensors writes several in an order that changes
 
 Progress = Callable[[str], None]
 
