@@ -13,7 +13,7 @@ import functools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from retrieval.kept import packed, unpacked
 from retrieval.records.model import ModelRecord
@@ -31,26 +31,49 @@ if TYPE_CHECKING:
 # how much one piece of evidence alone says that a model is made for a facet
 _NAME, _TAG, _TAG_PART, _TRIGGER, _CREATOR, _SAMPLES = 0.9, 0.9, 0.6, 0.5, 0.5, 0.3
 _TRIGGERS, _LATER_TRIGGER = 5, 0.3
-_FEW_TAGS = 4  # facets that a model may claim by tags before each counts less
+_FEW_TAGS = 1.5  # facets that a model may claim by tags before each counts less
+_DIVIDED = 0.2  # how much each other medium that a model is made for takes from one
 _NEAR = 0.4
 # a medium is asked for; worlds and subjects are what most models can draw anyway
-_WEIGHTS = {"medium": 1.0, "look": 0.6, "genre": 0.5, "subject": 0.12}
-_LEAST = 0.4
+_WEIGHTS = {"medium": 1.0, "look": 0.6, "genre": 0.5, "subject": 0.06}
+_SHOWN = 0.12
+"""of a thing that belongs to a genre or medium, where a style is named beside it"""
+_LEAST = 0.8
 """of all weights together: a subject alone says less than a style"""
 _EMPTY_WORDS = "a an the of in on with any kind style look like and or too very so much"
 _EMPTY = frozenset(_EMPTY_WORDS.split())
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
-_STYLE_TAGS = frozenset({"style", "styles", "art style", "artstyle", "style lora", "style art"})
+STYLE_TAGS = frozenset({"style", "styles", "art style", "artstyle", "style lora", "style art"})
 # "a robot painting a portrait" and "drawing his sword" say what is done, not how the picture is made
 _VERB = re.compile(
-    r"\b(?:painting|drawing|sketching|knitting|photographing|rendering|filming|doodling)"
+    r"\b(?:painting|drawing|sketching|knitting|photographing|rendering|filming|doodling|building)"
     r"(?= (?:an?|the|his|her|its|their|my|your|our|some|on|at|with) )(?! (?:on|with) (?:canvas|paper|wood))",
     re.IGNORECASE,
 )
+_LONG = 8
+_NO_MISTAKE = frozenset(("pointing", "printing", "planting", "backlight", "backlit", "stationary"))
+"""English words that are one letter from a word of the vocabulary"""
 ALL_ROUND = ("photo", "digital painting", "fantasy")
 """looks of which one does for a request that names none"""
 _WIDE = frozenset((*ALL_ROUND, "anime", "illustration", "painting"))
 """media that most models can do: no model is narrow for them"""
+
+
+class Described(Protocol):
+    """What is read of a model: a record, or the facts that one is made of."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def tags(self) -> Sequence[str]: ...
+    @property
+    def trigger_words(self) -> Sequence[str]: ...
+    @property
+    def terms(self) -> Mapping[str, float]: ...
+    @property
+    def description_terms(self) -> Mapping[str, float]: ...
 
 
 class Phrases:
@@ -80,13 +103,37 @@ class Phrases:
 @functools.cache
 def request_phrases() -> Phrases:
     """What requests call the facets."""
-    return _phrases((facet.name, facet.said) for facet in facets())
+    return _phrases(
+        (facet.name, (*facet.said, *facet.shown, *facet.asked, *facet.asked_shown)) for facet in facets()
+    )
 
 
 @functools.cache
 def record_phrases() -> Phrases:
     """What names, tags, trigger words and descriptions of models call the facets."""
-    return _phrases((facet.name, (facet.name, *facet.said, *facet.also)) for facet in facets())
+    return _phrases((facet.name, (facet.name, *facet.said, *facet.shown, *facet.also)) for facet in facets())
+
+
+@functools.cache
+def _shown() -> frozenset[str]:
+    """The phrases that name a thing and no style, as `asked_facets` gives them."""
+    listed = (phrase for facet in facets() for phrase in (*facet.shown, *facet.asked_shown))
+    return frozenset(" ".join(words(phrase)) for phrase in listed)
+
+
+@functools.cache
+def _strangers() -> dict[str, tuple[str, ...]]:
+    """For each facet the media that are neither itself nor near to it."""
+    pairs = {(facet.name, near) for facet in facets() for near in facet.near}
+    media = [facet.name for facet in facets() if facet.kind == "medium"]
+    return {
+        facet.name: tuple(
+            other
+            for other in media
+            if other != facet.name and (facet.name, other) not in pairs and (other, facet.name) not in pairs
+        )
+        for facet in facets()
+    }
 
 
 def is_medium(name: str) -> bool:
@@ -97,9 +144,37 @@ def is_medium(name: str) -> bool:
 def asked_facets(text: str) -> dict[str, str]:
     """The facets that a request names, each with the phrase that names it."""
     found: dict[str, str] = {}
-    for facet, phrase, _ in request_phrases().found(words(_VERB.sub(" ", text))):
+    spoken = [_spelt(word) for word in words(_VERB.sub(" ", text))]
+    for facet, phrase, _ in request_phrases().found(spoken):
         found.setdefault(facet, phrase)
     return found
+
+
+@functools.cache
+def _spellings() -> tuple[list[str], frozenset[str]]:
+    """The long words that stand for a style alone, and all words of the vocabulary."""
+    said = [
+        words(phrase)
+        for facet in facets()
+        if facet.kind != "subject"
+        for phrase in (*facet.said, *facet.shown, *facet.asked, *facet.asked_shown)
+    ]
+    alone = sorted({phrase[0] for phrase in said if len(phrase) == 1 and len(phrase[0]) >= _LONG})
+    return alone, frozenset(word for phrase in said for word in phrase) | _NO_MISTAKE
+
+
+@functools.lru_cache(maxsize=10_000)
+def _spelt(word: str) -> str:
+    """A long word as the vocabulary spells it, if one letter is wrong, left out, doubled or misplaced."""
+    alone, known = _spellings()
+    if len(word) < _LONG - 1 or not word.isascii() or word in known:
+        return word
+    from rapidfuzz import process
+    from rapidfuzz.distance import OSA
+
+    same_start = [other for other in alone if other[0] == word[0]]
+    best = process.extractOne(word, same_start, scorer=OSA.distance, score_cutoff=1)
+    return best[0] if best else word
 
 
 def _phrases(named: Iterable[tuple[str, tuple[str, ...]]]) -> Phrases:
@@ -155,9 +230,13 @@ class Purposes:
         import numpy as np
 
         styles = [name for name in asked if self._weight[name] > _WEIGHTS["subject"]]
+        shown = {name for name in styles if asked[name] in _shown()}
+        named = len(shown) < len(styles)
         fit = np.zeros(len(self._strengths), np.float32)
         if asked:
-            weights = np.asarray([self._weight[name] for name in asked], np.float32)
+            weights = np.asarray(
+                [_SHOWN if named and name in shown else self._weight[name] for name in asked], np.float32
+            )
             each = np.stack([self._does(name) for name in asked], 1)
             fit = each @ weights / np.float32(max(float(weights.sum()), _LEAST))
         general = np.zeros_like(fit)
@@ -237,7 +316,7 @@ def purpose_tables(records: Iterable[ModelRecord]) -> "dict[str, NDArray[Any]]":
     }
 
 
-def strengths(record: ModelRecord) -> dict[str, float]:
+def strengths(record: Described) -> dict[str, float]:
     """How much a model is made for each facet that its record speaks of, in (0, 1]."""
     evidence = [
         {facet: _NAME for facet, _, _ in record_phrases().found(_words(record.model))},
@@ -250,12 +329,19 @@ def strengths(record: ModelRecord) -> dict[str, float]:
     for found in evidence:
         for facet, value in found.items():
             doubt[facet] = doubt.get(facet, 1.0) * (1 - value)
-    return {facet: 1 - left for facet, left in doubt.items()}
+    return _divided({facet: 1 - left for facet, left in doubt.items()})
 
 
-def is_special(record: ModelRecord) -> bool:
+def _divided(found: Mapping[str, float]) -> dict[str, float]:
+    """Who claims several media that have nothing to do with each other is made for none of them alone."""
+    strangers = _strangers()
+    others = {name: sum(found[other] ** 2 for other in strangers[name] if other in found) for name in found}
+    return {name: value / math.sqrt(1 + _DIVIDED * others[name]) for name, value in found.items()}
+
+
+def is_special(record: Described) -> bool:
     """A LoRA that changes no style: a character, an outfit, a pose, an effect, one kind of object."""
-    return record.type == "LORA" and not _STYLE_TAGS.intersection(tag.casefold() for tag in record.tags)
+    return record.type == "LORA" and not STYLE_TAGS.intersection(tag.casefold() for tag in record.tags)
 
 
 def _of_tags(tags: Sequence[str]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The closed vocabulary of facets: what a picture can be asked to be, and what a model can be made for.
 
-The table is facets.txt beside this file; retrieval/search/purpose.py finds its
-phrases in requests and records.
+The tables are facets.txt and asked.txt beside this file; retrieval/search/purpose.py finds their phrases in
+requests and records.
 """
 
 import functools
@@ -11,29 +11,49 @@ from typing import Literal
 
 Kind = Literal["medium", "look", "genre", "subject"]
 _FILE = Path(__file__).parent / "facets.txt"
+_ASKED = Path(__file__).parent / "asked.txt"
 
 
 @dataclass(frozen=True)
 class Facet:
-    """One facet: its kind, the phrases of requests and records (`said`) and of records only (`also`), and the
-    names of its neighbours, which do for it where nothing better is there."""
+    """One facet: its kind, the phrases that stand for it, and the names of its neighbours (`near`), which do
+    for it where nothing better is there.
+
+    `said` are phrases of requests and records, `shown` things that belong to a genre, `also` phrases of
+    records only, `asked` of requests only, `asked_shown` things of requests only.
+    """
 
     name: str
     kind: Kind
     said: tuple[str, ...]
+    shown: tuple[str, ...]
     also: tuple[str, ...]
     near: tuple[str, ...]
+    asked: tuple[str, ...] = ()
+    asked_shown: tuple[str, ...] = ()
 
 
 @functools.cache
 def facets() -> tuple[Facet, ...]:
     """All facets, in the order of the table."""
-    found = []
-    for line in _FILE.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            name, kind, said, also, near = (part.strip() for part in line.split("|"))
-            found.append(Facet(name, _kind(kind), _listed(said), _listed(also), _listed(near)))
-    return tuple(found)
+    asked = {name: (_listed(said), _listed(shown)) for name, said, shown in _rows(_ASKED)}
+    return tuple(
+        Facet(
+            name,
+            _kind(kind),
+            _listed(said),
+            _listed(shown),
+            _listed(also),
+            _listed(near),
+            *asked.get(name, ((), ())),
+        )
+        for name, kind, said, shown, also, near in _rows(_FILE)
+    )
+
+
+def _rows(path: Path) -> list[list[str]]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [[part.strip() for part in line.split("|")] for line in lines if line and not line.startswith("#")]
 
 
 def _kind(text: str) -> Kind:

@@ -43,6 +43,12 @@ PURPOSES = Purposes((PHOTO, WASH, ANIME, HAT, ALL))
         ("a glass of water on a table", set()),
         ("a vase made of glass", {"glass"}),
         ("something nice", set()),
+        ("a tiger as a grafitti on a wall", {"graffiti", "animal"}),
+        ("a pencil scetch", {"sketch"}),
+        ("kids building a snowman", {"christmas"}),
+        ("a swan of blown glass", {"glass", "animal"}),
+        ("printing on the stationary", set()),
+        ("the way it would look on a super nintendo", {"pixel art"}),
     ],
 )
 def test_what_is_asked_for(text: str, asked: set[str]) -> None:
@@ -67,6 +73,27 @@ def test_who_is_made_for_it_leads_and_a_neighbour_does_for_less() -> None:
     comic = PURPOSES.scores(asked_facets("a comic"))["facets.fit"]
     assert int(np.argmax(comic)) == 4
     assert PURPOSES.scores({})["facets.fit"].tolist() == [0.0] * 5
+
+
+def test_a_thing_says_less_than_the_style_that_is_named_beside_it() -> None:
+    """ "3d render of a robot": who makes 3D renders leads, not who makes robots."""
+    models = Purposes(
+        [
+            record(1, "Renders", tags=["3d", "style"]),
+            record(2, "Robots", tags=["mecha", "style"]),
+        ]
+    )
+    both = models.scores(asked_facets("3d render of a robot"))["facets.fit"]
+    assert both[0] > 2 * both[1]
+    alone = models.scores(asked_facets("a robot"))["facets.fit"]
+    assert alone[1] > alone[0] == 0
+
+
+def test_who_claims_unrelated_media_is_made_for_none_alone() -> None:
+    one, two = (strengths(record(1, "A", tags=tags)) for tags in (["photography"], ["photography", "3d"]))
+    assert two["photo"] < one["photo"]
+    near = strengths(record(1, "A", tags=["anime", "manga"]))
+    assert near["anime"] > two["photo"], "manga is near to anime"
 
 
 def test_without_a_style_a_lora_is_narrow() -> None:
