@@ -202,7 +202,7 @@ def starter(
     with plain_exit("stopped; run the same command again"):
         from finetune.dabench.starter import build, sources_for
 
-        tell(f"reading {models} and {pairs}; the embedding of the descriptions takes most of the time")
+        tell(f"reading {models} and {pairs}")
         built = build(models, pairs, sources or sources_for(output), output)
         if as_json:
             print_json({"models": len(built), "digest": built.digest, "output": str(output)})

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from finetune.describe.extract import MAX_WORDS
-from finetune.describe.lexicon import MEDIA, QUALITY, STOP_WORDS, STYLES, SUBJECTS
+from finetune.describe.lexicon import FACETS, QUALITY, STOP_WORDS, SUBJECTS
 from retrieval.search.terms import words
+from retrieval.tables.facets import facets
 from retrieval.tables.screen import is_advertised, is_blocked
 
 COPIED_RUN = 6
@@ -106,8 +107,12 @@ def stems(text: str) -> set[str]:
 
 PLAIN_WORDS = frozenset(
     word
-    for table in (STYLES, MEDIA, SUBJECTS)
-    for entry in (*table, *table.values())
+    for entry in (
+        *SUBJECTS,
+        *SUBJECTS.values(),
+        *FACETS.values(),
+        *(said for facet in facets() for said in (facet.name, *facet.said, *facet.also)),
+    )
     for word in (*words(entry), entry)
 )
 # said of every model

@@ -1,7 +1,4 @@
-"""The describer's own word lists: which terms speak of a style, of a kind of picture, of a subject.
-
-Each line of a list is `what the description says: terms that mean it`.
-"""
+"""The describer's word lists: what facets and categories are called, and which terms speak of a subject."""
 
 
 def _read(lines: str) -> dict[str, str]:
@@ -17,77 +14,109 @@ def _words(lines: str) -> frozenset[str]:
     return frozenset(lines.split())
 
 
-STYLES = _read(
-    """
-    anime: anime, manga, anime style, anime screencap, niji, nijijourney, waifu
-    photorealistic: photorealistic, photorealism, photo realistic, hyperrealistic, hyperrealism, lifelike
-    realistic: realistic, realism, real
-    semi-realistic: semi realistic, semi realism, semirealistic
-    2.5D: 2.5d, 25d
-    3D: 3d, 3d render, cgi, c4d, pixar, claymation
-    cartoon: cartoon, toon, cartoony, 2d cartoon
-    comic-book: comic, comics, comic book, western comics, graphic novel, superhero, ligne claire
-    pixel-art: pixel, pixel art, 8bit, 16bit
-    cyberpunk: cyberpunk, cyber punk, neon, cyber
-    steampunk: steampunk, gaslamp, clockwork, brass
-    dieselpunk: dieselpunk, dieselpunkai
-    post-apocalyptic: apocalyptic, post apocalyptic, apocalypse, wasteland, dystopian
-    science-fiction: sci fi, scifi, science fiction, spaceship, space opera
-    futuristic: futuristic, future, high tech
-    fantasy: fantasy, fantasy art, rpg, dnd, dungeons, magical, fairy tale
-    dark fantasy: dark fantasy, grimdark, warhammer
-    horror: horror, creepy, scary, eldritch, lovecraft, nightmare
-    gothic: gothic, goth
-    art-deco: art deco, deco, artdecoai
-    art-nouveau: art nouveau, nouveau
-    synthwave: synthwave, vaporwave, outrun, retrowave, snthwve
-    retro: retro, 80s, 90s, 1980s, 1990s, 70s
-    vintage: vintage, analog, polaroid
-    cinematic: cinematic, movie, cinematic lighting
-    painterly: painterly, brush strokes, brushstrokes, impressionism, impasto
-    surreal: surreal, surrealism, psychedelic, dreamlike, dreamlikeart, liminal
-    abstract: abstract, fractal, geometric
-    minimalist: minimalism, minimalist, minimal, flat color, flat colors, flat
-    isometric: isometric
-    low-poly: low poly, lowpoly
-    chibi: chibi, sd character
-    cute: cute, kawaii, adorable
-    monochrome: monochrome, black and white, greyscale, grayscale
-    colourful: colorful, vibrant, vivid, vibrant colors, vivid colors
-    pastel: pastel, pastel colors
-    medieval: medieval, middle ages
-    Victorian: victorian
-    Chinese-style: chinese, chinese style, hanfu, wuxia, guofeng, xianxia
-    Japanese-style: japanese, ukiyo, japan, kimono
-    storybook: storybook, children's book, fairytale
-    stylised: stylized, stylised
-    """
-)
+FACETS = {
+    line.partition(":")[0].strip(): line.partition(":")[2].strip()
+    for line in """
+    pixel art: pixel art
+    watercolor: watercolours
+    oil painting: oil paintings
+    painting: paintings
+    ink painting: ink paintings
+    chinese: Chinese scenes
+    japanese print: Japanese prints
+    sketch: sketches
+    line art: line art
+    monochrome: black and white
+    comic: comics
+    manga: manga
+    anime: anime
+    ghibli: the look of Ghibli films
+    chibi: chibi figures
+    kawaii: cute things
+    cartoon: cartoons
+    disney 3d: animated 3D films
+    3d: 3D renders
+    low poly: low-poly scenes
+    isometric: isometric views
+    toy: toy figures
+    lego: plastic bricks
+    clay: clay figures
+    felt: felt figures
+    paper: paper craft
+    sticker: stickers
+    icon: icons
+    flat: flat drawings
+    game asset: game items
+    stained glass: stained glass
+    mosaic: mosaics
+    glass: glass
+    embroidery: embroidery
+    graffiti: graffiti
+    pop art: pop art
+    art nouveau: art nouveau
+    tarot: tarot cards
+    art deco: art deco
+    retro: the look of past decades
+    synthwave: synthwave
+    neon: neon light
+    poster: posters
+    cyberpunk: cyberpunk
+    steampunk: steampunk
+    sci-fi: science fiction
+    mecha: robots
+    fantasy: fantasy
+    dark fantasy: dark fantasy
+    horror: horror
+    gothic: gothic scenes
+    surreal: the surreal
+    abstract: abstract art
+    pattern: patterns
+    photo: photos
+    analog: film photos
+    cinematic: film scenes
+    noir: film noir
+    fashion: fashion
+    food: food
+    product: products
+    interior: interiors
+    architecture: architecture
+    landscape: landscapes
+    concept art: concept art
+    digital painting: digital paintings
+    illustration: illustrations
+    storybook: storybook pictures
+    2.5d: semi-realistic figures
+    car: cars
+    animal: animals
+    statue: statues
+    post-apocalyptic: worlds after the end
+    egyptian: ancient Egypt
+    western: the Wild West
+    tribal: tribal art
+    tattoo: tattoos
+    collage: collages
+    underwater: underwater scenes
+    christmas: Christmas
+    """.strip().splitlines()
+}
+"""What a description calls each facet (retrieval/tables/facets.txt)."""
 
-MEDIA = _read(
-    """
-    photographs: photo, photography, photograph, photos, dslr, raw photo
-    illustrations: illustration, digital illustration, illustrations
-    paintings: painting, paintings, oil painting, oil, acrylic, gouache
-    watercolours: watercolor, watercolour, watercolors
-    digital art: digital art, digital painting
-    concept art: concept art, environment concept, character concept
-    sketches: sketch, pencil, pencil sketch, drawing, charcoal
-    line drawings: lineart, line art, line drawing, coloring, ink, manga page
-    renders: 3d render, render, rendering
-    pixel sprites: pixel art, sprite, spritesheet
-    vector graphics: vector, flat vector, logo, logos
-    game icons: icon, icons, game icon, game icons
-    game assets: game asset, game assets, asset, assets, game art, props
-    stickers: sticker, stickers
-    posters: poster, posters, movie poster
-    tarot cards: tarot, tarot card
-    screencaps: screencap, anime screencap, screenshot
-    sculptures: sculpture, statue, figurine, figure, bust sculpture
-    product shots: product, product design, product photography, industrial design
-    architectural views: architectural visualization, archviz, architecture design, exterior rendering
-    """
-)
+THINGS = {
+    "clothing": "an outfit",
+    "poses": "a pose",
+    "pose": "a pose",
+    "action": "an action",
+    "character": "a character",
+    "vehicle": "a vehicle",
+    "animal": "an animal",
+    "objects": "an object",
+    "assets": "game assets",
+    "buildings": "buildings",
+    "background": "a background",
+    "tool": "an effect",
+    "concept": "one idea",
+}
+"""What a special LoRA adds, by the category that its tags name; the first that is there."""
 
 SUBJECTS = _read(
     """
@@ -190,37 +219,6 @@ QUALITY = _words(
     impressive gigapixel superresolution topaz upscaled reflections reflection reflective refraction
     glow glows
     """
-)
-
-# words that tell how something is; they are no motif by themselves, but may stand before one
-ADJECTIVES = _words(
-    """
-    modern powerful huge rugged foggy snowy wavy cosmic eerie luxurious muscular symmetrical straight
-    abandoned outdoors indoors perspective symmetry summer smiling collared floating starry cloudy sunny
-    majestic ancient futuristic colorful mysterious magical mystical ethereal delicate decorated
-    decorative crowded dirty messy wet dusty rusty overgrown broken damaged ornamental transparent
-    translucent metallic fluffy furry round curly braided tied parted blonde brunette ginger pale tan
-    tanned freckled happy sad angry calm cozy warm cold hooded sleeveless striped plaid floral outdoor
-    indoor urban rural tropical alternate random minimal heavy wide empty fictional historical
-    traditional contemporary classical classic european american asian russian french italian german
-    british african indian korean evil holy divine lonely alien fantasy energy beauty view views day
-    fiction science high short sideways screen aesthetic raw
-    design ornament game definition theme closeup midjourney camera inside around shoulder teeth gradient
-    sci rim foreground environment cool complex arms lines shade thick facial master extreme dim artistic
-    multicolored star heart lush intense waist gloomy strong piece milky dutch pupils effect cut masculine
-    pattern against windy shallow inspired action peaceful robotic surrounded hues oversized finger four
-    western outside shoulders faded cover rays sense life wooden ears neck tail sports parts casual liquid
-    serene motion matte distant filled mad air media luxury power east scheme complicated cluttered macro
-    muscle hairstyle bold visual flame giant neutral aerial blur shaped crossed celestial strange another
-    print area extreme bob line circle head effect stream device chest arm covered flare bun pov 2girls
-    1man pipeline outline shade aura style pupils headshot aqua teal cyan god
-    architectural rainy cherry nature horizontal music
-    """
-)
-
-NOUNS_IN_ING = _words(
-    "bed shed weed lightning"
-    " ring rings wing wings king earring earrings evening morning ceiling string spring clothing"
 )
 
 STOP_WORDS = _words(

@@ -1,6 +1,6 @@
-"""The describer's sentence patterns: how styles, kinds of picture, subjects and motifs become English.
+"""The describer's sentence patterns: how a model's purpose becomes English.
 
-    leads(Parts("LoRA", "SD 1.5", ["anime"], ["illustrations"], ["women"]), turn=7371)
+    leads(Parts("LoRA", "SD 1.5", ["pixel art"]), turn=7371)     # "Made for pixel art; an SD 1.5 LoRA.", ...
 
 Every function yields the richest wording first, so that a caller takes the first that passes its checks.
 `turn`, a model's id, decides which pattern comes first: neighbours in a list do not read alike.
@@ -11,106 +11,81 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _ORDERS = 24  # of a list that are tried before it is shortened
-_PEOPLE = ("women", "men", "characters", "warriors", "knights", "elves", "wizards", "robots", "aliens")
-# styles that say how a picture is made; another style stands before them without "and"
-_MANNERS = frozenset(
-    ("anime", "photorealistic", "realistic", "semi-realistic", "2.5D", "3D", "cartoon")
-) | frozenset(("comic-book", "chibi", "isometric", "low-poly", "painterly", "monochrome"))
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a lead says; lists with what counts most first."""
+    """What a lead says: what the model is made for, what counts most first; the one `thing` that a special
+    LoRA adds; whether a checkpoint does for anything; whether it changes the style, whatever that is."""
 
     kind: str
     base: str
-    styles: Sequence[str] = ()
-    media: Sequence[str] = ()
-    subjects: Sequence[str] = ()
+    made: Sequence[str] = ()
+    thing: str = ""
+    all_round: bool = False
+    own_style: bool = False
 
 
 def leads(parts: Parts, turn: int) -> Iterator[str]:
-    """What a model makes, in one or two sentences; fewer styles and subjects the longer one asks."""
-    for count in range(len(parts.subjects), -1, -1):
-        for styles, media in itertools.product(_shorter(parts.styles), _shorter(parts.media)):
-            for subjects in _subject_phrases(parts.subjects[:count]):
-                yield from _rotated(_lead(parts, style_phrase(styles), listed(media), subjects), turn)
+    """What a model is for, in one or two sentences; fewer styles the longer one asks."""
+    for made in _phrases(parts.made):
+        yield from _rotated(_lead(parts, made), turn)
 
 
-def motif_sentences(motifs: Sequence[str], turn: int) -> Iterator[str]:
-    """Nothing for fewer than two: a single motif is as likely chance."""
-    for count in range(len(motifs), 1, -1):
-        for chosen in itertools.islice(itertools.permutations(motifs[:count]), _ORDERS):
-            said = listed(chosen)
+def trigger_sentences(trigger: str, turn: int) -> Iterator[str]:
+    if trigger:
+        yield from _rotated((f"Add “{trigger}”.", f"Trigger: “{trigger}”.", f"“{trigger}” starts it."), turn)
+
+
+def seen_sentences(subjects: Sequence[str], turn: int, *, sampled: bool) -> Iterator[str]:
+    """Nothing for an empty list; without sample prompts, what the tags name."""
+    for said in _phrases(subjects):
+        if said:
+            if not sampled:
+                yield f"Its tags name {said}."
+                continue
             yield from _rotated(
-                (
-                    f"Recurring details: {said}.",
-                    f"Its samples return to {said}.",
-                    f"Typical details: {said}.",
-                    f"Frequent in its samples: {said}.",
-                    f"Details that keep returning: {said}.",
-                    f"Sample pictures often include {said}.",
-                ),
-                turn // 7,
+                (f"Seen on {said}.", f"Its samples: {said}.", f"Sampled with {said}.", f"Shown on {said}."),
+                turn // 3,
             )
 
 
-def _lead(parts: Parts, style: str, media: str, subjects: str) -> tuple[str, ...]:
-    kind, base = parts.kind, parts.base
-    made = f"{style} {media}".strip() if media else f"{style} pictures" if style else ""
-    if made and subjects:
+def _lead(parts: Parts, made: str) -> tuple[str, ...]:
+    named = f"{parts.base} {parts.kind}"
+    one = f"{_article(parts.base)} {named}"
+    if parts.thing:
+        style = f", in the look of {made}" if made else ""
         return (
-            f"Makes {made}, mostly {subjects}. {_article(base)} {base} {kind}.",
-            f"{_article(base)} {base} {kind} for {made}; favourite subjects are {subjects}.",
-            f"{capital(made)} are what this {kind} makes, chiefly {subjects}.",
-            f"{base} {kind} producing {made}. Its subjects are mainly {subjects}.",
-            f"Renders {subjects} as {made}. {_article(base)} {base} {kind}.",
-            f"{capital(made)} with {subjects} as main subjects. {_article(base)} {base} {kind}.",
-            f"{_article(base)} {base} {kind} for {made}, especially of {subjects}.",
-            f"Gives {made}. {capital(subjects)} dominate; {kind} on {base}.",
+            f"For {parts.thing}{style}: {_lower(one)}.",
+            f"{one} for {parts.thing}{style}.",
+            f"{one}; it adds {parts.thing}{style}.",
         )
+    if parts.all_round and made:
+        return (
+            f"An all-round {named}, strongest at {made}.",
+            f"All-round {named}; best: {made}.",
+            f"An all-round {named}, best at {made}.",
+        )
+    if parts.all_round:
+        return (f"An all-round {named}.", f"All-round {named}.")
     if made:
         return (
-            f"Makes {made}. {_article(base)} {base} {kind}.",
-            f"{_article(base)} {base} {kind} for {made}.",
-            f"{capital(made)} are what this {kind} makes.",
-            f"{base} {kind} producing {made}.",
-            f"Gives {made}; {kind} on {base}.",
+            f"Made for {made}; {_lower(one)}.",
+            f"{one} made for {made}.",
+            f"{_capital(made)}: {_lower(one)}.",
+            f"{one}; purpose: {made}.",
         )
-    if subjects:
-        return (
-            f"{_article(base)} {base} {kind} whose main subjects are {subjects}.",
-            f"Mostly renders {subjects}. {_article(base)} {base} {kind}.",
-            f"{capital(subjects)} are what this {kind} renders most.",
-            f"{_article(base)} {base} {kind} with {subjects} as main subjects.",
-            f"Renders {subjects}; {kind} on {base}.",
-        )
-    return (f"{_article(base)} {base} {kind}.", f"{capital(kind)} for {base}.", f"{base} {kind}.")
+    if parts.own_style:
+        return (f"{one} with a look of its own.", f"A look of its own: {_lower(one)}.", f"{one}; own style.")
+    return (f"{one}.", f"{_capital(parts.kind)} for {parts.base}.", f"{named}.")
 
 
-def style_phrase(styles: Sequence[str]) -> str:
-    """ "fantasy anime", "retro and gothic": a manner stands last and needs no "and"."""
-    manners = [style for style in styles if style in _MANNERS]
-    others = [style for style in styles if style not in _MANNERS]
-    return " ".join(part for part in (listed(others), listed(manners)) if part)
-
-
-def _subject_phrases(subjects: Sequence[str]) -> Iterator[str]:
-    """The list in several orders; "portraits" and people become "portraits of people"."""
-    people = [subject for subject in subjects if subject in _PEOPLE]
-    if "portraits" in subjects and people:
-        rest = [subject for subject in subjects if subject not in ("portraits", people[0])]
-        for portraits in (f"portraits of {people[0]}", f"{people[0]} in portraits"):
-            for order in itertools.islice(itertools.permutations([portraits, *rest]), _ORDERS):
-                yield listed(order)
-    for order in itertools.islice(itertools.permutations(subjects), _ORDERS):
-        yield listed(order)
-
-
-def _shorter(items: Sequence[str]) -> list[Sequence[str]]:
-    """The list, the list reversed, its items alone, nothing."""
-    pairs = [items, items[::-1]] if len(items) > 1 else []
-    return [*pairs, *((item,) for item in items), ()]
+def _phrases(items: Sequence[str]) -> Iterator[str]:
+    """The list in several orders, then shorter, then nothing."""
+    for count in range(len(items), 0, -1):
+        for order in itertools.islice(itertools.permutations(items[:count]), _ORDERS):
+            yield listed(order)
+    yield ""
 
 
 def _rotated(patterns: tuple[str, ...], turn: int) -> tuple[str, ...]:
@@ -127,5 +102,9 @@ def _article(text: str) -> str:
     return "An" if text[:1].casefold() in "aeiou" or text.startswith(("SD", "SDXL", "LCM", "NSD")) else "A"
 
 
-def capital(text: str) -> str:
+def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -53,9 +53,38 @@ def test_keywords_tell_a_model_from_others() -> None:
     assert keywords({}, STATS) == ()
 
 
-def test_a_description_names_style_medium_and_subject() -> None:
-    text = describe(facts(tags=("watercolor", "fantasy"), model_id=1), STATS)
-    assert text == "An SD 1.5 LoRA for fantasy watercolours; favourite subjects are castles and knights."
+def test_a_description_says_what_a_model_is_for_and_what_it_was_seen_on() -> None:
+    text = describe(facts(tags=("watercolor", "fantasy", "style")), STATS)
+    assert text == "An SD 1.5 LoRA made for fantasy and watercolours. Seen on castles and knights."
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"tags": ("clothing", "hanfu")}, "an outfit"),
+        ({"tags": ("poses",)}, "a pose"),
+        ({"tags": ("style",)}, "own"),
+        ({"tags": ("photography",), "type": "Checkpoint"}, "ll-round"),
+        ({"tags": ("photography", "pixel art"), "type": "Checkpoint"}, "ade for"),
+        ({"tags": ("style", "pixel art"), "trigger_words": ("pxl",)}, "“pxl”"),
+    ],
+)
+def test_the_purpose_is_said(fields: dict[str, object], said: str) -> None:
+    assert said in describe(facts(**fields), STATS)
+
+
+def test_samples_are_no_purpose() -> None:
+    """A LoRA about riding whose samples show knights is not "for knights"."""
+    text = describe(facts(model="riding on a", tags=("concept",)), STATS)
+    assert "one idea" in text
+    assert text.index("one idea") < text.index("knights")
+
+
+@pytest.mark.parametrize(
+    "triggers", [("garage, a modern house",), ("<lora:x>",), ("a", "b", "c"), ("three words long",), ()]
+)
+def test_a_menu_of_trigger_words_is_not_said(triggers: tuple[str, ...]) -> None:
+    assert "“" not in describe(facts(tags=("style",), trigger_words=triggers), STATS)
 
 
 def test_the_same_facts_give_the_same_text_and_ids_turn_the_pattern() -> None:
@@ -72,46 +101,20 @@ def test_forbidden_runs_are_kept_out() -> None:
     assert not forbidden & set(runs(kept.replace("SD 1.5", "BASEMODEL")))
 
 
-def test_a_style_is_not_said_twice() -> None:
-    text = describe(facts(tags=("pixel art", "sprites", "3d"), terms={}), STATS).casefold()
-    assert "pixel art" in text
-    assert "sprite" not in text
-    photographs = describe(facts(tags=("photorealistic", "realistic", "photo"), terms={}), STATS)
-    assert "photorealistic images" in photographs.casefold()
-
-
-def test_a_single_motif_is_left_out_and_triggers_are_no_motifs() -> None:
-    common = {model_id: {"lantern": 0.1, "bridge": 0.1, "umbrella": 0.1} for model_id in range(20)}
-    stats = TermStats.of(common)
-    two = {"lantern": 1.0, "bridge": 1.0, "umbrella": 1.0}
-    assert "lantern" in describe(facts(terms=two), stats)
-    fewer = describe(facts(terms=two, trigger_words=("umbrella", "bridge")), stats)
-    assert not any(term in fewer for term in two)
-
-
-def test_motifs_are_things_once_each() -> None:
-    terms = ["lantern", "lanterns", "incredibly", "running", "modern", "bridge"]
-    stats = TermStats.of({model_id: dict.fromkeys(terms, 0.1) for model_id in range(20)})
-    text = describe(facts(terms=dict.fromkeys(terms, 1.0)), stats)
-    assert text.count("lantern") == 1
-    assert "bridge" in text
-    assert not any(word in text for word in ("incredibly", "running", "modern"))
-
-
 def test_joined_names_are_read() -> None:
     assert "urreal" in describe(facts(model="SurrealismAI LoRA", terms={}), STATS)
 
 
-def test_portraits_of_people() -> None:
-    text = describe(facts(tags=("woman", "portrait", "forest"), terms={}), STATS)
-    assert "ortraits of women" in text
-    assert "forests" in text
+def test_what_a_model_is_made_for_is_not_said_of_its_samples_again() -> None:
+    text = describe(facts(tags=("landscape", "woman"), terms={"landscape": 0.9, "woman": 0.5}), STATS)
+    assert text.casefold().count("landscape") == 1
+    assert "women" in text
 
 
 def test_a_model_of_which_nothing_is_known() -> None:
     text = describe(RecordFacts(7, ">_<", "Checkpoint", "SDXL 1.0"), TermStats.of({}))
     assert "heckpoint" in text
-    assert len(text.split()) <= 5
+    assert len(text.split()) <= 6
 
 
 WORDS = st.sampled_from(
