@@ -1,11 +1,11 @@
 """What a request in another language than English asks for, as far as a table of words goes.
 
-    read_foreign("вязаный шерстяной слон")     # Foreign(facets=("felt", "animal"), refused=())
+    read_foreign("вязаный шерстяной слон")     # Foreign(said=("felt", "animal"), refused=())
     read_foreign("a red fox in the snow")      # None: English
 
 German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian, Turkish, Chinese, Japanese, Korean,
 Arabic, Hindi, Thai and Vietnamese, by retrieval/tables/glosses.txt. The image models read English, so the
-answer's prompt says the facets in English beside the original.
+answer's prompt says what was understood in English beside the original.
 """
 
 import functools
@@ -28,6 +28,16 @@ _FOREIGN_WORDS = """
     w z nad przy bez dla oraz
     bir ve ile icin icinde uzerinde altinda olan gibi
     mot cua va trong tren voi duoi khong cho
+    frau madchen junge kleine kleiner kleines grosse grosser rote roter rotes altes ich mochte bitte
+    zeichne mir
+    femme homme fille garcon vieux vieille je veux dessine
+    mujer hombre chica chico viejo vieja rojo roja quiero hazme dibuja
+    uomo ragazza ragazzo rosso rossa vecchio vecchia voglio fammi disegna
+    na menino menina mulher homem crianca velho velha vermelho vermelha quero pra desenhe
+    vrouw meisje jongen oude grote rode ik graag
+    kobieta mezczyzna dziewczyna chlopiec stary stara czerwony czerwona chce narysuj prosze
+    oturan duran giden bakan kadin adam kiz cocuk kedi kopek eski yeni kucuk buyuk kirmizi mavi yesil
+    siyah beyaz bana ciz
 """
 _ENGLISH, _FOREIGN = frozenset(_ENGLISH_WORDS.split()), frozenset(_FOREIGN_WORDS.split())
 _SHORTEST_STEM = 3
@@ -45,9 +55,9 @@ _REFUSED = re.compile(rf"(?:{_NOT})([^,.;，。、;!?]*)")
 
 @dataclass(frozen=True)
 class Foreign:
-    """The facets that a text of another language asks for and refuses, by their English names."""
+    """What a text of another language asks for and refuses, in English words."""
 
-    facets: tuple[str, ...]
+    said: tuple[str, ...]
     refused: tuple[str, ...]
 
 
@@ -58,8 +68,8 @@ def read_foreign(text: str) -> Foreign | None:
     folded = _folded(text)
     refused: dict[str, None] = {}
     for match in _REFUSED.finditer(folded):
-        refused.update(dict.fromkeys(_facets(match[1])))
-    wanted = _facets(_REFUSED.sub(" ", folded))
+        refused.update(dict.fromkeys(_said(match[1])))
+    wanted = _said(_REFUSED.sub(" ", folded))
     return Foreign(tuple(name for name in wanted if name not in refused), tuple(refused))
 
 
@@ -78,8 +88,18 @@ def is_foreign(text: str) -> bool:
     return foreign + marked > english and (foreign > 0 or (marked > 0 and english == 0 and len(spoken) > 1))
 
 
-def _facets(folded: str) -> list[str]:
-    return [name for name, pattern in _patterns() if pattern.search(folded)]
+def _said(folded: str) -> list[str]:
+    """What is named, in the order of the table; of two phrases at one place the longer counts."""
+    found = [(match.span(), name) for name, pattern in _patterns() for match in pattern.finditer(folded)]
+    return list(
+        dict.fromkeys(
+            name
+            for (first, last), name in found
+            if not any(
+                begin <= first and last <= end and end - begin > last - first for (begin, end), _ in found
+            )
+        )
+    )
 
 
 @functools.cache
@@ -90,14 +110,16 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
             name, _, listed = line.partition(":")
             # people say many of them in English, too
             stems = [_folded(stem) for stem in (name, *listed.split(",")) if stem.strip()]
-            made.append((name, re.compile("|".join(_stem(stem.strip()) for stem in stems))))
+            # the longest first, as of alternatives the first is taken
+            longest = sorted({stem.strip() for stem in stems}, key=lambda stem: (-len(stem), stem))
+            made.append((name, re.compile("|".join(map(_stem, longest)))))
     return tuple(made)
 
 
 def _stem(stem: str) -> str:
     if _RUN_TOGETHER.search(stem):
         return re.escape(stem)
-    return rf"\b{re.escape(stem)}" + (r"\b" if len(stem) <= _SHORTEST_STEM else "")
+    return rf"\b{re.escape(stem)}" + (r"\b" if len(stem) <= _SHORTEST_STEM else r"\w*")
 
 
 def _folded(text: str) -> str:

@@ -94,7 +94,7 @@ def understand(text: str, names: Names = _nobody, *, sentence: bool = True) -> U
     family, kind, commercial, said = _filtered(said)
     foreign = read_foreign(said)
     if foreign is not None:
-        gist = ", ".join(foreign.facets)
+        gist = ", ".join(foreign.said)
         wish = _tidy(said) or text
         return Understood(
             wish,
