@@ -6,10 +6,13 @@
 Knows neither LangChain nor MCP; langchain.py and mcp.py are the shells.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model, model_validator
 
+from diffagent_tools.quoting import family_words
+from retrieval.requests.sizes import Shape
 from retrieval.search.filters import FilterWords
 
 
@@ -21,6 +24,8 @@ def _type_name(value: object) -> object:
 
 ModelKind = Annotated[Literal["LORA", "Checkpoint"], BeforeValidator(_type_name)]
 Level = Literal[1, 2, 4, 8, 16]
+Export = Literal["infotext", "comfyui", "comfyui-ui", "diffusers"]
+_FAMILIES = 12
 
 
 # free text, in which these words may be meant
@@ -50,17 +55,17 @@ class FilterArguments(Arguments):
 
     base_model: str | None = Field(
         default=None,
-        description="Only this family, such as 'SD 1.5' or 'SDXL 1.0'. Omit if none was said.",
+        description="Only this family of models. Omit if none was said.",
     )
-    type: ModelKind | None = Field(default=None, description="Only checkpoints or only LoRAs.")
+    type: ModelKind | None = Field(default=None, description="Omit for both.")
     commercial_use: bool | None = Field(
-        default=None, description="true: only models whose licence lets the images be sold."
+        default=None, description="true: only models whose images may be sold."
     )
-    exclude: list[int | str] = Field(default_factory=list, description="Ids or names refused already.")
+    exclude: list[int | str] = Field(default_factory=list, description="Ids or names already refused.")
     max_nsfw: Level | None = Field(
         default=None,
-        description="The most explicit model that may come: 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX. Omit it, for "
-        "only safe ones, unless the user asked for more.",
+        description="Most explicit allowed: 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX. Omit (safe) unless the user "
+        "asked for more.",
     )
 
     def words(self, max_nsfw: int | None = None) -> FilterWords:
@@ -74,40 +79,58 @@ class FilterArguments(Arguments):
         )
 
 
+class _Export(Arguments):
+    export: Export | None = Field(
+        default=None,
+        description="Also write it for A1111 and Forge (infotext), ComfyUI (-ui: to open), Python.",
+    )
+
+
 class _Wish(Arguments):
-    prompt: str = Field(description="The whole image request in words: subject, style, medium, mood.")
-    negative_prompt: str = Field(default="", description="What must not be in the image.")
+    prompt: str = Field(description="The whole image request: subject, style, medium, mood.")
+    negative_prompt: str = Field(default="", description="What must not be in it.")
 
 
 # a schema lists the fields of the last base first, and a calling model reads what it must give first of all
-class SelectArguments(FilterArguments, _Wish):
+class SelectArguments(_Export, FilterArguments, _Wish):
     """What the calling model fills in to choose a model."""
 
     k: int = Field(default=1, ge=1, le=20, description="How many ranked answers.")
-    width: int | None = Field(default=None, description="Pixels, if the user wants a size or shape.")
-    height: int | None = Field(default=None, description="Pixels; wide is 768x512 for SD 1.5.")
-    installed: bool = Field(default=False, description="Only models that the user has.")
+    orientation: Shape | None = Field(default=None, description="If the user wants a shape.")
+    width: int | None = Field(default=None, description="Pixels, if the user wants a size.")
+    height: int | None = Field(default=None, description="Pixels.")
+    installed: bool = Field(default=False, description="Only models on the user's disk.")
 
 
-class CheckArguments(Arguments):
-    """What the calling model fills in to have an API checked."""
-
+class _Written(Arguments):
     api: str | dict[str, Any] = Field(
-        description="A model's name, or the text-to-image API as JSON with 'model', 'base model', ..."
+        description="A model's name, or a text-to-image API as JSON: 'model', 'base model', ..."
     )
-    instruction: str = Field(
-        default="", description="The image request it is meant for; helps to find a substitute."
-    )
+    instruction: str = Field(default="", description="The image request; helps to find a substitute.")
+
+
+class CheckArguments(_Export, _Written):
+    """What the calling model fills in to have an API checked."""
 
 
 class _Query(Arguments):
-    query: str = Field(description="What the model shall be good at, in words.")
+    query: str = Field(description="What the models should be good at.")
 
 
 class SearchArguments(FilterArguments, _Query):
     """What the calling model fills in to look for models."""
 
     k: int = Field(default=5, ge=1, le=50, description="How many models.")
+
+
+def offering(schema: type[BaseModel], families: Sequence[str]) -> type[BaseModel]:
+    """The schema with the families of a catalogue named, the most frequent first."""
+    listed = ", ".join(family_words(family) for family in families[:_FAMILIES])
+    if not listed or "base_model" not in schema.model_fields:
+        return schema
+    said = f"Only this family; there are {listed}. Omit if none was said."
+    field: Any = (str | None, Field(default=None, description=said))
+    return create_model(schema.__name__, __base__=schema, __doc__=schema.__doc__, base_model=field)
 
 
 def bad_arguments(error: ValidationError) -> str:

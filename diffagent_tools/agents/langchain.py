@@ -11,7 +11,7 @@ made at the first call. The calling model reads short text; the whole record is 
 import asyncio
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,10 +23,12 @@ from pydantic import BaseModel, Field, SkipValidation
 
 from diffagent_tools.agents.arguments import (
     CheckArguments,
+    FilterArguments,
     ModelKind,
     SearchArguments,
     SelectArguments,
     bad_arguments,
+    offering,
 )
 from diffagent_tools.agents.operations import CHECK, SEARCH, SELECT, Answer, Operations, hit_wire
 from diffagent_tools.quoting import DOCUMENT_CHARS, plain
@@ -50,6 +52,16 @@ class _Tool(BaseTool):
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: Any = True
     handle_validation_error: Any = Field(default_factory=lambda: bad_arguments)
+
+    def model_post_init(self, context: Any) -> None:
+        """The schema names the families of the catalogue."""
+        super().model_post_init(context)
+        schema = self.args_schema
+        if isinstance(schema, type) and issubclass(schema, FilterArguments):
+            self.args_schema = offering(schema, self._families())
+
+    def _families(self) -> Sequence[str]:
+        return ()
 
     def _answer(self, given: dict[str, Any]) -> Answer:
         raise NotImplementedError
@@ -78,6 +90,9 @@ class DiffAgentTool(_Tool):
     selector: SkipValidation[Selector | None] = Field(default=None, exclude=True, repr=False)
     max_nsfw: int | None = None
     installed: SkipValidation[Selector | None] = Field(default=None, exclude=True, repr=False)
+
+    def _families(self) -> Sequence[str]:
+        return _families_of(self.selector)
 
     def _answer(self, given: dict[str, Any]) -> Answer:
         selector = self.selector if self.selector is not None else default_selector()
@@ -119,6 +134,9 @@ class SearchModelsTool(_Tool):
     description: str = SEARCH
     args_schema: type[BaseModel] = SearchArguments
     index: SkipValidation[Any] = Field(default=None, exclude=True, repr=False)
+
+    def _families(self) -> Sequence[str]:
+        return _families_of(self.index)
 
     def _answer(self, given: dict[str, Any]) -> Answer:
         index = self.index if self.index is not None else default_index()
@@ -201,6 +219,12 @@ def _default_index() -> "DescriptionIndex":
     from retrieval.search.index import DescriptionIndex
 
     return DescriptionIndex(Catalogue.starter(), ranker=lambda: _default_selector().ranker)
+
+
+def _families_of(engine: Any) -> Sequence[str]:
+    """Of the engine's catalogue; of the packaged one, which is quickly read, where there is none yet."""
+    catalogue: Catalogue = Catalogue.starter() if engine is None else engine.catalogue
+    return catalogue.families
 
 
 def _document(hit: Hit) -> Document:

@@ -4,16 +4,16 @@
     diffagent mcp --http          # streamable HTTP on 127.0.0.1:8377 (diffagent_tools/agents/mcp_http.py)
 
 Three tools with the schemas of the LangChain tools. The server answers at once, and the engines, which are
-passed in, load behind as soon as a client has asked for the tools; a call that comes before waits and is told
-the progress. A fault of a call is its error result, which the calling model can read and mend.
+passed in, begin to load behind as it starts; a call that comes before waits and is told the progress. A fault
+of a call is its error result, which the calling model can read and mend.
 Names and descriptions are strangers' texts and reach the model as quoted data.
 """
 
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from diffagent_tools.agents.arguments import (
     SearchArguments,
     SelectArguments,
     bad_arguments,
+    offering,
 )
 from diffagent_tools.agents.operations import CHECK, DATA, SEARCH, SELECT, Answer, Operations
 from diffagent_tools.extras import require
@@ -78,12 +79,7 @@ class _Tool:
     answers: dict[str, Any]
 
 
-_API = {
-    "type": "object",
-    "description": "The T2I API: model, type, base model, width, height, sampling method and steps, "
-    "cfg scale, prompt, trigger words, AIR.",
-    "required": ["model", "type", "base model", "width", "height"],
-}
+_API = {"type": "object", "required": ["model", "type", "base model", "width", "height"]}
 _TOOLS = {
     "select": _Tool(
         "Choose a text-to-image model",
@@ -97,15 +93,13 @@ _TOOLS = {
                 "items": {
                     "type": "object",
                     "properties": {
-                        "api": _API,
-                        "score": {"type": "number"},
-                        "confidence": {"type": ["number", "null"]},
-                        "reason": {"type": "string"},
-                        "abstained": {"type": "boolean"},
-                        "rating": {"type": "string", "description": "Such as PG, R, not rated."},
-                        "max_nsfw": {"type": "integer"},
+                        "fit": {"type": ["string", "null"]},
+                        "understood": {"type": "array"},
+                        "facets": {"type": "array"},
+                        "licence": {"type": "object"},
+                        "downloads": {"type": "array"},
                     },
-                    "required": ["api", "score", "reason", "abstained"],
+                    "required": ["api", "fit", "reason", "abstained", "licence", "downloads"],
                 },
             },
         },
@@ -115,10 +109,10 @@ _TOOLS = {
         CHECK,
         CheckArguments,
         {
-            "accepted": {"type": "boolean", "description": "It can be called, if under another spelling."},
+            "accepted": {"type": "boolean"},
             "status": {"type": "string", "description": "Such as valid, alias, invented, unavailable."},
-            "problems": {"type": "array", "items": {"type": "object"}},
-            "repair": {"type": "object", "properties": {"api": _API}, "required": ["api", "changes"]},
+            "problems": {"type": "array"},
+            "repair": {"type": "object", "required": ["api", "changes"]},
         },
     ),
     "search": _Tool(
@@ -149,17 +143,27 @@ class ToolServer:
         self._progress = progress
         self._engines: Operations | None = None
         self._making = asyncio.Lock()
-        self._behind: asyncio.Task[None] | None = None
 
     async def list_tools(
         self, context: "ServerRequestContext[Any]", params: "PaginatedRequestParams | None"
     ) -> "ListToolsResult":
-        """The three tools. A client that has them is about to call one: what that needs begins to load."""
+        """The three tools, with the families of the catalogue where it can be read."""
         from mcp_types import ListToolsResult
 
-        if self._behind is None:
-            self._behind = asyncio.create_task(self._load_behind())
-        return ListToolsResult(tools=[_described(name, tool) for name, tool in _TOOLS.items()])
+        families: Sequence[str] = ()
+        # what is wrong with the catalogue is said by the first call
+        with suppress(DiffAgentError):
+            families = (await self._ready()).catalogue.families
+        return ListToolsResult(tools=[_described(name, tool, families) for name, tool in _TOOLS.items()])
+
+    @asynccontextmanager
+    async def loading(self, server: "Server[Any]") -> AsyncIterator[dict[str, Any]]:
+        """While the server runs; what the first call needs begins to load at once."""
+        behind = asyncio.create_task(self._load_behind())
+        try:
+            yield {}
+        finally:
+            behind.cancel()
 
     async def call_tool(
         self, context: "ServerRequestContext[Any]", params: "CallToolRequestParams"
@@ -235,6 +239,7 @@ def make_server(engines: Callable[[], Operations], progress: ProgressHub) -> "Se
         version=diffagent_tools.__version__,
         title="DiffAgent",
         instructions=_INSTRUCTIONS,
+        lifespan=tools.loading,
         on_list_tools=tools.list_tools,
         on_call_tool=tools.call_tool,
     )
@@ -283,24 +288,34 @@ def _read(schema: type[BaseModel], arguments: dict[str, Any]) -> BaseModel:
         raise InvalidInput(bad_arguments(error)) from error
 
 
-def _described(name: str, tool: _Tool) -> "Tool":
+def _described(name: str, tool: _Tool, families: Sequence[str]) -> "Tool":
     from mcp_types import Tool, ToolAnnotations
 
-    taken = tool.arguments.model_json_schema()
+    taken = _short(offering(tool.arguments, families).model_json_schema())
+    taken.pop("description", None)
     given = {"type": "object", "properties": tool.answers, "required": list(tool.answers)}
     return Tool(
         name=name,
         title=tool.title,
         description=tool.description,
-        input_schema={**_untitled(taken), "additionalProperties": False},
+        input_schema={**taken, "additionalProperties": False},
         output_schema=given,
         annotations=ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False),
     )
 
 
-def _untitled(schema: Any) -> Any:
-    """A schema without pydantic's titles, which repeat the fields' names into every model's context."""
+def _short(schema: Any) -> Any:
+    """A schema as short as it can be said, since it stands in every model's context.
+
+    Pydantic's titles repeat the fields' names, and null is as good as left out, which is said once: a field
+    that may be null is not required.
+    """
     if not isinstance(schema, dict):
-        return [_untitled(item) for item in schema] if isinstance(schema, list) else schema
+        return [_short(item) for item in schema] if isinstance(schema, list) else schema
     kept = {key: value for key, value in schema.items() if not (key == "title" and isinstance(value, str))}
-    return {key: _untitled(value) for key, value in kept.items()}
+    either = [each for each in kept.get("anyOf", ()) if each != {"type": "null"}]
+    if len(either) == 1:
+        kept = {**{key: value for key, value in kept.items() if key != "anyOf"}, **either[0]}
+    if kept.get("default", ...) in (None, "", False):
+        del kept["default"]
+    return {key: _short(value) for key, value in kept.items()}

@@ -1,12 +1,14 @@
 """What a calling model reads of an answer, a found model and a check: short text, strangers' words quoted.
 
->>> print(selection_text(1, selector.select("a corgi, pixel art")[0]))
+>>> print(selection_text(1, selector.select("a corgi, pixel art")[0], selector.catalogue))
 1. "Pixel Art" (LORA for SD 1.5, model id 123), a strong match (confidence 0.83)
    ...
 """
 
 from typing import TYPE_CHECKING
 
+from diffagent_tools.agents.facts import download_text
+from diffagent_tools.files.downloads import downloads
 from diffagent_tools.quoting import (
     DESCRIPTION_CHARS,
     NAME_CHARS,
@@ -19,6 +21,7 @@ from diffagent_tools.quoting import (
 from diffagent_tools.select.fit import fit_of
 from diffagent_tools.select.selection import Selection
 from retrieval.calls.licence import SALE_WORDS
+from retrieval.catalogue import Catalogue
 from retrieval.records.api import T2IApi
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ _FEW_CHANGES = 12
 _REASON_CHARS = 300
 
 
-def selection_text(place: int, selection: Selection) -> str:
+def selection_text(place: int, selection: Selection, catalogue: Catalogue) -> str:
     """A few lines on one ranked answer."""
     api = selection.api
     head = f"{place}. {_model(api)}"
@@ -54,7 +57,10 @@ def selection_text(place: int, selection: Selection) -> str:
         lines.append(f"rating: {selection.rating_words}")
     if selection.page_url:
         lines.append(f"page: {plain(selection.page_url, _REASON_CHARS)}")
-    lines += [f"file: {quoted(file.name, NAME_CHARS)} ({file.kind})" for file in selection.files]
+    if selection.files:
+        lines += [f"file: {quoted(file.name, NAME_CHARS)} ({file.kind})" for file in selection.files]
+    else:
+        lines += [f"download: {download_text(each)}" for each in downloads(api, catalogue)]
     lines += [f"note: {plain(note, _REASON_CHARS)}" for note in selection.notes]
     if selection.missing is not None:
         lines.append(plain(selection.missing, _REASON_CHARS))

@@ -9,16 +9,12 @@ says; nothing is looked up elsewhere.
 from collections.abc import Callable, Sequence
 
 from diffagent_tools.chat.differences import difference, named, popularity
+from diffagent_tools.files.downloads import FOLDERS, USUAL_SIZES
 from diffagent_tools.quoting import NAME_CHARS, plain, quoted
 from diffagent_tools.select.selection import Selection
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import T2IApi
 
-FOLDERS = {
-    "LORA": ("models/Lora", "models/loras"),
-    "Checkpoint": ("models/Stable-diffusion", "models/checkpoints"),
-}
-"""Where a file goes in A1111 and Forge, and in ComfyUI."""
 NOTHING_YET = "Nothing is chosen yet. Say what the picture should show, such as: a happy corgi, pixel art."
 _PROMPT_CHARS = 1_500
 _TEXTS = {
@@ -172,8 +168,8 @@ def _download(best: Selection, catalogue: Catalogue) -> str:
 
 
 def _size(best: Selection, catalogue: Catalogue) -> str:
-    told = {"LORA": "a LoRA is usually 10 to 300 MB", "Checkpoint": "a checkpoint is usually 2 to 7 GB"}
-    parts = [f"{told[kind]} ({named(name)})" for kind, name in _parts(best.api)]
+    told = {"LORA": "a LoRA", "Checkpoint": "a checkpoint"}
+    parts = [f"{told[kind]} is {USUAL_SIZES[kind]} ({named(name)})" for kind, name in _parts(best.api)]
     text = ", ".join(parts)
     return f"{text[:1].upper()}{text[1:]}. The catalogue does not say it more exactly; the model's page does."
 

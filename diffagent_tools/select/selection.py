@@ -66,7 +66,8 @@ class Selection(BaseModel):
     `files`, the model's own first, and `missing`, a line on what would be nearer but is not there.
     """
 
-    model_config = _FROZEN
+    # the tools' JSON values say more of an answer, for programs that hold no catalogue
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
     api: T2IApi
     score: float

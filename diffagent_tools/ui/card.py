@@ -5,9 +5,9 @@ In the order in which a person asks: what it is, how well it fits, why, the prom
 
 from collections.abc import Iterator
 
-from diffagent_tools.chat.about import FOLDERS
 from diffagent_tools.chat.differences import difference, popularity
 from diffagent_tools.chat.replies import licence_line
+from diffagent_tools.files.downloads import FOLDERS, downloads
 from diffagent_tools.quoting import NAME_CHARS, settings_text
 from diffagent_tools.select.fit import fit_of
 from diffagent_tools.select.selection import Selection
@@ -17,7 +17,6 @@ from retrieval.records.api import T2IApi
 from retrieval.records.model import ModelRecord
 
 DESCRIPTION_CHARS = 400
-_SIZES = {"LORA": "usually 10 to 300 MB", "Checkpoint": "usually 2 to 7 GB"}
 _SHOWN_TERMS = 8
 
 
@@ -86,32 +85,16 @@ def alternative_html(selection: Selection, place: int, best: Selection, catalogu
 
 
 def _files(api: T2IApi, catalogue: Catalogue) -> Iterator[str]:
-    needed = [(api.type, api.model, api.model_id, api.version_id)]
-    base = api.base_checkpoint
-    if base is not None:
-        needed.append(("Checkpoint", base.model, base.model_id, base.version_id))
-    for kind, name, number, version_id in needed:
-        record = _record(number, catalogue)
-        page = record.page_url if record is not None else None
-        version = record.version(version_id) if record is not None and version_id is not None else None
-        file_name = f", {text_of(version.file_names[0], 120)}" if version and version.file_names else ""
-        what = "LoRA" if kind == "LORA" else "Checkpoint"
-        webui, comfy = FOLDERS[kind]
-        download = _download(page, version_id)
-        links = [link_to(page, "its page"), *([link_to(download, "download")] if download else [])]
+    for each in downloads(api, catalogue):
+        name = f", {text_of(each.file_name, 120)}" if each.file_name else ""
+        what = "LoRA" if each.type == "LORA" else "Checkpoint"
+        webui, comfy = FOLDERS[each.type]
+        links = [link_to(each.page_url, "its page"), *([link_to(each.url, "download")] if each.url else [])]
         yield (
-            f"{what} <b>{text_of(name, NAME_CHARS)}</b>{file_name}, {_SIZES[kind]}: "
+            f"{what} <b>{text_of(each.model, NAME_CHARS)}</b>{name}, {each.usual_size}: "
             f"{', '.join(links)}<br>"
             f'<span class="da-dim">goes into {webui} (A1111, Forge) or {comfy} (ComfyUI)</span>'
         )
-
-
-def _download(page: str | None, version_id: int | None) -> str | None:
-    """Where Civitai hands out the file of a version."""
-    site = "https://civitai.com"
-    return (
-        f"{site}/api/download/models/{version_id}" if page and page.startswith(site) and version_id else None
-    )
 
 
 def _marked(prompt: str, wish: str) -> str:

@@ -212,7 +212,7 @@ def test_the_answer_says_its_rating_where_that_is_not_the_usual_one(selector: Re
     plain = {found.api.model_id: found for found in selector.select(ASKED, k=20)}
     assert (plain[1].rating, plain[1].max_nsfw, plain[1].rating_words) == ("PG", 1, None)
     assert plain[UNRATED].rating_words == "not rated"
-    assert "rating: not rated" in selection_text(1, plain[UNRATED])
+    assert "rating: not rated" in selection_text(1, plain[UNRATED], selector.catalogue)
     adult = {found.api.model_id: found for found in selector.select(ASKED, k=20, max_nsfw=8)}
     assert adult[4].rating_words == "X; up to X was asked for"
     assert "X; up to X was asked for" in chosen_html(adult[4], CATALOGUE)

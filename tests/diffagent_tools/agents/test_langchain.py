@@ -231,6 +231,15 @@ async def test_a_search_does_not_hold_up_the_event_loop() -> None:
     assert threading.get_ident() not in selector.threads
 
 
+def test_the_schema_names_the_families_of_the_tools_catalogue() -> None:
+    tool = DiffAgentTool(selector=WordSelector(CATALOGUE))
+    assert "there are SD 1.5, SDXL 1.0." in tool.args["base_model"]["description"]
+    assert next(iter(tool.args)) == "prompt"
+    schema = CheckT2IApiTool(catalogue=CATALOGUE).args_schema
+    assert isinstance(schema, type)
+    assert "base_model" not in schema.model_fields
+
+
 def test_documents_carry_the_facts() -> None:
     retriever = ModelRetriever(index=WordSearch(CATALOGUE), k=1, type="LORA", base_model="SD 1.5")
     (document,) = retriever.invoke("pixel art")

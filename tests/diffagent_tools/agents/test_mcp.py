@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from diffagent_tools.agents.mcp import ProgressHub, make_server
 from diffagent_tools.agents.operations import Operations
 from diffagent_tools.cli import command as cli
-from retrieval.errors import BaseModelMissing
+from retrieval.errors import BaseModelMissing, CatalogueError
 
 TESTS = Path(__file__).parents[2] / "support"
 # a server over the small catalogue, and a selector that talks on standard output, as libraries do
@@ -104,7 +104,10 @@ async def test_a_client_over_standard_streams_gets_three_tools_and_their_answers
             assert tool.annotations is not None
             assert tool.annotations.read_only_hint
             assert tool.output_schema is not None
-            assert len(tool.model_dump_json(exclude_none=True)) < 3_000
+        # about four characters a token: every conversation carries the three of them
+        assert sum(len(tool.model_dump_json(exclude_none=True)) for tool in tools.values()) < 4 * 1_500
+        family = tools["search"].input_schema["properties"]["base_model"]
+        assert "there are SD 1.5, SDXL 1.0." in family["description"]
 
         # the client itself checks structured answers against the schema
         chosen = await client.call_tool(
@@ -248,7 +251,7 @@ async def test_a_long_call_says_that_it_still_runs(monkeypatch: pytest.MonkeyPat
         assert len(told) > 4
 
 
-async def test_what_a_call_needs_loads_once_the_tools_are_known() -> None:
+async def test_what_a_call_needs_loads_once_and_before_anybody_asks() -> None:
     loaded = threading.Event()
 
     class Watched(WordSelector):
@@ -259,13 +262,24 @@ async def test_what_a_call_needs_loads_once_the_tools_are_known() -> None:
 
     selector = Watched(small_catalogue())
     async with Client(in_process(selector)) as client:
+        assert await asyncio.to_thread(loaded.wait, 30)
         for _ in range(3):
             assert len((await client.list_tools()).tools) == 3
-        assert await asyncio.to_thread(loaded.wait, 30)
         assert not (await client.call_tool("check", {"api": "Free Pixels"})).is_error
         await client.list_tools()
     assert len(selector.asked) == 1
     assert threading.get_ident() not in selector.threads
+
+
+async def test_a_catalogue_that_cannot_be_read_is_said_by_the_call_and_the_tools_are_listed() -> None:
+    def broken() -> Operations:
+        raise CatalogueError("line 3 is no JSON; mend it")
+
+    async with Client(make_server(broken, ProgressHub(lambda line: None))) as client:
+        listed = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert listed["select"].input_schema["required"] == ["prompt"]
+        result = await client.call_tool("select", {"prompt": "a corgi"})
+        assert (result.is_error, text(result)) == (True, "line 3 is no JSON; mend it")
 
 
 def test_a_taken_port_is_said_plainly() -> None:

@@ -5,14 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from small_world import WordSelector, small_catalogue
 from typer.testing import CliRunner
 
-from diffagent_tools.agents.arguments import SelectArguments
+from diffagent_tools.agents.arguments import CheckArguments, SelectArguments
 from diffagent_tools.agents.langchain import DiffAgentTool
 from diffagent_tools.agents.operations import Operations, adjusted
 from diffagent_tools.chat.conversation import Conversation, State
 from diffagent_tools.cli import command as cli
 from diffagent_tools.cli import select as select_command
+from diffagent_tools.select.selection import Evidence, Selection
 from diffagent_tools.select.selector import RetrievalSelector
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DiffAgentError, NoPictureAsked, RequestRefused
@@ -126,3 +128,59 @@ def test_a_size_is_brought_within_the_limits_and_said(selector: RetrievalSelecto
     assert odd.api.width == 512
     assert any("multiple of 8" in note for note in odd.notes)
     assert adjusted(found) is found
+
+
+@pytest.fixture(scope="module")
+def small() -> Operations:
+    catalogue = small_catalogue()
+    return Operations(catalogue, WordSelector(catalogue))
+
+
+def test_an_answer_says_all_that_a_program_needs(small: Operations) -> None:
+    answer = small.select(SelectArguments(prompt="a happy corgi, pixel art"))
+    best = answer.data["ranked"][0]
+    assert (best["family"], best["facets"]) == ("SD 1.5", ["pixel art"])
+    # the checkpoint below allows it, the LoRA itself does not
+    assert best["licence"] == {
+        "sell_images": False,
+        "parts": [
+            {"model": "Pixel Art Helper", "sell_images": False},
+            {"model": "v1-5-pruned-emaonly", "sell_images": True},
+        ],
+        "credit_needed": None,
+    }
+    own, below = best["downloads"]
+    assert own["url"] == "https://civitai.com/api/download/models/2011"
+    assert (own["type"], own["usual_size"]) == ("LORA", "usually 10 to 300 MB")
+    assert (below["model"], below["type"]) == ("v1-5-pruned-emaonly", "Checkpoint")
+    assert f"{own['usual_size']}: {own['url']}" in answer.text
+    assert Selection.model_validate(best).api.model == "Pixel Art Helper"
+
+
+def test_fit_is_in_words_and_numbers_are_rounded(small: Operations) -> None:
+    (found,) = small.choose("a happy corgi, pixel art")
+    sure = found.model_copy(update={"confidence": 0.123456789, "score": 1 / 3, "evidence": Evidence()})
+
+    class One(WordSelector):
+        def select(self, *request: Any, **filters: Any) -> list[Selection]:
+            return [sure]
+
+    operations = Operations(small.catalogue, One(small.catalogue))
+    best = operations.select(SelectArguments(prompt="a corgi")).data["ranked"][0]
+    assert (best["fit"], best["confidence"], best["score"]) == ("A weak match", 0.1235, 0.3333)
+    assert best["advice"].startswith("Naming a style helps")
+
+
+def test_a_shape_and_an_export_can_be_asked_for(small: Operations) -> None:
+    asked = SelectArguments(prompt="a happy corgi, pixel art", orientation="tall", export="infotext")
+    answer = small.select(asked)
+    api = answer.data["api"]
+    assert (api["width"], api["height"]) == (512, 768)
+    text = answer.data["export"]["text"]
+    assert "Size: 512x768" in text
+    assert answer.text.endswith(f"infotext:\n{text}")
+    # pixels go before a shape
+    sized = small.select(asked.model_copy(update={"width": 640, "export": None})).data
+    assert (sized["api"]["width"], "export" in sized) == (640, False)
+    checked = small.check(CheckArguments(api="Free Pixels", export="diffusers"))
+    compile(checked.data["export"]["text"], "picture.py", "exec")

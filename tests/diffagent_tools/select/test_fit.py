@@ -40,7 +40,7 @@ def test_what_nobody_measured_has_no_fit() -> None:
 
 def test_a_calling_model_reads_the_fit_and_what_was_understood() -> None:
     found = selection(0.01, Evidence()).model_copy(update={"understood": ("not: people",)})
-    text = selection_text(1, found)
+    text = selection_text(1, found, small_catalogue())
     assert "a weak match (confidence 0.01)" in text
     assert "understood: not: people" in text
     assert "what would help: Naming a style helps" in text
