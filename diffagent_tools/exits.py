@@ -68,6 +68,12 @@ def plain_exit(when_stopped: str = "stopped") -> Iterator[None]:
         # the reader of standard output has left (`| head`); Python would complain again when it flushes
         _drop(sys.stdout)
         raise typer.Exit(Exit.FOUND) from error
+    except SystemExit as ending:
+        # typer and rich end with 1 where the reader has left
+        if not isinstance(ending.__context__, BrokenPipeError):
+            raise
+        _drop(sys.stdout)
+        raise typer.Exit(Exit.FOUND) from ending
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise

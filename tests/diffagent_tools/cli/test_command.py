@@ -489,6 +489,27 @@ def test_a_reader_that_leaves_early_is_no_fault(tmp_path: Path) -> None:
     assert b"Error" not in said
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe of a POSIX shell")
+@pytest.mark.parametrize("arguments", [["--help"], ["info"], ["info", "--json"]])
+def test_a_reader_that_has_left_before_the_help_is_no_fault(arguments: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        code = "from diffagent_tools.cli.command import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            stdout=write,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_completion_is_offered() -> None:
     result = process("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert result.returncode == 0
