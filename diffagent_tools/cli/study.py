@@ -1,8 +1,10 @@
-"""The part `diffagent study`: the paper's user study (section 4.3), from a table of pairs to Fig. 5.
+"""The part `diffagent study`: the paper's user study (section 4.3), from pairs of pictures to Fig. 5.
 
-diffagent study create --table run.parquet --output study.db
+diffagent select --input prompts.jsonl --output answers.jsonl
+diffagent render answers.jsonl --models models --output run --baseline
+diffagent study create run --prompts prompts.jsonl
 diffagent study serve study.db
-diffagent study report study.db --output report
+diffagent study report study.db
 """
 
 import json
@@ -23,25 +25,56 @@ StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="The file t
 
 @app.command()
 def create(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RUN]...", help="Folders that `diffagent render --baseline` filled."),
+    ] = None,
+    data_set: Annotated[
+        str | None, typer.Option("--data-set", help="What all pictures of the runs belong to.")
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts",
+            help="The file that `select --input` read: each line's \"data set\", else the file's name. "
+            "Without it and --data-set, a run's folder is its data set.",
+        ),
+    ] = None,
     table: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--table",
-            help="Parquet with a pair a row: architecture, data_set, prompt, image_a (the baseline's, a path "
-            "from the table's folder), image_b (DiffAgent's), model_a, model_b.",
+            help="In place of runs, Parquet with a pair a row: architecture, data_set, prompt, image_a (the "
+            "baseline's, a path from the table's folder), image_b (DiffAgent's), model_a, model_b.",
         ),
-    ],
+    ] = None,
     output: Annotated[Path, typer.Option("--output", help="The study's file.")] = Path("study.db"),
     pairs: Annotated[
         int, typer.Option("--pairs", min=1, help="Of each architecture, evenly over its data sets.")
     ] = 90,
     seed: Annotated[int, typer.Option("--seed", help="Draws the pairs, their order and sides.")] = 0,
 ) -> None:
-    """Draw pairs from a table of pictures and put them into one file."""
-    with plain_exit():
-        from finetune.study.create import create_study
+    """Draw pairs of pictures and put them into one file.
 
-        count = create_study(table, output, pairs=pairs, seed=seed, progress=tell)
+    Example: diffagent study create run --prompts prompts.jsonl
+    """
+    with plain_exit():
+        if (table is None) == (not runs):
+            raise typer.BadParameter("give either the folders of rendering runs, or --table")
+        if data_set is not None and prompts is not None:
+            raise typer.BadParameter("give either --data-set or --prompts")
+        if table is not None and (data_set is not None or prompts is not None):
+            raise typer.BadParameter("--data-set and --prompts belong to runs; a table has a column for it")
+        from finetune.study.create import create_study, read_table
+        from finetune.study.runs import read_runs
+
+        if table is not None:
+            rows, source = read_table(table), table.name
+        else:
+            folders = runs or []
+            rows = read_runs(folders, data_set=data_set, prompts=prompts, progress=tell)
+            source = ", ".join(folder.resolve().name for folder in folders)
+        count = create_study(rows, output, source=source, pairs=pairs, seed=seed, progress=tell)
         tell(f"{count} pairs in {output}; go on with `diffagent study serve {output}`")
 
 

@@ -41,7 +41,10 @@ figcaption { overflow-wrap: anywhere; } p { overflow-wrap: anywhere; }
 
 @dataclass(frozen=True)
 class Pair:
-    """Two pictures of one request: paths, the models' names."""
+    """Two pictures of one request: paths, the models' names, the base model that both are built on.
+
+    `blocked`: a safety checker made one of them black.
+    """
 
     id: str
     seed: int
@@ -50,6 +53,8 @@ class Pair:
     baseline_model: str
     answer: Path
     answer_model: str
+    base_model: str
+    blocked: bool = False
 
 
 def read_pairs(folder: Path) -> list[Pair]:
@@ -64,8 +69,9 @@ def read_pairs(folder: Path) -> list[Pair]:
             record = json.loads(path.read_bytes())
             key = (str(record["id"]), int(record["seed"]))
             role, image = str(record["role"]), folder / Path(str(record["image"])).name
+            api = {"model": str(record["api"]["model"]), "base model": str(record["api"]["base model"])}
             if image.is_file():
-                found.setdefault(key, {})[role] = {**record, "path": image}
+                found.setdefault(key, {})[role] = {**record, "path": image, "api": api}
         except (OSError, ValueError, KeyError, TypeError):
             continue  # another program's JSON
     pairs = [
@@ -74,9 +80,11 @@ def read_pairs(folder: Path) -> list[Pair]:
             seed=seed,
             prompt=str(both["answer"].get("prompt", "")),
             baseline=both["baseline"]["path"],
-            baseline_model=str(both["baseline"]["api"]["model"]),
+            baseline_model=both["baseline"]["api"]["model"],
             answer=both["answer"]["path"],
-            answer_model=str(both["answer"]["api"]["model"]),
+            answer_model=both["answer"]["api"]["model"],
+            base_model=both["answer"]["api"]["base model"],
+            blocked=any("blocked" in record for record in both.values()),
         )
         for (name, seed), both in found.items()
         if {"answer", "baseline"} <= both.keys()

@@ -1,13 +1,13 @@
 """The user study of the paper's section 4.3: which pairs are shown, made into one file that is the study.
 
+    diffagent study create run --prompts prompts.jsonl --output study.db
     diffagent study create --table run.parquet --output study.db
-    diffagent study serve study.db
-    diffagent study report study.db --output report
 
-Of every architecture 90 pairs are drawn evenly over the data sets, one a prompt. The table is a Parquet file
-with the columns of `COLUMNS`, a pair a row, all of them text; `image_a` is the baseline's picture and
-`image_b` DiffAgent's, relative to the table's folder. The pictures are copied into the study without their
-metadata, which would tell what made them.
+Of every architecture 90 pairs are drawn evenly over the data sets, one a prompt. They come from folders that
+`diffagent render --baseline` filled (finetune/study/runs.py), or from a table: a Parquet file with the
+columns of `COLUMNS`, a pair a row, all of them text; `image_a` is the baseline's picture and `image_b`
+DiffAgent's, relative to the table's folder. The pictures are copied into the study without their metadata,
+which would tell what made them.
 """
 
 import io
@@ -31,7 +31,7 @@ _MOST_BYTES = 50_000_000
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table; `image_a` and `model_a` are the baseline's."""
+    """One pair; `image_a` and `model_a` are the baseline's."""
 
     architecture: str
     data_set: str
@@ -43,26 +43,28 @@ class Row:
 
 
 def create_study(
-    table: Path,
+    rows: Sequence[Row],
     output: Path,
     *,
+    source: str,
     pairs: int = PAIRS,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> int:
-    """Draws the pairs of a table and writes the study; returns how many there are.
+    """Draws pairs and writes the study; returns how many there are.
 
     Args:
+        source: what the rows were read from, for the report.
         pairs: of each architecture.
         seed: decides which pairs are drawn, and for each rater the order and the sides.
 
     Raises:
-        InvalidInput: the table or a picture cannot be used, there are too few pairs, or `output` exists.
+        InvalidInput: a picture cannot be used, there are too few pairs, or `output` exists.
         StorageError: the study cannot be written.
     """
     if output.exists():
         raise InvalidInput(f"{output} exists; name another --output, so that no rating is lost")
-    chosen = draw_pairs(read_table(table), pairs, seed)
+    chosen = draw_pairs(rows, pairs, seed)
     if progress is not None:
         progress(f"reading {2 * len(chosen)} pictures")
     made = (
@@ -80,7 +82,7 @@ def create_study(
     temporary = output.parent / f".{output.stem}-{secrets.token_hex(8)}.db"
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        write_study(temporary, made, seed=seed, source=table.name)
+        write_study(temporary, made, seed=seed, source=source)
         os.replace(temporary, output)
     except OSError as error:
         raise StorageError(f"cannot write {output} ({error.strerror or error})") from error

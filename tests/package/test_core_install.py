@@ -19,7 +19,7 @@ from diffagent_tools.cli import command as cli
 from diffagent_tools.render.run import jobs_of, run
 from finetune.dabench.build import build
 from finetune.dabench.config import read_config
-from finetune.study.create import create_study
+from finetune.study.create import create_study, read_table
 from finetune.study.store import QUESTIONS, Study
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +119,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     small = [*catalogue, "--adapter", str(folder / "adapter"), "--mode", "retrieval"]
     raw = store_of(folder / "raw", world())
     build(raw, folder / "set", read_config(packaged_checkpoints=False))
-    create_study(table(folder), folder / "study.db", pairs=3)
+    create_study(read_table(table(folder)), folder / "study.db", source="run.parquet", pairs=3)
     study = Study.open(folder / "study.db")
     rater = study.join("Ann")
     for question in QUESTIONS:

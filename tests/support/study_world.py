@@ -1,6 +1,6 @@
 """A table of pictures that a user study is made of: two architectures, three data sets; and its server.
 
-create_study(table(folder), folder / "study.db", pairs=6)
+create_study(read_table(table(folder)), folder / "study.db", source="run.parquet", pairs=6)
 """
 
 import threading

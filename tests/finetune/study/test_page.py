@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from study_world import SCRIPT, served, table
 
-from finetune.study.create import create_study
+from finetune.study.create import create_study, read_table
 from finetune.study.server import StudyServer
 from finetune.study.store import Study
 
@@ -29,7 +29,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    create_study(table(tmp_path), tmp_path / "study.db", pairs=3, seed=3)
+    create_study(read_table(table(tmp_path)), tmp_path / "study.db", source="run.parquet", pairs=3, seed=3)
     return Study.open(tmp_path / "study.db")
 
 

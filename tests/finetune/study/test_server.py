@@ -11,14 +11,14 @@ from other_site import CHROMIUM, answered, chromium, connect, is_closed, opened,
 from study_world import served, table
 
 from finetune.study import server as study_server
-from finetune.study.create import create_study
+from finetune.study.create import create_study, read_table
 from finetune.study.store import Study
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     folder = tmp_path_factory.mktemp("study")
-    create_study(table(folder), folder / "study.db", pairs=3, seed=3)
+    create_study(read_table(table(folder)), folder / "study.db", source="run.parquet", pairs=3, seed=3)
     return Study.open(folder / "study.db")
 
 

@@ -30,7 +30,7 @@ from retrieval.errors import InvalidInput
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    create_study(table(tmp_path), tmp_path / "study.db", pairs=6, seed=3)
+    create_study(read_table(table(tmp_path)), tmp_path / "study.db", source="run.parquet", pairs=6, seed=3)
     return Study.open(tmp_path / "study.db")
 
 
@@ -109,13 +109,13 @@ def test_a_broken_picture_leaves_no_study(tmp_path: Path) -> None:
     made = table(tmp_path)
     (tmp_path / "blue.png").write_bytes((tmp_path / "blue.png").read_bytes()[:-30])
     with pytest.raises(InvalidInput, match="cannot read the picture"):
-        create_study(made, tmp_path / "study.db", pairs=6)
+        create_study(read_table(made), tmp_path / "study.db", source="run.parquet", pairs=6)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["blue.png", "red.png", "run.parquet"]
 
 
 def test_a_study_is_not_overwritten(study: Study, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="exists"):
-        create_study(tmp_path / "run.parquet", study.path, pairs=6)
+        create_study(read_table(tmp_path / "run.parquet"), study.path, source="run.parquet", pairs=6)
 
 
 @pytest.mark.parametrize("content", [b"", b"no database" * 1_000])
