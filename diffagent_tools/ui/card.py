@@ -3,7 +3,8 @@
 In the order in which a person asks: what it is, how well it fits, why, the prompt, the files, the licence.
 """
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Iterator, Sequence
 
 from diffagent_tools.chat.differences import difference, popularity
 from diffagent_tools.chat.replies import licence_line
@@ -11,13 +12,13 @@ from diffagent_tools.files.downloads import FOLDERS, downloads
 from diffagent_tools.quoting import NAME_CHARS, settings_text
 from diffagent_tools.select.fit import fit_of
 from diffagent_tools.select.selection import Selection
+from diffagent_tools.ui.facts import facts_html
 from diffagent_tools.ui.html import SHOWN_CHARS, link_to, text_of
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import T2IApi
 from retrieval.records.model import ModelRecord
 
 DESCRIPTION_CHARS = 400
-_SHOWN_TERMS = 8
 
 
 def chosen_html(selection: Selection | None, catalogue: Catalogue, wish: str = "") -> str:
@@ -62,7 +63,8 @@ def files_html(selection: Selection | None, catalogue: Catalogue) -> str:
         return ""
     api = selection.api
     files = "".join(f"<li>{line}</li>" for line in _files(api, catalogue))
-    known = _terms(api, catalogue)
+    record = _record(api.model_id, catalogue)
+    known = facts_html(record) if record is not None else ""
     return (
         f'<section class="da-card" aria-label="Files and licence"><h3>Files</h3><ul>{files}</ul>'
         f"<h3>Licence</h3><p>{text_of(licence_line(selection, catalogue), 400)}</p>"
@@ -108,11 +110,16 @@ def _marked(prompt: str, wish: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _terms(api: T2IApi, catalogue: Catalogue) -> str:
-    record = _record(api.model_id, catalogue)
-    words = record.tags[:_SHOWN_TERMS] if record is not None else ()
-    chips = " ".join(f'<span class="da-chip">{text_of(word, 60)}</span>' for word in words)
-    return f"<h3>Its creator files it under</h3><p>{chips}</p>" if chips else ""
+def samples_html(pictures: Sequence[bytes], name: str) -> str:
+    """Civitai's sample pictures of a model, JPEGs."""
+    if not pictures:
+        return '<p class="da-note" role="status">Civitai has no sample of it that is rated safe.</p>'
+    shown = "".join(
+        f'<li><img src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}" '
+        f'alt="Sample picture {number} of {text_of(name, NAME_CHARS)}"></li>'
+        for number, picture in enumerate(pictures, start=1)
+    )
+    return f'<section aria-label="Sample pictures"><ul class="da-samples">{shown}</ul></section>'
 
 
 def _kind(selection: Selection) -> str:

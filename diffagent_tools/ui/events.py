@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from diffagent_tools.chat.conversation import ALTERNATIVES, Conversation, State, Talker, Turn
 from diffagent_tools.formats.write import export
-from diffagent_tools.ui.card import alternative_html, chosen_html, files_html
-from diffagent_tools.ui.html import WAITING, Line, lines_of, log_html
+from diffagent_tools.ui.card import alternative_html, chosen_html, files_html, samples_html
+from diffagent_tools.ui.html import WAITING, Line, lines_of, log_html, text_of
+from diffagent_tools.ui.samples import SamplePictures
 from diffagent_tools.ui.sessions import Sessions
-from retrieval.errors import DiffAgentError
+from retrieval.errors import DiffAgentError, FetchError
 from retrieval.records.api import T2IApi
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ FIELDS = {
 }
 TEXTS = {"prompt": "Prompt", "negative_prompt": "Negative prompt"}
 Log = tuple[Line, ...]
+Seen = int | str | None
+"""The version whose samples are shown; empty: none; None: nobody has asked to see any."""
 PARTS = (
     *("state", "log", "talk", "unsent", "examples", "offer"),
     *("quick", "chosen", "take", "done", "files", "side"),
@@ -63,12 +66,14 @@ class Events:
         talker: Talker,
         pictures: Pictures | None,
         progress: "queue.Queue[str] | None",
+        samples: SamplePictures,
     ) -> None:
         self._gr = gr
         self._conversation = conversation
         self._talker = talker
         self._pictures = pictures
         self._progress = progress
+        self._samples = samples
         self._sessions = Sessions()
 
     def say(self, message: str, state: State, log: Log, session: str) -> Iterator[list[Any]]:
@@ -113,6 +118,31 @@ class Events:
         """The talk without the message that was stopped."""
         shown = (*log, STOPPED) if log else ()
         return [log_html(shown), self._gr.Row(visible=not log)]
+
+    def consent(self, state: State, seen: Seen) -> Iterator[list[Any]]:
+        """Somebody asks for Civitai's samples: from now on they are shown of every model that is chosen."""
+        gr = self._gr
+        yield [
+            gr.HTML('<p class="da-dim" role="status">Asking Civitai …</p>'),
+            gr.skip(),
+            gr.Column(visible=False),
+        ]
+        yield [*self.samples(state, ""), gr.skip()]
+
+    def samples(self, state: State, seen: Seen) -> list[Any]:
+        """The samples of the chosen model, where somebody has asked for any."""
+        gr = self._gr
+        best = state.best
+        version = best.api.version_id if best is not None else None
+        if seen is None or seen == version:
+            return [gr.skip(), gr.skip()]
+        if best is None or version is None or not best.page_url:
+            return ["", ""]
+        try:
+            return [samples_html(self._samples.of(version), best.api.model), version]
+        except FetchError as error:
+            said = f'<p class="da-note" role="status">No samples: {text_of(str(error), 300)}</p>'
+            return [said, ""]
 
     def draw(self, state: State) -> Iterator[list[Any]]:
         """Makes a picture; says what it does meanwhile."""

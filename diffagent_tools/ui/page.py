@@ -18,6 +18,7 @@ from diffagent_tools.same_origin import SameOrigin
 from diffagent_tools.ui.events import EXPORTS, FIELDS, PARTS, TEXTS, Events, Pictures, exported
 from diffagent_tools.ui.guard import OnlyCalls
 from diffagent_tools.ui.html import HEAD, log_html
+from diffagent_tools.ui.samples import SamplePictures
 from diffagent_tools.ui.scripts import SENDING, SESSION, STOPPED, UNSENT, copying, saving
 from diffagent_tools.ui.style import STYLE
 from retrieval.records.api import MAX_PROMPT_CHARS
@@ -30,6 +31,10 @@ EXAMPLES = (
     "a sticker of a sleepy cat",
     "a portrait of an old sailor, oil painting",
     "an astronaut, comic book style",
+)
+LOOK = (
+    '<p class="da-dim">This asks civitai.com for up to four pictures of this model, and of those you look at '
+    "next. Only pictures that Civitai rates safe are shown. Until you press it, no other site is asked.</p>"
 )
 QUICK = ("another one", "make it wide", "only models I may sell", "may I sell it?", "undo", "start over")
 OFFER = {"Yes, add it": "yes", "No, leave it": "no"}
@@ -72,6 +77,7 @@ def build_page(
     talker: Talker | None = None,
     pictures: Pictures | None = None,
     progress: "queue.Queue[str] | None" = None,
+    samples: SamplePictures | None = None,
 ) -> Any:
     """The page, as a `gradio.Blocks` that is not served yet.
 
@@ -80,9 +86,10 @@ def build_page(
         talker: talks instead, such as an `AgentConversation`.
         pictures: makes pictures; without it the page has none.
         progress: what `pictures` says while it works.
+        samples: fetches Civitai's sample pictures once somebody has asked to see them.
     """
     gr = _gradio()
-    events = Events(gr, conversation, talker or conversation, pictures, progress)
+    events = Events(gr, conversation, talker or conversation, pictures, progress, samples or SamplePictures())
     part: dict[str, Any] = {}
     with gr.Blocks(title="DiffAgent", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         part["state"], part["log"], session = gr.State(State()), gr.State(()), gr.State("")
@@ -120,6 +127,11 @@ def build_page(
                         takes = [gr.Button(label, size="sm", variant="primary") for label, *_ in _TAKE]
                     part["done"] = done = gr.HTML("", elem_id="done")
                 part["files"] = gr.HTML("", elem_id="files", visible=False)
+                seen = gr.State(None)
+                with gr.Column(elem_classes="da-look") as asking:
+                    look = gr.Button("Show Civitai's samples", size="sm", elem_id="look")
+                    gr.HTML(LOOK)
+                examples_of = gr.HTML("", elem_id="samples")
                 with gr.Accordion("Change the settings", open=False):
                     fields = _fields(gr)
                     apply = gr.Button("Apply", variant="primary", size="sm", elem_id="apply")
@@ -147,17 +159,20 @@ def build_page(
             events.say, [outgoing, *talk], shown, api_name="say", trigger_mode="multiple", **quiet
         )
         sent.then(None, unsent, [*unsent, stop], js=UNSENT)
+        pressed = []
         for button, said in zip(examples + quick + offers, examples + quick + meant, strict=True):
-            pressed = button.click(events.say, [said, *talk], shown, api_visibility="private", **quiet)
-            pressed.then(None, unsent, [*unsent, stop], js=UNSENT)
+            pressed.append(button.click(events.say, [said, *talk], shown, api_visibility="private", **quiet))
+            pressed[-1].then(None, unsent, [*unsent, stop], js=UNSENT)
         # the message is read off the talk before the talk is put back
         stop.click(None, [outgoing], [message, stop], js=STOPPED).then(
             events.stop, talk[:2], [part["talk"], part["examples"]], cancels=[sent], api_visibility="private"
         )
-        for place, (_, _, use) in enumerate(cards):
+        picked = [
             use.click(events.picker(place + 1), talk, shown, api_name=f"pick_{place + 2}", **quiet)
+            for place, (_, _, use) in enumerate(cards)
+        ]
         triggers = [apply.click, *(fields[each].submit for each in (*FIELDS, "prompt", "negative_prompt"))]
-        gr.on(
+        edited = gr.on(
             triggers, events.edit, [*talk, *fields.values()], shown, api_name="edit", show_progress="hidden"
         )
         copy.click(None, [fields["prompt"]], [done], js=copying("Copied the prompt."))
@@ -166,6 +181,10 @@ def build_page(
         page.load(None, None, [name], js=SESSION).then(
             events.load, [name], [*shown, session], api_visibility="private", **quiet
         )
+        wanted: dict[str, Any] = {"api_visibility": "private", **quiet}
+        look.click(events.consent, [part["state"], seen], [examples_of, seen, asking], **wanted)
+        for answered in (sent, *pressed, *picked, edited):
+            answered.then(events.samples, [part["state"], seen], [examples_of, seen], **wanted)
         if pictures is not None:
             make.click(
                 events.draw,

@@ -22,6 +22,15 @@ STYLE = """
 .da-bot li { margin: 0; }
 .da-chip { display: inline-block; border: 1px solid var(--border-color-primary); border-radius: 999px;
   padding: 1px 9px; font-size: .85rem; background: var(--background-fill-primary); overflow-wrap: anywhere; }
+.gradio-container .da-chips { list-style: none; margin: 2px 0; padding: 0; display: flex; flex-wrap: wrap;
+  gap: 4px; }
+.gradio-container .da-chips li { margin: 0; }
+.da-dot { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: 5px;
+  border: 1px solid var(--border-color-primary); vertical-align: -1px; }
+.gradio-container .da-samples { list-style: none; margin: 0; padding: 0; display: grid; gap: 8px;
+  grid-template-columns: repeat(auto-fill, minmax(120px, 1fr)); }
+.gradio-container .da-samples li { margin: 0; }
+.da-samples img { width: 100%; height: auto; border-radius: 8px; display: block; }
 .da-card { border: 1px solid var(--border-color-primary); border-radius: 12px; padding: 12px 14px;
   background: var(--background-fill-primary); overflow-wrap: anywhere; }
 .da-card.da-weak { border: 2px dashed #d97706; }

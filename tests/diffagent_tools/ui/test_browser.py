@@ -3,13 +3,16 @@
 Skipped where there is no Chromium: `apt-get install chromium`, or name one in DIFFAGENT_CHROMIUM.
 """
 
+import io
 import os
 import shutil
 import threading
 from collections.abc import Iterator
 from typing import Any, Unpack
 
+import httpx
 import pytest
+from PIL import Image
 from small_world import WordSelector, small_records
 
 from diffagent_tools.chat.conversation import Conversation
@@ -40,15 +43,34 @@ class GatedSelector(WordSelector):
         return super().select(instruction, k=k, **given)
 
 
+ASKED: list[str] = []
+
+
+def civitai(request: httpx.Request) -> httpx.Response:
+    """Civitai with one safe picture and one that is not, of every model."""
+    ASKED.append(request.url.path)
+    if request.url.path.startswith("/api/"):
+        url = "https://image.civitai.com/{}.jpeg"
+        images = [
+            {"url": url.format(name), "nsfwLevel": level} for name, level in (("safe", 1), ("explicit", 16))
+        ]
+        return httpx.Response(200, json={"images": images})
+    made = io.BytesIO()
+    Image.new("RGB", (64, 64), (30, 60, 200)).save(made, "JPEG")
+    return httpx.Response(200, content=made.getvalue())
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     pytest.importorskip("gradio", reason="the extra `ui` is not installed")
     from diffagent_tools.ui.page import build_page, serve
+    from diffagent_tools.ui.samples import SamplePictures
 
     records = small_records()
     records[3]["model"] = f"Free Pixels {EVIL}"
     catalogue = Catalogue(ModelRecord.model_validate(record) for record in records)
-    page = build_page(Conversation(GatedSelector(catalogue), catalogue))
+    samples = SamplePictures(httpx.MockTransport(civitai))
+    page = build_page(Conversation(GatedSelector(catalogue), catalogue), samples=samples)
     yield serve(page, host="127.0.0.1", port=None, block=False)
     page.close()
 
@@ -295,3 +317,29 @@ def test_the_page_asks_nobody_but_its_server(person: Person, address: str) -> No
     person.chosen("Pixel Art Helper")
     elsewhere = [url for url in person.asked if not url.startswith((address, "data:", "blob:"))]
     assert elsewhere == []
+
+
+def test_samples_are_shown_once_they_are_asked_for_and_the_browser_asks_nobody_else(
+    person: Person, address: str
+) -> None:
+    ASKED.clear()
+    page = person.page
+    person.say(CORGI)
+    person.chosen("Pixel Art Helper")
+    assert (ASKED, page.locator("#samples img").count()) == ([], 0)
+    page.get_by_role("button", name="Show Civitai's samples").click()
+    shown = page.get_by_alt_text("Sample picture 1 of Pixel Art Helper")
+    shown.wait_for()
+    page.wait_for_function("document.querySelector('#samples img').naturalWidth === 64")
+    assert ASKED == ["/api/v1/model-versions/2011", "/safe.jpeg"]
+    assert page.get_by_role("button", name="Show Civitai's samples").count() == 0
+    # whoever has asked once sees those of the next model, too
+    person.say("2")
+    page.get_by_alt_text("Sample picture 1 of Free Pixels").wait_for()
+    assert [url for url in person.asked if not url.startswith((address, "data:", "blob:"))] == []
+    # another visitor has not asked
+    before = len(ASKED)
+    page.reload()
+    person.chosen("Free Pixels")
+    person.say("make it wide")
+    assert (len(ASKED), page.locator("#samples img").count()) == (before, 0)
