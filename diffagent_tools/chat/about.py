@@ -19,92 +19,83 @@ NOTHING_YET = "Nothing is chosen yet. Say what the picture should show, such as:
 _PROMPT_CHARS = 1_500
 _TEXTS = {
     "self": (
-        "Say what picture you want, and I name the Stable Diffusion model to make it with, and its settings. "
-        "Then change anything in plain words: make it wide, more like a watercolour, another one, no people, "
-        "only models I may sell. I choose the model; the picture itself is made in a program such as A1111, "
-        "Forge or ComfyUI."
+        "Tell me what picture you want, and I name the Stable Diffusion model to make it with, and its "
+        "settings. Then change anything in plain words: make it wide, more like a watercolour, another one, "
+        "no people, only models I may sell. I choose the model; a program such as A1111, Forge or ComfyUI "
+        "makes the picture."
     ),
     "lora": (
-        "A LoRA is a small file, usually 10 to 300 MB, that teaches a big model one thing: a style, a kind "
-        "of "
-        "object, a look. It never works alone; it is loaded together with a checkpoint, at a weight such as "
+        "A LoRA is a small file, usually 10 to 300 MB, that teaches a big model one new thing: a style, an "
+        "object, a look. It does not work alone. You load it together with a checkpoint, at a weight such as "
         "0.8."
     ),
     "checkpoint": (
-        "A checkpoint is a complete image model, usually 2 to 7 GB. It can make pictures by itself, and "
-        "LoRAs are "
-        "loaded on top of it."
+        "A checkpoint is a complete image model, usually 2 to 7 GB. It makes pictures by itself, and LoRAs "
+        "are loaded on top of it."
     ),
     "lora or checkpoint": (
-        "A checkpoint is a complete model of 2 to 7 GB; a LoRA is a small addition to one, which teaches it "
-        "a "
-        "style or a subject. Say “only checkpoints” or “only LoRAs” to get one kind."
+        "A checkpoint is a complete model of 2 to 7 GB. A LoRA is a small addition that teaches it a style "
+        "or a subject. Say “only checkpoints” or “only LoRAs” to see one kind."
     ),
     "sampler": (
-        "The sampler is the recipe by which noise becomes a picture. Euler a and DPM++ 2M Karras are good "
-        "everyday choices; the suggested one is what this model's own examples used most."
+        "The sampler is the recipe that turns noise into a picture. Euler a and DPM++ 2M Karras are good "
+        "everyday choices. I suggest the one that this model's own examples used most."
     ),
     "steps": (
-        "Steps are how many times the picture is refined. 20 to 30 are usually enough; more takes longer and "
-        "changes little."
+        "Steps are how many times the picture is refined. 20 to 30 are usually enough; more take longer and "
+        "change little."
     ),
     "cfg": (
-        "The CFG scale says how strictly the prompt is followed. 5 to 8 is usual; lower is freer, and much "
-        "higher looks burnt."
+        "The CFG scale says how closely the picture follows the prompt. 5 to 8 is usual. Lower is freer; "
+        "much higher looks burnt."
     ),
     "clip skip": (
         "Clip skip leaves out the last layers of the part that reads the prompt. Many anime models were made "
-        "with 2; leave it as suggested."
+        "with 2. It is best left as suggested."
     ),
     "weight": (
-        "The LoRA weight says how strongly the LoRA counts: 1 is full, 0.5 half. Say “LoRA at 0.5” to change "
-        "it."
+        "The LoRA weight says how strongly the LoRA works: 1 is full strength, 0.5 is half. Say “LoRA at "
+        "0.5” to change it."
     ),
     "negative prompt": (
-        "The negative prompt lists what the picture should not show, such as text or people. Say “no text” "
-        "and it "
-        "goes in there."
+        "The negative prompt lists what the picture should not show, such as text or people. Say “no text”, "
+        "and I put it in there."
     ),
     "trigger words": (
         "Trigger words wake up what a LoRA has learnt. I add them to the prompt where they are needed."
     ),
     "seed": (
-        "The seed is the number that a picture begins from: the same seed and settings make the same "
-        "picture. "
-        "You set it in your own program; -1 there means a new one each time."
+        "The seed is the number a picture starts from: the same seed and settings make the same picture. You "
+        "set it in your own program; -1 there means a new one each time."
     ),
     "vae": (
-        "A VAE turns the model's inner picture into pixels. Most checkpoints have theirs built in; take "
-        "another "
-        "only if colors look grey."
+        "A VAE turns the model's inner picture into pixels. Most checkpoints have one built in. You only "
+        "need another if the colours look grey."
     ),
     "safetensors": (
         "A .safetensors file holds numbers only and cannot run anything, unlike old .ckpt files. "
-        "`diffagent fetch` downloads only that kind, and checks it is the file that the catalogue means."
+        "`diffagent fetch` downloads only this kind, and checks that it is the right file."
     ),
     "memory": (
-        "SD 1.5 models run with about 4 GB of graphics memory, SDXL models with about 8. Without a graphics "
-        "card "
-        "they run on the processor: minutes for a picture instead of seconds."
+        "SD 1.5 models need about 4 GB of graphics memory, SDXL models about 8. Without a graphics card a "
+        "picture takes minutes instead of seconds."
     ),
     "privacy": (
-        "All of it runs on this machine. Your words are not sent to anybody, and they are not written to "
-        "disk: "
-        "they are forgotten when the program ends. The links to Civitai open only when you click them."
+        "Everything runs on this machine. Your words are sent to nobody and are not written to disk: they "
+        "are forgotten when the program ends. Civitai is asked for sample pictures only if you press the "
+        "button for it, and its links open only when you click them."
     ),
     "pictures": (
-        "I choose the model and its settings, and your own program makes the picture: A1111, Forge, ComfyUI "
-        "or "
-        "Python. `diffagent ui --models FOLDER` makes pictures on the page, from model files that you have."
+        "I choose the model and its settings. Your own program makes the picture: A1111, Forge, ComfyUI or "
+        "Python. If you have the model files, `diffagent ui --models FOLDER` makes pictures on the page."
     ),
     "cost": (
-        "DiffAgent is free, runs on your machine and needs no account. The models are free downloads of "
-        "Civitai, "
-        "which asks for an account for some of them."
+        "DiffAgent is free, runs on your machine and needs no account. The models are free downloads from "
+        "Civitai, which wants an account for some of them."
     ),
     "languages": (
-        "Best in English. Styles and subjects are understood in sixteen other languages, and “wider”, "
-        "“another one” or “no people” in German, French, Spanish, Chinese, Japanese and Russian."
+        "English works best. I know styles and subjects in sixteen other languages, and “wider”, “another "
+        "one” or “no people” in German, French, Spanish, Chinese, Japanese and Russian."
     ),
 }
 
@@ -126,21 +117,19 @@ def answer(topic: str, best: Selection | None, others: Sequence[Selection], cata
 
 def _sources(catalogue: Catalogue) -> str:
     return (
-        f"From a list of {len(catalogue):,} models of Civitai, as they stood when the list was made (the "
-        f"packaged one: "
-        "July 2023). I compare your words with what each model is made for, what its creator says of it, and "
-        "what "
-        "its example pictures were asked with; I never invent one. Your own list can take its place: "
-        "diffagent ui --catalogue FILE."
+        f"From a list of {len(catalogue):,} models on Civitai, as they were when the list was made (July "
+        "2023 for the one that comes with DiffAgent). I compare your words with what each model is made for, "
+        "what its creator says about it, and the prompts of its example pictures. I never invent a model. To "
+        "use a list of your own: diffagent ui --catalogue FILE."
     )
 
 
 def _families(catalogue: Catalogue) -> str:
     held = ", ".join(catalogue.families)
     return (
-        f"A family is the base that models are built on; a LoRA works only with checkpoints of its own "
-        f"family. Here are: "
-        f"{held}. SD 1.5 is light and has the most models; SDXL makes larger pictures and needs more memory."
+        f"A family is the base that models are built on. A LoRA only works with checkpoints of its own "
+        f"family. I know {held}. SD 1.5 is light and has the most models; SDXL makes larger pictures and "
+        "needs more memory."
     )
 
 
@@ -150,9 +139,8 @@ def _install(best: Selection, catalogue: Catalogue) -> str:
         for kind, name in _parts(best.api)
     )
     return (
-        f"Put {own}. Then paste the text for your program: in A1111 and Forge into the prompt box, followed "
-        f"by the "
-        "small arrow button below Generate; in ComfyUI drop the workflow file on the page."
+        f"Put {own}. Then use the text for your program. In A1111 and Forge, paste it into the prompt box "
+        "and press the small arrow below Generate. In ComfyUI, drop the workflow file on the page."
     )
 
 
@@ -171,7 +159,7 @@ def _size(best: Selection, catalogue: Catalogue) -> str:
     told = {"LORA": "a LoRA", "Checkpoint": "a checkpoint"}
     parts = [f"{told[kind]} is {USUAL_SIZES[kind]} ({named(name)})" for kind, name in _parts(best.api)]
     text = ", ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}. The catalogue does not say it more exactly; the model's page does."
+    return f"{text[:1].upper()}{text[1:]}. The exact size is on the model's page."
 
 
 def _model(best: Selection, catalogue: Catalogue) -> str:
@@ -206,10 +194,12 @@ _OF_MODEL: dict[str, Callable[[Selection, Catalogue], str]] = {
 
 def _others(best: Selection, others: Sequence[Selection], catalogue: Catalogue) -> str:
     if not others:
-        return "There are no others for these words; say “another one” to search on."
+        return "There are no others for these words. Say “another one” to keep looking."
     told = [f"{place}. {named(each.api.model)}" for place, each in enumerate(others, start=2)]
     listed = "; ".join(told)
-    return f"Beside {named(best.api.model)}: {listed}. Say a number to take one, or “another one” for more."
+    return (
+        f"Beside {named(best.api.model)}: {listed}. Say a number to take one, or “another one” to see more."
+    )
 
 
 def _differences(best: Selection, others: Sequence[Selection], catalogue: Catalogue) -> str:
@@ -218,7 +208,7 @@ def _differences(best: Selection, others: Sequence[Selection], catalogue: Catalo
         for place, each in enumerate(others, start=2)
     ]
     if not told:
-        return "There is only one to look at; say “another one” for more."
+        return "There is only one to look at. Say “another one” to see more."
     return f"Compared with {named(best.api.model)}: {'; '.join(told)}."
 
 

@@ -128,7 +128,7 @@ class Conversation:
             made = self.turn(f'"{state.offered}"', replace(state, offered=None))
             return replace(made, said=message)
         if state.offered is not None and kinds == ["no"]:
-            return Turn(message, "All right, it stays as it was.", replace(state, offered=None))
+            return Turn(message, "All right, nothing changes.", replace(state, offered=None))
         state = replace(state, offered=None)
         try:
             return self._turn(message, refined, state)
@@ -201,7 +201,7 @@ class Conversation:
         answers.insert(0, told(state.best, made.found[0]))
         asked = request.lora_weight not in (None, state.request.lora_weight)
         if asked and made.found[0].api.lora_weight is None:
-            answers.append("It is a checkpoint; the weight will count for the next LoRA.")
+            answers.append("This is a checkpoint; the weight will be used for the next LoRA.")
         return Turn(
             message,
             " ".join(answers),
@@ -216,14 +216,14 @@ class Conversation:
         if act.kind == "undo":
             if not request.history:
                 raise InvalidInput("there is nothing to go back to")
-            return request.undone(), "went back a step", True
+            return request.undone(), "one step back", True
         if act.kind == "unknown":
             raise InvalidInput(self._no_such(act.value))
         best = state.best
         if best is None:
             raise InvalidInput(NOTHING_YET)
         if act.kind == "again":
-            return request.after(seen=(), refused=()), "every model may come again", True
+            return request.after(seen=(), refused=()), "all models are back", True
         if act.kind == "nudge":
             return self._nudged(act, request, best)
         if act.kind == "another" and act.value == "all":
@@ -233,16 +233,16 @@ class Conversation:
             model_id = act.value if act.value is not None else best.api.model_id
             name = plain(self._name(model_id, state), NAME_CHARS)
             if model_id is None:
-                raise InvalidInput(f"{name} has no id in the catalogue, so that it cannot be left out")
+                raise InvalidInput(f"{name} has no id in the catalogue, so it cannot be left out")
             left = (model_id,)
             pinned = None if request.pinned == model_id else request.pinned
             if act.kind == "another":
-                return request.after(seen=(*request.seen, *left), pinned=None), f"passed over {name}", True
+                return request.after(seen=(*request.seen, *left), pinned=None), f"skipped {name}", True
             return request.after(refused=(*request.refused, *left), pinned=pinned), f"not {name} again", True
         if act.kind == "pick":
             place = act.value if act.value > 0 else len(state.found)
             if not 1 <= place <= len(state.found):
-                raise InvalidInput(f"there is no number {place}; {len(state.found)} models are offered")
+                raise InvalidInput(f"there is no number {place}; the list has {len(state.found)}")
             model_id = state.found[place - 1].api.model_id
         else:
             model_id = act.value
@@ -277,8 +277,8 @@ class Conversation:
     def _no_such(self, name: str) -> str:
         near = [self.catalogue.get(each.model_id) for each in self.catalogue.spelling.nearest(name)]
         offered = [plain(each.model, NAME_CHARS) for each in near if each.may_be_offered(self._level)]
-        told = f"; the nearest names are {', '.join(offered[:3])}" if offered else ""
-        return f"the catalogue has no model called {quoted(name, NAME_CHARS)}{told}"
+        told = f"; did you mean {', '.join(offered[:3])}?" if offered else ""
+        return f"I know no model called {quoted(name, NAME_CHARS)}{told}"
 
     def _search(self, request: StandingRequest) -> tuple[Selection, ...]:
         return tuple(
@@ -355,7 +355,7 @@ class Conversation:
         if question.kind == "help":
             return HELP
         if question.kind == "thanks":
-            return "Gladly. Say what to change, or start over." if state.found else HELP
+            return "You are welcome. Say what to change, or start over." if state.found else HELP
         if question.kind == "show":
             return f"So far: {'; '.join(request.words)}." if request.words else "Nothing is asked for yet."
         best = state.best

@@ -14,11 +14,10 @@ _LICENCE_CHARS = 300
 EMPTY = "Say what the picture should show."
 HELP = (
     "Say what the picture should show, then change it in plain words: make it wide (or tall, square, "
-    "768x512, "
-    "16:9) · more like a watercolour · more realistic · add a moon · remove the moon · no people · "
+    "768x512, 16:9) · more like a watercolour · more realistic · add a moon · remove the moon · no people · "
     "another one · not that one · 2 (takes the second) · use NAME · only LoRAs (or checkpoints) · use SDXL · "
-    "30 steps · Euler a · LoRA at 0.5 · only models I may sell · undo · start over. Ask, too: why? · may I "
-    "sell it? · what is a LoRA? · where do I put the file? Words in quotation marks always go into the wish."
+    "30 steps · Euler a · LoRA at 0.5 · only models I may sell · undo · start over. Or ask: why? · may I "
+    "sell it? · what is a LoRA? · where do I put the file? Words in quotation marks always go in as they are."
 )
 
 
@@ -27,7 +26,7 @@ def why(selection: Selection) -> str:
     fit = fit_of(selection)
     sure = "" if selection.confidence is None else f" Confidence: {selection.confidence:.0%}."
     said = selection.evidence.matched_trigger_words or selection.evidence.matched_terms
-    words = f" You and the model both say: {plain(', '.join(said[:8]), 300)}." if said else ""
+    words = f" Your words and the model's: {plain(', '.join(said[:8]), 300)}." if said else ""
     well = f" {fit.words}." if fit else ""
     return f"{named(selection.api.model)}: {plain(selection.reason, 400)}.{words}{well}{sure}"
 
@@ -39,7 +38,7 @@ def licence_words(api: T2IApi, record: ModelRecord | None, catalogue: Catalogue)
     if record is not None:
         if record.allow_no_credit is False:
             parts.append("The creator wants to be named.")
-        parts.append(f"The page decides: {record.page_url}")
+        parts.append(f"Its page has the last word: {record.page_url}")
     return " ".join(parts)
 
 
@@ -53,16 +52,15 @@ def licence_line(selection: Selection, catalogue: Catalogue) -> str:
         verb = "forbid" if against[1:] else "forbids"
         return f"You may not sell the pictures: {' and '.join(against)} {verb} it."
     unknown = [named(name) for name, allowed in sale.parts if allowed is None]
-    return f"Nobody here knows whether you may sell the pictures; ask the page of {' and '.join(unknown)}."
+    return f"I do not know whether you may sell the pictures. Look at the page of {' and '.join(unknown)}."
 
 
 def nothing(request: StandingRequest) -> str:
     """Why no model is left, and what would help."""
     if request.seen:
         return (
-            "There is no further model that fits; say “bring them back” to see them again, leave a filter "
-            "out, "
-            "change the words, or start over."
+            "No other model fits. Say “bring them back” to see the earlier ones again, change your words, or "
+            "start over."
         )
     filters = [
         words
@@ -70,18 +68,16 @@ def nothing(request: StandingRequest) -> str:
         if words.split(":")[0] in ("base model", "type", "licence", "refused")
     ]
     return (
-        f"No model of the catalogue passes these filters ({'; '.join(filters)}); the request stays as it "
-        f"was. "
-        "With fewer of them there may be one."
+        f"There is no model for that ({'; '.join(filters)}), so everything stays as it was. Try it with "
+        "fewer conditions."
     )
 
 
 def offer(text: str) -> str:
     """What is said of a message that is understood neither as a wish nor as a question."""
     return (
-        f"I did not understand {quoted(text, 120)} as a wish for the picture. Shall I add it to the wish? "
-        f"Say yes or "
-        "no; “help” says what can be asked."
+        f"I am not sure what {quoted(text, 120)} means for the picture. Add it to the prompt? Say yes or no, "
+        "or “help” to see what I understand."
     )
 
 

@@ -3,7 +3,7 @@
     request = refine(StandingRequest(), "a happy corgi, pixel art").request
     refined = refine(request, "make it wide, at night, and only LoRAs")
     refined.request.prompt        # "a happy corgi, pixel art, at night"
-    refined.understood            # ("wide", "only LoRAs", 'added "at night" to the wish')
+    refined.understood            # ("wide", "only LoRAs", 'added "at night" to the prompt')
 
 A small grammar (diffagent_tools/chat/grammar.py), no language model: the clauses it knows change the
 request or ask something, the rest is a wish, understood as `select` understands it

@@ -1,9 +1,9 @@
 """How a wish is reworded: a thing added, taken out or replaced, and a style that takes the place of another.
 
 >>> reworded("a happy corgi, pixel art", "", Step("like", "watercolour"))
-({'prompt': 'a happy corgi, watercolour'}, '"watercolour" in place of "pixel art"')
+({'prompt': 'a happy corgi, watercolour'}, '"watercolour" instead of "pixel art"')
 >>> reworded("a lake with a boat at sunset", "", Step("remove", "boat"))
-({'prompt': 'a lake at sunset'}, 'took "boat" out of the wish')
+({'prompt': 'a lake at sunset'}, 'took "boat" out of the prompt')
 """
 
 import re
@@ -74,10 +74,10 @@ def reworded(prompt: str, negative: str, step: Step) -> tuple[dict[str, Any], st
         left, gone = without_style(prompt)
         if gone and left != prompt:
             style = ", ".join(gone)
-            return {"prompt": joined(left, value), **update}, f"{_said(value)} in place of {_said(style)}"
+            return {"prompt": joined(left, value), **update}, f"{_said(value)} instead of {_said(style)}"
     if _word(value).search(prompt):
-        return update, f"{_said(value)} is in the wish already"
-    return {"prompt": joined(prompt, value), **update}, f"added {_said(value)} to the wish"
+        return update, f"{_said(value)} is in the prompt already"
+    return {"prompt": joined(prompt, value), **update}, f"added {_said(value)} to the prompt"
 
 
 def _refused(prompt: str, negative: str, step: Step) -> tuple[dict[str, Any], str]:
@@ -90,7 +90,7 @@ def _refused(prompt: str, negative: str, step: Step) -> tuple[dict[str, Any], st
     if left is not None:
         update: dict[str, Any] = {"prompt": left}
         if step.kind == "remove":
-            return update, f"took {_said(value)} out of the wish"
+            return update, f"took {_said(value)} out of the prompt"
         return update | {"negative_prompt": joined(negative, value)}, f"without {_said(value)}"
     if _word(value).search(negative):
         return {}, f"without {_said(value)}"

@@ -38,12 +38,12 @@ ChatModelOption = Annotated[
     typer.Option(
         "--model",
         envvar="DIFFAGENT_CHAT_MODEL",
-        help="A chat model that talks, as PROVIDER:NAME; without one DiffAgent answers alone.",
+        help="A chat model to talk with, as PROVIDER:NAME; without one DiffAgent answers by itself.",
         show_default=False,
     ),
 ]
 BaseUrlOption = Annotated[
-    str | None, typer.Option("--base-url", help="Of the OpenAI-compatible server of --model.")
+    str | None, typer.Option("--base-url", help="The address of an OpenAI-compatible server for --model.")
 ]
 _QUIT = {"quit", "exit", "bye", "q", "/quit", "/exit"}
 
@@ -51,7 +51,7 @@ _QUIT = {"quit", "exit", "bye", "q", "/quit", "/exit"}
 def chat(
     messages: Annotated[
         list[str] | None,
-        typer.Argument(help="Said one after the other; without any the chat is read from the keyboard."),
+        typer.Argument(help="What you would say, one after the other; without any you type."),
     ] = None,
     mode: ModeOption = ModeName.shortlist,
     catalogue: CatalogueOption = None,
@@ -132,7 +132,7 @@ def _typed() -> Iterator[str]:
     if shown:
         with suppress(ImportError):  # arrow keys and history, where the platform has them
             import readline  # noqa: F401
-        tell('What should the picture show? ("help" says what can be said, "quit" ends)')
+        tell('What should the picture show? ("help" shows what you can say, "quit" ends)')
     while True:
         try:
             said = (input("> ") if shown else input()).strip()
@@ -149,7 +149,7 @@ def _export(state: "State", records: "Catalogue", name: str) -> None:
     from retrieval.errors import InvalidInput
 
     if state.best is None:
-        tell("error: nothing is chosen yet; say what the picture should show")
+        tell("error: nothing is chosen yet; first say what the picture should show")
         return
     if name.lower() not in list(ExportFormat):
         tell(f"error: there is no format {name[:40]!r}; it is one of {', '.join(ExportFormat)}")

@@ -37,7 +37,9 @@ def check(
     as_json: JsonOption = False,
     catalogue: CatalogueOption = None,
 ) -> None:
-    """Say whether a model's name or a T2I API can be called, and give one that can.
+    """Say whether a model exists, under whatever spelling, and what to use if it does not.
+
+    Example: diffagent check "Dream Shapper"
 
     Exit code 0: valid, or the same model under another spelling. 1: anything else. 2: bad input.
     """

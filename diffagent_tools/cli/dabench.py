@@ -76,7 +76,9 @@ def collect(
     rate: Annotated[float, typer.Option("--rate", min=0.01, help="Requests a second, at most.")] = 2.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Collect models and their sample images; interrupted at any moment, the same command goes on.
+    """Collect models and their sample images; if it is interrupted, the same command continues.
+
+    Example: diffagent dabench collect --output raw --base-models "SD 1.5" --limit-models 500
 
     A key in CIVITAI_API_KEY is used, and shown to that host alone. Exit code 3: the service is down, and
     what was collected is kept.
@@ -234,6 +236,8 @@ def build(
 ) -> None:
     """Build the dataset: filters, pairs, descriptions, splits; one folder for each architecture.
 
+    Example: diffagent dabench build --input raw --output set
+
     What is not safe for work, real persons and whatever concerns minors is left out. Stopped at any moment,
     the same command builds it anew, which takes seconds for thousands of pairs; the chat model's answers,
     which may take hours, are kept beside the set and not asked for again. Exit code 2: no pair is left, or
@@ -265,7 +269,10 @@ def stats(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the funnel of a set, rule by rule; draw it and what its source was like as one PNG."""
+    """Print the funnel of a set, rule by rule; draw it and what its source was like as one PNG.
+
+    Example: diffagent dabench stats set
+    """
     with plain_exit():
         from finetune.dabench.build import read_set_report
         from finetune.dabench.stats import draw, stats_text

@@ -45,7 +45,9 @@ def fetch(
     ] = False,
     catalogue: CatalogueOption = None,
 ) -> None:
-    """Download checkpoints and LoRAs from Civitai; a LoRA in an API comes with its base checkpoint.
+    """Download checkpoints and LoRAs from Civitai; a LoRA comes with the checkpoint it needs.
+
+    Example: diffagent fetch DreamShaper --models ComfyUI/models
 
     Put your API key in CIVITAI_API_KEY. Exit code 0: all there. 2: bad input. 3: something did not come.
     """

@@ -41,7 +41,10 @@ def build(
     url: UrlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring the index up to date; an interrupted build goes on, and only what changed is embedded."""
+    """Bring the index up to date; an interrupted build continues, and only what changed is done again.
+
+    Example: diffagent index build --catalogue models.jsonl
+    """
     with plain_exit("stopped; what is embedded is kept, and the same command goes on after it"):
         _show(_index(catalogue, path, url).build(), as_json)
 
@@ -53,7 +56,10 @@ def info(
     url: UrlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what the index is of; builds nothing."""
+    """Say what the index holds; builds nothing.
+
+    Example: diffagent index info
+    """
     with plain_exit():
         _show(_index(catalogue, path, url).info(), as_json)
 
@@ -71,7 +77,10 @@ def search(
     url: UrlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find models by meaning and by words. Exit code 1: none passes the filters."""
+    """Find models by meaning and by words. Exit code 1: none passes the filters.
+
+    Example: diffagent index search "neon streets at night" -k 5
+    """
     with plain_exit():
         from diffagent_tools.agents.operations import Operations, hit_wire
 

@@ -48,7 +48,10 @@ def mcp(
     adapter: AdapterOption = None,
     base: BaseOption = None,
 ) -> None:
-    """Serve select, check and search to an MCP client (Claude, Cursor, VS Code, ...)."""
+    """Serve select, check and search to an MCP client (Claude, Cursor, VS Code, ...).
+
+    Example: diffagent mcp --http --port 8377
+    """
     with plain_exit():
         from diffagent_tools.agents.mcp import ProgressHub, make_server, serve_stdio
 

@@ -38,7 +38,10 @@ FLAG = " "
 
 CatalogueOption = Annotated[
     Path | None,
-    typer.Option("--catalogue", help="A .jsonl or .jsonl.gz of models instead of the packaged starter."),
+    typer.Option(
+        "--catalogue",
+        help="Your own list of models (.jsonl or .jsonl.gz) instead of the one that comes with DiffAgent.",
+    ),
 ]
 FamilyOption = Annotated[
     str | None, typer.Option("--base-model", help="Only this family, such as 'SD 1.5' or 'SDXL 1.0'.")
@@ -48,20 +51,30 @@ TypeOption = Annotated[
 ]
 CommercialOption = Annotated[
     bool,
-    typer.Option("--commercial", metavar=FLAG, help="Only models whose licence lets the images be sold."),
+    typer.Option("--commercial", metavar=FLAG, help="Only models whose images you may sell."),
 ]
 NsfwOption = Annotated[
     int | None,
     typer.Option(
         "--max-nsfw",
         metavar="LEVEL",
-        help="The most explicit model that may come: 1 PG (the default), 2 PG-13, 4 R, 8 X, 16 XXX.",
+        help="The most explicit models allowed: 1 PG (the default), 2 PG-13, 4 R, 8 X, 16 XXX.",
         show_default=False,
     ),
 ]
-ModeOption = Annotated[ModeName, typer.Option("--mode", help="How to decide.")]
-AdapterOption = Annotated[Path | None, typer.Option("--adapter", help="A trained adapter's folder.")]
-BaseOption = Annotated[str | None, typer.Option("--base", help="A LLaMA's folder or hub id.")]
+ModeOption = Annotated[
+    ModeName,
+    typer.Option(
+        "--mode",
+        help="How to decide: `retrieval` needs no language model, `shortlist` asks one where it may help, "
+        "`constrained` and `free` let it choose the name.",
+    ),
+]
+AdapterOption = Annotated[Path | None, typer.Option("--adapter", help="The folder of a trained adapter.")]
+BaseOption = Annotated[
+    str | None,
+    typer.Option("--base", help="The language model: a folder, or its name on the Hugging Face hub."),
+]
 UrlOption = Annotated[
     str | None, typer.Option("--url", help="Civitai's API, or a mirror of it.", show_default=False)
 ]

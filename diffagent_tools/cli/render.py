@@ -55,13 +55,13 @@ def render(
         ),
     ] = None,
     seed: Annotated[
-        list[int] | None, typer.Option("--seed", min=0, help="May be repeated: a picture a seed.")
+        list[int] | None, typer.Option("--seed", min=0, help="One picture for each; may be repeated.")
     ] = None,
     baseline: Annotated[
         bool,
         typer.Option("--baseline", metavar=FLAG, help="Also the plain base model, for `diffagent gallery`."),
     ] = False,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Pictures at once.")] = 1,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="How many pictures at once.")] = 1,
     device: Annotated[DeviceName, typer.Option("--device")] = DeviceName.auto,
     dtype: Annotated[DtypeName, typer.Option("--dtype")] = DtypeName.auto,
     offload: Annotated[OffloadName, typer.Option("--offload", help="Saves GPU memory.")] = OffloadName.none,
@@ -71,6 +71,8 @@ def render(
     catalogue: CatalogueOption = None,
 ) -> None:
     """Make pictures with diffusers, from files in --models; `diffagent fetch` gets missing ones.
+
+    Example: diffagent render answers.jsonl --models ComfyUI/models --output run --baseline
 
     A picture holds its infotext, as A1111 writes it, and a JSON record lies beside it. Exit code 0: made.
     2: bad input. 3: a file is missing, or the machine cannot.

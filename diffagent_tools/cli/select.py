@@ -54,11 +54,12 @@ def select(
         ),
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--input", help="JSON lines of requests; - is standard input.")
+        Path | None,
+        typer.Option("--input", help="A file of requests, a JSON object a line; - is standard input."),
     ] = None,
     target: Annotated[
         Path | None,
-        typer.Option("--output", help="Where answers to --input go; an interrupted file is gone on with."),
+        typer.Option("--output", help="Where answers to --input go; an interrupted run continues there."),
     ] = None,
     base_model: FamilyOption = None,
     type_: TypeOption = None,
@@ -73,7 +74,7 @@ def select(
     adapter: AdapterOption = None,
     base: BaseOption = None,
 ) -> None:
-    """Choose a model for a request, or for each line of a file.
+    """Choose a model for what you want to see, or for each line of a file.
 
     Example: diffagent select a lighthouse in a storm, watercolor -k 3
 

@@ -86,7 +86,10 @@ def serve(
         str, typer.Option("--host", help="Another address, such as 0.0.0.0, opens the page to others.")
     ] = "127.0.0.1",
 ) -> None:
-    """Serve the page on which raters compare; every answer is saved at once."""
+    """Serve the page on which raters compare; every answer is saved at once.
+
+    Example: diffagent study serve study.db
+    """
     with plain_exit("stopped; all ratings are kept"):
         from finetune.study.server import serve as run
         from finetune.study.store import Study
@@ -100,7 +103,10 @@ def report(
     output: Annotated[Path, typer.Option("--output", help="The report's folder.")] = Path("report"),
     as_json: JsonOption = False,
 ) -> None:
-    """Write win rates, their intervals, the raters' agreement, and the plot of Fig. 5."""
+    """Write win rates, their intervals, the raters' agreement, and the plot of Fig. 5.
+
+    Example: diffagent study report study.db --output report
+    """
     with plain_exit():
         from finetune.study.report import write_report
         from finetune.study.store import Study

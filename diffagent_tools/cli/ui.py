@@ -36,13 +36,16 @@ def ui(
         str, typer.Option("--host", help="Who may connect; 0.0.0.0 lets the whole network in.")
     ] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option("--port", min=1, max=65535, help="The first free one from 7860 if left out.")
+        int | None, typer.Option("--port", min=1, max=65535, help="Left out, the first free one from 7860.")
     ] = None,
     browser: Annotated[
         bool, typer.Option("--open", metavar=FLAG, help="Open the page in the browser.")
     ] = False,
     models: Annotated[
-        Path | None, typer.Option("--models", help="A folder of checkpoints and LoRAs: makes pictures, too.")
+        Path | None,
+        typer.Option(
+            "--models", help="Your folder of checkpoints and LoRAs; with it the page makes pictures, too."
+        ),
     ] = None,
     mode: ModeOption = ModeName.shortlist,
     catalogue: CatalogueOption = None,

@@ -28,8 +28,8 @@ _FITS = {
     "weak": Fit(
         "weak",
         "A weak match",
-        "Naming a style helps, such as watercolor, photo, anime or pixel art; so does naming what is to be "
-        "seen.",
+        "It helps to name a style, such as watercolor, photo, anime or pixel art, and what should be in the "
+        "picture.",
     ),
 }
 

@@ -14,7 +14,7 @@ def unmet_notes(ranking: Ranking) -> tuple[str, ...]:
     """The note where nothing is made for what was asked."""
     if not ranking.unmet:
         return ()
-    return (f"no model here is made for {_quoted(ranking.unmet)}; the answer is what comes nearest",)
+    return (f"no model here is made for {_quoted(ranking.unmet)}; this one comes closest",)
 
 
 def reason_for(evidence: Evidence, record: ModelRecord) -> str:
@@ -22,17 +22,18 @@ def reason_for(evidence: Evidence, record: ModelRecord) -> str:
     if evidence.name_said:
         parts.append("the request names it")
     if evidence.matched_trigger_words:
-        parts.append("the request says its trigger words " + _quoted(evidence.matched_trigger_words[:3]))
+        said = evidence.matched_trigger_words[:3]
+        parts.append(f"the request says its trigger word{'s' if said[1:] else ''} {_quoted(said)}")
     if evidence.made_for:
         parts.append("it is made for " + _quoted(evidence.made_for[:3]))
     if evidence.matched_terms and len(parts) < _PARTS:
-        parts.append("its sample prompts share " + _quoted(evidence.matched_terms[:4]))
+        parts.append("its example pictures were asked for with " + _quoted(evidence.matched_terms[:4]))
     if not parts:
         popular = record.type == "Checkpoint" and (record.stats.downloads or 0) >= _POPULAR
         parts.append(
-            "no word of the request points at one model; it is a popular all-round checkpoint"
+            "no word of the request points to one model; this is a popular all-round checkpoint"
             if popular
-            else "no word of the request points at it; it is the closest by meaning"
+            else "no word of the request points to it, but it is the closest in meaning"
         )
     return "; ".join(parts)
 

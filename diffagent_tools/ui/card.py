@@ -34,7 +34,7 @@ def chosen_html(selection: Selection | None, catalogue: Catalogue, wish: str = "
     if selection.abstained:
         parts.append(
             '<p><span class="da-fit da-weak">Nothing fits well</span></p><p class="da-note">This is the '
-            "plain base model. Say a style or a subject in other words.</p>"
+            "plain base model. Try to say the style or the subject in other words.</p>"
         )
     elif fit is not None:
         parts.append(f'<p><span class="da-fit da-{fit.level}">{fit.words}</span></p>')

@@ -79,8 +79,8 @@ class Instruction(BaseModel):
 
     model_config = _WIRE
 
-    prompt: str = Field(description="what shall be seen")
-    negative_prompt: str = Field(default="", description="what shall not be seen")
+    prompt: str = Field(description="what should be seen")
+    negative_prompt: str = Field(default="", description="what should not be seen")
 
     @field_validator("prompt", "negative_prompt")
     @classmethod
@@ -97,7 +97,7 @@ class Instruction(BaseModel):
     @classmethod
     def _not_empty(cls, value: str) -> str:
         if not value:
-            raise ValueError("it is empty; say in words what the image shall show")
+            raise ValueError("it is empty; say in words what the image should show")
         return value
 
     def to_wire(self) -> dict[str, str]:
@@ -315,7 +315,7 @@ def read_instruction(value: str | Mapping[str, Any] | Instruction) -> Instructio
             )
         texts[name] = well_formed(given)
     if "prompt" not in texts:
-        raise InvalidInstruction("the request has no prompt; say in words what the image shall show")
+        raise InvalidInstruction("the request has no prompt; say in words what the image should show")
     try:
         return Instruction(**texts)
     except ValidationError as error:

@@ -49,7 +49,9 @@ def add(
     ] = False,
     url: UrlOption = None,
 ) -> None:
-    """Add models to a catalogue, or to a new one; of those that it holds, what is new.
+    """Add models to a catalogue, or make a new one; models it already has are brought up to date.
+
+    Example: diffagent catalogue add https://civitai.com/models/4384 --to models.jsonl
 
     Exit code 0: added. 2: bad input. 3: Civitai does not answer.
     """
@@ -73,7 +75,9 @@ def merge(
     ],
     target: TargetOption,
 ) -> None:
-    """Put several catalogues into one: of a model in several, the later one's facts go first.
+    """Put several catalogues into one; where they disagree about a model, the later one counts.
+
+    Example: diffagent catalogue merge mine.jsonl theirs.jsonl.gz --to models.jsonl
 
     Exit code 0: written. 2: bad input.
     """
@@ -91,7 +95,9 @@ def refresh(
     catalogue: Annotated[Path, typer.Argument(help="The catalogue's file.", show_default=False)],
     url: UrlOption = None,
 ) -> None:
-    """Ask Civitai for every model of a catalogue: counts, new versions, what was withdrawn, early access.
+    """Bring a catalogue up to date with Civitai: downloads, new versions, models that were withdrawn.
+
+    Example: diffagent catalogue refresh models.jsonl
 
     Two requests a second, a hundred models each; stopped, it goes on. Exit code 0: done. 2: bad input. 3:
     Civitai does not answer.

@@ -55,6 +55,8 @@ def scan(
 ) -> None:
     """Find the models that are installed; `select --installed` then chooses among them.
 
+    Example: diffagent scan ComfyUI/models
+
     No weights are loaded. Exit code 0: found. 1: nothing that can be chosen. 2: bad input. 3: no answer.
     """
     with plain_exit("stopped; what was read is kept, and the same command goes on after it"):

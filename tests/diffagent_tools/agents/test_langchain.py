@@ -151,7 +151,7 @@ def test_filters_reach_the_selector() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"prompt": "  "}, "say in words what the image shall show"),
+        ({"prompt": "  "}, "say in words what the image should show"),
         ({"prompt": "x" * 100_000}, "at most 20,000"),
         ({"prompt": "x", "base_model": "SD 9"}, "SDXL 1.0"),
         (

@@ -168,7 +168,7 @@ def test_fit_is_in_words_and_numbers_are_rounded(small: Operations) -> None:
     operations = Operations(small.catalogue, One(small.catalogue))
     best = operations.select(SelectArguments(prompt="a corgi")).data["ranked"][0]
     assert (best["fit"], best["confidence"], best["score"]) == ("A weak match", 0.1235, 0.3333)
-    assert best["advice"].startswith("Naming a style helps")
+    assert best["advice"].startswith("It helps to name a style")
 
 
 def test_a_shape_and_an_export_can_be_asked_for(small: Operations) -> None:

@@ -74,7 +74,7 @@ def test_a_request_is_answered_and_refined(conversation: Conversation, selector:
 def test_another_one_and_not_that_one(conversation: Conversation) -> None:
     turn = play(conversation, CORGI, "another one")
     assert best(turn).model == "Free Pixels"
-    assert "passed over Pixel Art Helper" in turn.understood
+    assert "skipped Pixel Art Helper" in turn.understood
     assert best(play(conversation, CORGI, "another one", "at night")).model == "Free Pixels"
     assert best(play(conversation, CORGI, "another one", "bring them back")).model == "Pixel Art Helper"
     assert best(play(conversation, CORGI, "another one", "use Pixel Art Helper")).model == "Pixel Art Helper"
@@ -85,7 +85,7 @@ def test_another_one_and_not_that_one(conversation: Conversation) -> None:
 def test_all_models_passed_over_is_said_and_the_chat_goes_on(conversation: Conversation) -> None:
     turn = play(conversation, CORGI, "only LoRAs for SD 1.5", "another one")
     assert turn.failed
-    assert "no further model" in turn.answer
+    assert "No other model fits" in turn.answer
     assert best(turn).model == "Pixel Art Helper"
     assert best(conversation.turn("any type", turn.state)).model == "Pixel Art Helper"
 
@@ -170,7 +170,7 @@ def test_every_topic_has_an_answer_before_and_after_a_choice(conversation: Conve
 def test_what_is_not_understood_is_offered_and_never_silently_added(conversation: Conversation) -> None:
     before = play(conversation, CORGI)
     asked = conversation.turn("can dogs fly?", before.state)
-    assert 'I did not understand "can dogs fly"' in asked.answer
+    assert 'I am not sure what "can dogs fly" means' in asked.answer
     assert asked.state.request == before.state.request
     assert conversation.turn("yes", asked.state).state.request.prompt == f"{CORGI}, can dogs fly"
     declined = conversation.turn("no", asked.state)
@@ -187,7 +187,7 @@ def test_a_model_is_used_by_its_name_and_an_unknown_one_is_said(conversation: Co
     assert best(conversation.turn("Free Pixels instead", turn.state)).model == "Free Pixels"
     unknown = conversation.turn("use the model Free Pixxels", turn.state)
     assert unknown.failed
-    assert 'no model called "Free Pixxels"; the nearest names are Free Pixels' in unknown.answer
+    assert 'I know no model called "Free Pixxels"; did you mean Free Pixels?' in unknown.answer
     wish = conversation.turn("use watercolor", turn.state)
     assert wish.state.request.prompt == "a happy corgi, watercolor"
 
@@ -201,7 +201,7 @@ def test_settings_are_nudged_from_where_they_are(conversation: Conversation) -> 
     )
     assert best(conversation.turn("default settings", turn.state)).sampling_steps == 25
     checkpoint = conversation.turn("LoRA at 0.7", play(conversation, CORGI, "2").state)
-    assert "It is a checkpoint" in checkpoint.answer
+    assert "This is a checkpoint" in checkpoint.answer
     assert conversation.turn("stronger", checkpoint.state).failed
 
 
@@ -209,7 +209,10 @@ def test_settings_are_nudged_from_where_they_are(conversation: Conversation) -> 
     ("messages", "said"),
     [
         ((CORGI,), "Pixel Art Helper: no, its creator does not let you sell the images. It runs on v1-5"),
-        ((CORGI, "2"), "Free Pixels: yes, its creator lets you sell the images. The page decides: https://"),
+        (
+            (CORGI, "2"),
+            "Free Pixels: yes, its creator lets you sell the images. Its page has the last word: https://",
+        ),
         (("watercolor wash",), "Watercolor Wash: the catalogue does not know whether"),
         ((), "Nothing is chosen yet"),
     ],
@@ -236,8 +239,8 @@ def test_only_what_may_be_sold_is_asked_for_and_what_is_below_a_lora_counts() ->
 @pytest.mark.parametrize(
     ("message", "said"),
     [
-        ("use flux", "No model of the catalogue passes these filters (base model: Flux.1 D)"),
-        ("9", "there is no number 9; 5 models are offered"),
+        ("use flux", "There is no model for that (base model: Flux.1 D)"),
+        ("9", "there is no number 9; the list has 5"),
         ("x" * 20_001, "at most 20,000"),
         ("   ", "Say what the picture should show."),
     ],

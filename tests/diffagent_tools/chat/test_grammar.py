@@ -88,7 +88,7 @@ def test_several_wishes_in_one_message() -> None:
         "wide",
         "only LoRAs",
         "only models for SD 1.5",
-        'added "at night" to the wish',
+        'added "at night" to the prompt',
     )
 
 

@@ -60,7 +60,7 @@ def failure(result: Result, code: int) -> str:
 
 @pytest.mark.parametrize("prompt", ["", "   \n\t", "\x00\x1b\x7f"])
 def test_an_empty_prompt(prompt: str, options: list[str]) -> None:
-    assert "say in words what the image shall show" in failure(select(prompt, *options), 2)
+    assert "say in words what the image should show" in failure(select(prompt, *options), 2)
 
 
 def test_a_prompt_of_100_000_characters(options: list[str]) -> None:

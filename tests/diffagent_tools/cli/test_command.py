@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +319,7 @@ def test_a_missing_input_is_bad_usage(selector: WordSelector, tmp_path: Path) ->
 
 SLOW = """
 import time
+from collections.abc import Iterator
 from small_world import WordSelector, small_catalogue
 from diffagent_tools import cli
 from diffagent_tools.cli import select as select_command
@@ -514,3 +516,23 @@ def test_completion_is_offered() -> None:
     result = process("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert result.returncode == 0
     assert "_COMPLETE=complete_bash" in result.stdout
+
+
+def commands(group: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command below a group, with the words that call it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *path, name)
+        else:
+            yield (*path, name), command
+
+
+def test_every_command_has_an_example_that_calls_it() -> None:
+    from typer.main import get_command
+
+    found = dict(commands(get_command(cli.app)))
+    # these two list the options of a script of their own; the packaged catalogue is built once a release
+    without = {("evaluate",), ("gallery",), ("dabench", "starter")}
+    for words, command in found.items():
+        if words not in without:
+            assert f"Example: diffagent {' '.join(words)}" in (command.help or ""), words

@@ -43,4 +43,4 @@ def test_a_calling_model_reads_the_fit_and_what_was_understood() -> None:
     text = selection_text(1, found, small_catalogue())
     assert "a weak match (confidence 0.01)" in text
     assert "understood: not: people" in text
-    assert "what would help: Naming a style helps" in text
+    assert "what would help: It helps to name a style" in text

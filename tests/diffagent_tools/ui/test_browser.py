@@ -157,7 +157,7 @@ def test_html_of_strangers_is_text_and_runs_nothing(person: Person) -> None:
 def test_a_failure_is_shown_and_the_session_goes_on(person: Person) -> None:
     person.say(CORGI)
     person.say("use flux")
-    assert "No model of the catalogue passes" in person.page.locator(".da-failed").inner_text()
+    assert "There is no model for that" in person.page.locator(".da-failed").inner_text()
     person.page.wait_for_function("document.querySelector('#message textarea').value === 'use flux'")
     person.page.locator("#message textarea").fill("")
     person.say("another one")
@@ -221,7 +221,7 @@ DONE = {
     "something completely different": ("#chosen h2", "SD XL"),
     "take the second": ("#chosen h2", "Free Pixels"),
     "what is a LoRA?": ("#talk", "A LoRA is a small file"),
-    "more like a watercolour": ("#talk", "in place of"),
+    "more like a watercolour": ("#talk", "instead of"),
     "use a model that I know": ("#chosen h2", "Watercolor Wash"),
 }
 
