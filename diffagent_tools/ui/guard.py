@@ -5,6 +5,7 @@ Gradio's server has many more doors (uploads, a proxy, recordings, code that is 
 
 from typing import Any
 
+from diffagent_tools.http_guard import is_short
 from retrieval.records.api import MAX_PROMPT_CHARS
 
 _CALLS = "/gradio_api/"
@@ -30,14 +31,10 @@ class OnlyCalls:
             length = Headers(scope=scope).get("content-length", "")
             if not _used(scope["method"], scope["path"]):
                 answer = JSONResponse({"error": "there is nothing here"}, 404, {"Connection": "close"})
-            elif scope["method"] == "POST" and not _short(length):
+            elif scope["method"] == "POST" and not is_short(length, MOST_BYTES):
                 said = f"needed are at most {MOST_BYTES:,} bytes, and their number beforehand"
                 answer = JSONResponse({"error": said}, 413, {"Connection": "close"})
         await answer(scope, receive, send)
-
-
-def _short(length: str) -> bool:
-    return length.isdecimal() and len(length) < 10 and int(length) <= MOST_BYTES
 
 
 def _used(method: str, path: str) -> bool:

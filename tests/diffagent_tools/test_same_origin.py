@@ -118,8 +118,9 @@ def mcp(selector: Asked) -> Iterator[str]:
     """The address of a served MCP server."""
     pytest.importorskip("mcp")
     from diffagent_tools.agents.mcp import ProgressHub, make_server
-    from diffagent_tools.agents.mcp_http import PATH, http_server, listen
+    from diffagent_tools.agents.mcp_http import PATH, http_server
     from diffagent_tools.agents.operations import Operations
+    from diffagent_tools.http_guard import listen
 
     engines = Operations(selector.catalogue, selector, WordSearch(selector.catalogue))
     server = http_server(make_server(lambda: engines, ProgressHub(lambda line: None)), "127.0.0.1")

@@ -13,7 +13,7 @@ from heavy import HEAVY, LAZY
 ROOT = Path(__file__).parents[2]
 ROOMS = {
     "retrieval": "errors quiet together storage kept tables records catalogue requests search calls",
-    "diffagent_tools": "errors extras quiet quoting exits same_origin llm select files formats "
+    "diffagent_tools": "errors extras quiet quoting exits same_origin http_guard llm select files formats "
     "installed render agents chat ui cli",
     "finetune": "describe data civitai dabench training ranker sft candidates rewards rrhf evaluate "
     "paper study",

@@ -18,6 +18,7 @@ from other_site import connect, is_closed
 from small_world import WordSearch, WordSelector, small_catalogue
 from typer.testing import CliRunner
 
+from diffagent_tools import http_guard
 from diffagent_tools.agents import mcp_http
 from diffagent_tools.agents.mcp import ProgressHub, make_server
 from diffagent_tools.agents.operations import Operations
@@ -36,7 +37,7 @@ def served(selector: Any = None, token: str | None = None) -> Iterator[str]:
     engines = Operations(catalogue, selector or WordSelector(catalogue), WordSearch(catalogue))
     made = make_server(lambda: engines, ProgressHub(lambda line: None))
     server = mcp_http.http_server(made, "127.0.0.1", token)
-    with mcp_http.listen("127.0.0.1", 0) as listening:
+    with http_guard.listen("127.0.0.1", 0) as listening:
         running = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         running.start()
         try:
@@ -128,7 +129,7 @@ WHOLE = b"GET /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 def test_a_request_that_does_not_arrive_is_not_waited_for(
     sent: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mcp_http, "ARRIVAL", 0.3)
+    monkeypatch.setattr(http_guard, "ARRIVAL", 0.3)
     with served() as address:
         began = time.monotonic()
         pause = 0.05
@@ -142,7 +143,7 @@ def test_a_request_that_does_not_arrive_is_not_waited_for(
 
 
 def test_an_answer_may_take_longer_than_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mcp_http, "ARRIVAL", 0.4)
+    monkeypatch.setattr(http_guard, "ARRIVAL", 0.4)
 
     class Slow(WordSelector):
         def select(self, *request: Any, **filters: Any) -> Any:
@@ -157,7 +158,7 @@ def test_an_answer_may_take_longer_than_its_request(monkeypatch: pytest.MonkeyPa
 
 
 def test_one_connection_too_many_is_closed_and_the_next_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mcp_http, "CONNECTIONS", 3)
+    monkeypatch.setattr(http_guard, "CONNECTIONS", 3)
     with served() as address:
         held = [connect(address) for _ in range(3)]
         time.sleep(0.1)
@@ -176,5 +177,5 @@ def test_a_long_request_is_refused() -> None:
 
 
 def test_a_taken_address_is_said() -> None:
-    with mcp_http.listen("127.0.0.1", 0) as taken, pytest.raises(InvalidInput, match="cannot listen on"):
-        mcp_http.listen("127.0.0.1", taken.getsockname()[1])
+    with http_guard.listen("127.0.0.1", 0) as taken, pytest.raises(InvalidInput, match="cannot listen on"):
+        http_guard.listen("127.0.0.1", taken.getsockname()[1])
