@@ -24,6 +24,7 @@ EXTRAS = {
     "scorers": {"open_clip": "open-clip-torch", "torchvision": "torchvision"},
     "scale": {"ray": "ray"},
     "mcp": {"mcp": "mcp", "uvicorn": "uvicorn"},
+    "serve": {"fastapi": "fastapi", "uvicorn": "uvicorn"},
     "ui": {"gradio": "gradio"},
     "agents": {
         "langchain": "langchain",

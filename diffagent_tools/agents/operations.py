@@ -4,12 +4,13 @@
     answer = operations.select(SelectArguments(prompt="a corgi, pixel art"))
     answer.text, answer.data
 
-| operation | command               | LangChain          | MCP    | Python             |
-|-----------|-----------------------|--------------------|--------|--------------------|
-| select    | diffagent select      | DiffAgentTool      | select | choose             |
-| check     | diffagent check       | CheckT2IApiTool    | check  | examine            |
-| search    | diffagent index search| SearchModelsTool   | search | find               |
-| export    | select --format       | export=            | export=| formats.write      |
+| operation | command               | LangChain          | MCP     | HTTP   | Python             |
+|-----------|-----------------------|--------------------|---------|--------|--------------------|
+| select    | diffagent select      | DiffAgentTool      | select  | select | choose             |
+| check     | diffagent check       | CheckT2IApiTool    | check   | check  | examine            |
+| search    | diffagent index search| SearchModelsTool   | search  | search | find               |
+| export    | select --format       | export=            | export= | export | formats.write      |
+| batch     | select --input        | -                  | -       | batch  | select_batch       |
 
 The page and the chat call `choose`. The engines are passed in, and load what they need at their first call.
 """

@@ -27,7 +27,6 @@ from diffagent_tools.cli import check as check_command
 from diffagent_tools.cli import dabench as dabench_command
 from diffagent_tools.cli import fetch as fetch_command
 from diffagent_tools.cli import index as index_command
-from diffagent_tools.cli import mcp as mcp_command
 from diffagent_tools.cli import render as render_command
 from diffagent_tools.cli import select as select_command
 from diffagent_tools.cli import study as study_command
@@ -38,6 +37,8 @@ from diffagent_tools.cli.options import (
     JsonOption,
     print_json,
 )
+from diffagent_tools.cli.servers import mcp as mcp_command
+from diffagent_tools.cli.servers import serve as serve_command
 from diffagent_tools.exits import Exit, plain_exit, run_script
 from diffagent_tools.quiet import quiet_libraries
 from retrieval.search.bert import ONE_THREAD
@@ -89,6 +90,7 @@ app.command()(scan_command.scan)
 app.command()(fetch_command.fetch)
 app.command()(render_command.render)
 app.command()(mcp_command.mcp)
+app.command()(serve_command.serve)
 
 
 @app.command()

@@ -10,6 +10,7 @@ import typer
 from diffagent_tools.cli.progress import now_and_then
 
 if TYPE_CHECKING:
+    from diffagent_tools.agents.operations import Operations
     from diffagent_tools.installed.selector import InstalledSelector
     from diffagent_tools.select.selection import Selector
     from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
@@ -150,3 +151,26 @@ def make_installed(
     return InstalledSelector(
         lambda catalogue: make_selector(catalogue, mode, base, adapter, progress), beyond=beyond
     )
+
+
+def make_operations(
+    catalogue: Path | None,
+    mode: ModeName,
+    base: str | None,
+    adapter: Path | None,
+    progress: Callable[[str], None],
+    index_url: str | None = None,
+) -> "Operations":
+    """What a server answers with; the models load at the first call that needs them.
+
+    Args:
+        index_url: the Chroma server that holds the index, instead of a folder below the cache.
+    """
+    from diffagent_tools.agents.operations import Operations
+    from retrieval.search.index import DescriptionIndex
+
+    records = load_catalogue(catalogue)
+    selector = make_selector(records, mode, base, adapter, progress)
+    here = make_installed(selector, mode, base, adapter, progress)
+    index = DescriptionIndex(records, url=index_url, ranker=lambda: selector.ranker, progress=progress)
+    return Operations(records, selector, index, here)

@@ -142,14 +142,9 @@ def _select_lines(
 
 def _print_selections(found: "list[Selection]", as_json: bool) -> None:
     if as_json:
-        record = {**found[0].api.to_wire(), "rating": found[0].rating, "max nsfw": found[0].max_nsfw}
-        if found[0].files:
-            record["files"] = [file.model_dump() for file in found[0].files]
-        if found[0].missing is not None:
-            record["missing"] = found[0].missing
-        if len(found) > 1:
-            record["alternatives"] = [other.api.to_wire() for other in found[1:]]
-        print_json(record)
+        from diffagent_tools.select.selection import answer_wire
+
+        print_json(answer_wire(found))
         return
     from diffagent_tools.cli.cards import make_console, show_selections
 

@@ -106,7 +106,7 @@ def run_batch(
             tell(f"{kept:,} lines of {target} are kept; going on after them")
         with _writing(target, end) as out:
             while chunk := list(itertools.islice(lines, BATCH)):
-                for item in _answer(chunk, choose):
+                for item in answer_lines(chunk, choose):
                     _write(out, target, item)
                     answered += item.error is None
                     failed += item.error is not None
@@ -115,7 +115,8 @@ def run_batch(
     return Outcome(kept, answered, failed, kept_failed)
 
 
-def _answer(chunk: list[Line], choose: Choose) -> Iterator[BatchItem]:
+def answer_lines(chunk: list[Line], choose: Choose) -> Iterator[BatchItem]:
+    """One item for each line, in order, with the line's id."""
     requests = [line.request for line in chunk if line.request is not None]
     chosen = iter(choose(requests)) if requests else iter(())
     for line in chunk:

@@ -1,6 +1,6 @@
 """What a selector answers: ranked APIs with their evidence, and the protocol every selector follows."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, Unpack
 
 from pydantic import BaseModel, ConfigDict
@@ -95,6 +95,22 @@ class Selection(BaseModel):
 def consent_notes(request: Instruction) -> tuple[str, ...]:
     """What is said where the likeness of a real person was asked for."""
     return (NO_LIKENESS,) if asks_for_a_likeness(request.prompt) else ()
+
+
+def answer_wire(found: Sequence[Selection]) -> dict[str, Any]:
+    """Ranked answers as one JSON object: the best API with what is said of it, and the APIs of the others."""
+    best = found[0]
+    wire = {**best.api.to_wire(), "rating": best.rating, "max nsfw": best.max_nsfw}
+    wire |= {"abstained": best.abstained, "reason": best.reason, "page url": best.page_url}
+    if best.notes:
+        wire["notes"] = list(best.notes)
+    if best.files:
+        wire["files"] = [file.model_dump() for file in best.files]
+    if best.missing is not None:
+        wire["missing"] = best.missing
+    if len(found) > 1:
+        wire["alternatives"] = [other.api.to_wire() for other in found[1:]]
+    return wire
 
 
 class BatchItem(BaseModel):

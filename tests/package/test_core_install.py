@@ -31,6 +31,7 @@ SCRIPTS = sorted(
 NEEDS = {
     "ui": "ui",
     "mcp": "mcp",
+    "serve": "serve",
     "render": "images",
     "gallery": "images",
     "chat --model": "agents",
@@ -138,6 +139,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         "chat": ["pixel art", "make it wide"],
         "ui": small,
         "mcp": small,
+        "serve": small,
         "info": [],
         "scan": [str(folder / "installed")],
         "catalogue add": [str(folder / "small.jsonl"), "--to", str(folder / "added.jsonl")],

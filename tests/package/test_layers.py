@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = {
     "retrieval": "errors quiet together storage kept tables records catalogue requests search calls",
     "diffagent_tools": "errors extras quiet quoting exits same_origin http_guard llm select files formats "
-    "installed render agents chat ui cli",
+    "installed render agents serve chat ui cli",
     "finetune": "describe data civitai dabench training ranker sft candidates rewards rrhf evaluate "
     "paper study",
 }

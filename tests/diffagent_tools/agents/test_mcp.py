@@ -30,7 +30,8 @@ TESTS = Path(__file__).parents[2] / "support"
 SERVER = """
 import sys
 from small_world import WordSearch, WordSelector, small_catalogue
-from diffagent_tools.cli import app, mcp as mcp_command
+from diffagent_tools.cli import app
+from diffagent_tools.cli.servers import mcp as mcp_command
 from diffagent_tools.agents.operations import Operations
 
 class Talking(WordSelector):
@@ -46,7 +47,7 @@ def engines(catalogue, mode, base, adapter, progress):
     records = small_catalogue()
     return Operations(records, Talking(progress), WordSearch(records))
 
-mcp_command._engines = engines
+mcp_command.make_operations = engines
 app(["mcp", *sys.argv[1:]])
 """
 

@@ -8,9 +8,8 @@ DIFFAGENT_TOKEN=... diffagent mcp --http --host 0.0.0.0     # who asks must send
 import os
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,15 +20,9 @@ from diffagent_tools.cli.options import (
     CatalogueOption,
     ModeName,
     ModeOption,
-    load_catalogue,
-    make_installed,
-    make_selector,
+    make_operations,
 )
 from diffagent_tools.exits import Exit, plain_exit, tell
-
-if TYPE_CHECKING:
-    from diffagent_tools.agents.mcp import ProgressHub
-    from diffagent_tools.agents.operations import Operations
 
 
 def mcp(
@@ -56,7 +49,7 @@ def mcp(
         from diffagent_tools.agents.mcp import ProgressHub, make_server, serve_stdio
 
         progress = ProgressHub(tell)
-        server = make_server(lambda: _engines(catalogue, mode, base, adapter, progress), progress)
+        server = make_server(lambda: make_operations(catalogue, mode, base, adapter, progress), progress)
         if http:
             from diffagent_tools.agents.mcp_http import serve_http
 
@@ -72,17 +65,3 @@ def mcp(
 def _stop(number: int, frame: FrameType | None) -> None:
     tell("stopped")
     os._exit(Exit.STOPPED)
-
-
-def _engines(
-    catalogue: Path | None, mode: ModeName, base: str | None, adapter: Path | None, progress: "ProgressHub"
-) -> "Operations":
-    """What the options ask for; the models load at the first call that needs them."""
-    from diffagent_tools.agents.operations import Operations
-    from retrieval.search.index import DescriptionIndex
-
-    records = load_catalogue(catalogue)
-    selector = make_selector(records, mode, base, adapter, progress)
-    here = make_installed(selector, mode, base, adapter, progress)
-    index = DescriptionIndex(records, ranker=lambda: selector.ranker, progress=progress)
-    return Operations(records, selector, index, here)

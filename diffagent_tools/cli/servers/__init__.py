@@ -1,0 +1,1 @@
+"""The commands that answer other programs: over the Model Context Protocol, and over plain HTTP."""

@@ -1,0 +1,1 @@
+"""HTTP: select, check, search, export and batch for many at once, over the one set of operations."""
