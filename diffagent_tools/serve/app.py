@@ -5,7 +5,7 @@
     POST /search {"query": "watercolor"}             as `diffagent index search --json`
     POST /export {"api": {...}, "format": "comfyui"} as `diffagent select --format`
     POST /batch  {"requests": ["a corgi", ...]}      as `diffagent select --input`
-    POST /calls, POST /settings                      for programs that make pictures (serve/calls.py)
+    POST /calls, /settings, /files                   for programs that make pictures (serve/calls.py)
     GET  /health, /ready, /openapi.json
 
 What cannot be used is 422, filters that no model passes 404, what this machine cannot do (an index that does
@@ -27,7 +27,7 @@ from diffagent_tools.extras import require
 from diffagent_tools.formats.write import ExportFormat, export
 from diffagent_tools.select.batch import Line, answer_lines, read_lines
 from diffagent_tools.select.selection import answer_wire
-from diffagent_tools.serve.calls import CALL_SCHEMA, host_call
+from diffagent_tools.serve.calls import CALL_SCHEMA, host_call, identified
 from diffagent_tools.serve.work import Busy, TooLong, Work
 from retrieval.errors import DiffAgentError, InvalidApi, NoModelFits
 from retrieval.records.api import api_json_schema
@@ -42,6 +42,8 @@ MOST_BYTES = 1_000_000
 """of a request"""
 MOST_LINES = 64
 """of a batch"""
+MOST_FILES = 10_000
+"""of each kind that a program lists"""
 OPEN_PATHS = ("/health", "/ready")
 """that need no token, so that whoever watches over servers may ask"""
 
@@ -73,6 +75,24 @@ class BatchBody(FilterArguments, extra="forbid"):
         description="Texts, or objects with `prompt`, `negative_prompt` and `id`."
     )
     k: int = Field(default=1, ge=1, le=20, description="How many ranked answers each.")
+
+
+class CallsBody(SelectArguments):
+    """A request for a model that a program has: many answers, of which it takes the first that is there."""
+
+    k: int = Field(default=1, ge=1, le=200, description="How many ranked answers.")
+
+
+_FileName = Annotated[str, Field(max_length=1_000)]
+_FileNames = Annotated[list[_FileName], Field(max_length=MOST_FILES)]
+
+
+class FilesBody(Arguments, extra="forbid"):
+    """The files of models that a program lists."""
+
+    checkpoints: _FileNames = Field(default_factory=list)
+    loras: _FileNames = Field(default_factory=list)
+    sha256: dict[_FileName, _FileName] = Field(default_factory=dict, description="By name, where known.")
 
 
 class SettingsBody(Arguments, extra="forbid"):
@@ -148,7 +168,7 @@ def make_app(make: Callable[[], Operations]) -> "FastAPI":
     async def batch(body: BatchBody) -> "Response":
         return await answered(lambda operations: _batch(operations, body))
 
-    async def calls(body: SelectArguments) -> "Response":
+    async def calls(body: CallsBody) -> "Response":
         def call(operations: Operations) -> dict[str, Any]:
             found = _chosen(operations, body)
             known = operations.installed.catalogue if body.installed and operations.installed else None
@@ -157,6 +177,16 @@ def make_app(make: Callable[[], Operations]) -> "FastAPI":
                     {**selection_wire(each), "call": host_call(each.api, known or operations.catalogue)}
                     for each in found
                 ]
+            }
+
+        return await answered(call)
+
+    async def files(body: FilesBody) -> "Response":
+        def call(operations: Operations) -> dict[str, Any]:
+            known = operations.catalogue
+            return {
+                "checkpoints": identified(body.checkpoints, "Checkpoint", body.sha256, known),
+                "loras": identified(body.loras, "LORA", body.sha256, known),
             }
 
         return await answered(call)
@@ -178,6 +208,7 @@ def make_app(make: Callable[[], Operations]) -> "FastAPI":
         ("/batch", batch, f"Up to {MOST_LINES} requests in one.", ranked),
         ("/calls", calls, "`/select` with files, hashes and samplers, for a host of models.", called),
         ("/settings", settings, "The settings that a model's file is used with.", set_to),
+        ("/files", files, "Which models a program's files are.", {"required": ["checkpoints", "loras"]}),
     ):
         content = {"content": {"application/json": {"schema": schema}}}
         responses = {200: content, **_REFUSALS}

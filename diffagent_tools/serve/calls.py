@@ -1,16 +1,19 @@
-"""A T2I API as the program needs it that makes the picture: its files by name and hash, its sampler's words.
+"""A T2I API as the program needs it that makes the picture, and which models that program has.
 
     call = host_call(api, catalogue)
     call["checkpoint"]["files"], call["loras"], call["comfyui"]
+    identified(["SD1.5/dreamshaper_8.safetensors"], "Checkpoint", {}, catalogue)
 
-integrations/ read it: which of the files are there, only the program itself knows.
+integrations/ read both: a program knows its models by the names of files, which their owners change.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diffagent_tools.formats.plan import ExportFile, export_plan
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import T2IApi
+from retrieval.records.model import ModelType
 
 CALL_SCHEMA = {
     "type": "object",
@@ -62,7 +65,27 @@ def _file(file: ExportFile) -> dict[str, Any]:
     versions = [file.wanted, *file.wanted.others]
     return {
         "model": file.wanted.model,
+        "model_id": file.wanted.model_id,
+        "version_id": file.wanted.version_id,
         "files": [name for version in versions for name in version.file_names],
         "sha256": [digest for version in versions for digest in version.sha256],
         "url": file.url,
     }
+
+
+def identified(
+    names: Sequence[str], kind: ModelType, sha256: Mapping[str, str], catalogue: Catalogue
+) -> dict[str, dict[str, Any]]:
+    """The models of those files that the catalogue knows: by a hash where there is one, else by the name."""
+    found = {}
+    for name in names:
+        match = catalogue.resolve(sha256[name]) if name in sha256 else None
+        match = match or catalogue.resolve(name.replace("\\", "/"), type=kind)
+        if match is not None and match.record.type == kind:
+            found[name] = {
+                "model": match.record.model,
+                "model_id": match.record.model_id,
+                "version_id": match.version.version_id if match.version else None,
+                "base_model": match.record.base_model,
+            }
+    return found

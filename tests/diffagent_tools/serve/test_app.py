@@ -79,6 +79,14 @@ def test_a_call_for_a_host_names_files_and_samplers(url: str) -> None:
     assert call["call"]["checkpoint"]["model"] == "v1-5-pruned-emaonly"
     (lora,) = call["call"]["loras"]
     assert (lora["model"], lora["weight"]) == ("Pixel Art Helper", 0.8)
+    listed = {
+        "checkpoints": ["sd15\\\\free-pixels_v1.safetensors", "mine.ckpt"],
+        "loras": ["FreePixels.safetensors"],
+    }
+    files = ask(f"{url}/files", {**listed, "sha256": {"mine.ckpt": "0" * 64}}).json()
+    assert files["loras"] == {}, "a checkpoint is no LoRA"
+    assert list(files["checkpoints"]) == listed["checkpoints"][:1]
+    assert files["checkpoints"][listed["checkpoints"][0]]["version_id"] == 2021
     known = ask(f"{url}/settings", {"name": "Free Pixels v1.safetensors"}).json()
     assert (known["known"], known["call"]["checkpoint"]["model"]) == (True, "Free Pixels")
     unknown = ask(f"{url}/settings", {"name": "my own merge.safetensors"}).json()
@@ -119,7 +127,8 @@ def test_the_description_names_every_path_and_field(url: str) -> None:
     described = ask(f"{url}/openapi.json").json()
     paths = {path for path, ways in described["paths"].items() if "post" in ways}
     assert paths == {
-        f"/{name}" for name in ["select", "check", "search", "export", "batch", "calls", "settings"]
+        *("/select", "/check", "/search", "/export", "/batch"),
+        *("/calls", "/settings", "/files"),
     }
     fields = described["components"]["schemas"]["SelectArguments"]
     assert fields["additionalProperties"] is False
