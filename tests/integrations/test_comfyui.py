@@ -13,26 +13,11 @@ from typing import Any
 import pytest
 from comfyui_host import SAMPLERS, SCHEDULERS, ComfyUI
 from installing import install
-from served import served, wait_until_ready
-from small_world import WordSearch, WordSelector, small_catalogue
-
-from diffagent_tools.agents.operations import Operations
+from served import served, small_operations
 
 BASE = "sd15/v1-5-pruned-emaonly.safetensors"
 LORA = "styles/pixel_art_helper_v2.safetensors"
 FREE = "freePixels_v1.safetensors"
-
-
-def operations() -> Operations:
-    catalogue = small_catalogue()
-    return Operations(catalogue, WordSelector(catalogue), WordSearch(catalogue))
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with served(operations) as address:
-        wait_until_ready(address)
-        yield address
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +152,7 @@ def test_what_goes_wrong_is_said_in_plain_words(
     with answering(200, json.dumps({"version": "9.1", "interface": 2}).encode()) as newer:
         told = said(host, newer)
         assert "(version 9.1) speaks interface 2, and this integration 1; update this integration" in told
-    with served(operations, "correct-horse-battery-staple") as guarded:
+    with served(small_operations, "correct-horse-battery-staple") as guarded:
         assert "needs its token: set DIFFAGENT_TOKEN" in said(host, guarded)
         monkeypatch.setenv("DIFFAGENT_TOKEN", "correct-horse-battery-staple")
         assert host.run("DiffAgentSelect", {"text": "pixel art", "server": guarded})["ckpt_name"] == BASE

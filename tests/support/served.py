@@ -1,29 +1,32 @@
 """Servers while a test lasts: in a thread over what a test makes, or as processes of their own.
 
-with served(lambda: Operations(catalogue, selector)) as url: ...
+with served(small_operations) as url: ...
 with started("serve", "--catalogue", path) as url: ...
-with chroma_server(folder, port) as url: ...
 """
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
+from small_world import WordSearch, WordSelector, small_catalogue
 
 from diffagent_tools.agents.operations import Operations
 from diffagent_tools.http_guard import listen
 from diffagent_tools.serve.protocol import Bounded
 from diffagent_tools.serve.run import Guarded
+
+
+def small_operations() -> Operations:
+    """Over the small catalogue, by shared words."""
+    catalogue = small_catalogue()
+    return Operations(catalogue, WordSelector(catalogue), WordSearch(catalogue))
 
 
 @contextmanager
@@ -73,38 +76,6 @@ def started(*arguments: str, **environment: str) -> Iterator[str]:
         url = said.split()[-1]
         wait_until_ready(url)
         yield url
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def free_port() -> int:
-    """A port that nobody has right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def chroma_command() -> str | None:
-    """The command `chroma`, where it is installed."""
-    return shutil.which("chroma", path=str(Path(sys.executable).parent)) or shutil.which("chroma")
-
-
-@contextmanager
-def chroma_server(folder: Path, port: int) -> Iterator[str]:
-    """The address of a Chroma server over a folder."""
-    arguments = [str(chroma_command()), "run", "--path", str(folder), "--host", "127.0.0.1"]
-    process = subprocess.Popen(
-        [*arguments, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder
-    )
-    try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert process.poll() is None, "the server ended at once"
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(30)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from other_site import connect, is_closed
-from served import ask, served, wait_until_ready
+from served import ask, served, small_operations, wait_until_ready
 from small_world import WordSearch, WordSelector, small_catalogue
 
 from diffagent_tools import http_guard
@@ -19,11 +19,6 @@ from retrieval.errors import CatalogueError, DescriptionIndexError
 from retrieval.records.api import read_api
 
 TOKEN = "correct-horse-battery-staple"
-
-
-def small_operations() -> Operations:
-    catalogue = small_catalogue()
-    return Operations(catalogue, WordSelector(catalogue), WordSearch(catalogue))
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,13 @@
 
 import multiprocessing
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chroma_server import chroma_command, chroma_server, free_port
 from index_world import CountingEmbedder, build, catalogue, records
 
 import retrieval.search.index
@@ -276,12 +275,6 @@ def test_an_address_that_is_none(url: str, tmp_path: Path, monkeypatch: pytest.M
         DescriptionIndex(catalogue(), HashEmbedder(32), url=url).open()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path))
     index = DescriptionIndex(catalogue(), HashEmbedder(32), url=f"http://127.0.0.1:{free_port()}")
@@ -291,24 +284,10 @@ def test_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    command = shutil.which("chroma", path=str(Path(sys.executable).parent)) or shutil.which("chroma")
-    if command is None:
+    if chroma_command() is None:
         pytest.skip("the command `chroma` is not installed")
-    port = free_port()
-    folder = tmp_path_factory.mktemp("server")
-    arguments = [command, "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
-    try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert process.poll() is None, "the server ended at once"
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
+    with chroma_server(tmp_path_factory.mktemp("server"), free_port()) as url:
+        yield url
 
 
 def test_a_server_holds_indexes_too(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
