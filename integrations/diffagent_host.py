@@ -223,8 +223,8 @@ def settings(server: Server, name: str, sha256: str | None = None) -> Mapping[st
     if not said["known"]:
         why = "; ".join(said["problems"])
         raise DiffAgentError(f"no settings are known for {_base(name)!r}: {why}")
-    call: Mapping[str, Any] = said["call"]
-    return call
+    call: dict[str, Any] = said["call"]
+    return {**call, "notes": [*said["problems"], *call["notes"]]}
 
 
 def listed_or(value: str, offered: Sequence[str], usual: str, notes: list[str]) -> str:

@@ -260,12 +260,11 @@ def _settings(operations: Operations, body: SettingsBody) -> dict[str, Any]:
     catalogue = operations.catalogue
     match = catalogue.resolve(body.sha256) if body.sha256 else None
     found = operations.examine(match.record.model if match else body.name)
-    wire: dict[str, Any] = {
-        "known": found.accepted,
-        "status": found.verdict.status,
-        "problems": list(found.verdict.reasons),
-    }
-    if found.accepted:
+    status = found.verdict.status
+    # a version that is not known is used as the others of its model are
+    known = found.accepted or status == "bad parameters"
+    wire: dict[str, Any] = {"known": known, "status": status, "problems": list(found.verdict.reasons)}
+    if known:
         wire["call"] = host_call(found.repair.api, catalogue)
     return wire
 

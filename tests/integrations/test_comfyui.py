@@ -79,6 +79,9 @@ def test_settings_of_a_checkpoint_that_is_here(host: ComfyUI, url: str) -> None:
     assert made["ckpt_name"] == FREE
     assert (made["width"], made["stop_at_clip_layer"]) == (512, -1)
     assert made["sampler_name"] in SAMPLERS
+    host.files["checkpoints"].append("freePixels_v9.safetensors")
+    made = host.run("DiffAgentSettings", {"ckpt_name": "freePixels_v9.safetensors", "server": url})
+    assert "9 of 'Free Pixels' is not a version that is known here; 'v1' is offered" in made["report"]
     with pytest.raises(Exception, match=r"no settings are known for 'my merge.safetensors': .*no model"):
         host.run("DiffAgentSettings", {"ckpt_name": "my merge.safetensors", "server": url})
 
