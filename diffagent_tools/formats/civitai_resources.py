@@ -22,6 +22,7 @@ from retrieval.records.model import LOCAL_IDS
 
 _LORA_TYPES = {"lora", "lycoris", "locon", "dora"}
 _CHECKPOINT_TYPES = {"checkpoint", "model", "ckpt"}
+_HASH_CHARS, _NAME_CHARS = 80, 300
 
 
 def civitai_resources(text: str) -> list[dict[str, Any]]:
@@ -60,9 +61,15 @@ def _kind(one: Mapping[str, Any], usual: str) -> str:
 def pairs(text: str) -> dict[str, str]:
     """`name: hash, other: hash` by name; a name may have a comma."""
     found: dict[str, str] = {}
-    for match in re.finditer(r"([^:]{1,300}?)\s*:\s*([^,:]{1,80})(?:,|$)", text[:100_000]):
-        if match[1].strip():
-            found[match[1].strip()] = match[2].strip()
+    name, *others = text[:100_000].split(":")
+    for place, part in enumerate(others, 1):
+        digest, comma, rest = part.partition(",")
+        if not comma and place < len(others):
+            name = part  # two colons without a comma: what stands between them is a name
+            continue
+        if name.strip() and 0 < len(digest.strip()) <= _HASH_CHARS:
+            found[name.strip()[:_NAME_CHARS]] = digest.strip()
+        name = rest
     return found
 
 

@@ -85,15 +85,16 @@ def _guessed_family(fields: Mapping[str, Any], hint: str | None) -> tuple[str, s
     under = fields.get("base checkpoint")
     named = [fields, under] if isinstance(under, Mapping) else [fields]
     for one in named:
-        air = parse_air(one["air"]) if one.get("air") else None
+        air = parse_air(one["air"]) if isinstance(one.get("air"), str) else None
         name = next((family.name for family in FAMILIES if air and family.air == air.ecosystem), None)
         if air and name:
             return name, f"base model is missing; {name} was taken, as the AIR says {air.ecosystem}"
     for one in reversed(named):
-        name = family_by_name(str(one.get("model", "")))
+        called = str(one.get("model", ""))
+        name = family_by_name(called)
         # the loader of the encoder says the same of a family's first model and of its offspring
         if name is not None:
-            return name, f"base model is missing; {name} was guessed from the name {one['model'][:60]!r}"
+            return name, f"base model is missing; {name} was guessed from the name {called[:60]!r}"
     if hint is not None:
         return hint, f"base model is missing; {hint} was guessed from fields that only it has"
     return None

@@ -172,7 +172,7 @@ def _resources(fields: Mapping[str, Any]) -> Iterator[Resource]:
         for item in given[:200] if isinstance(given, list) else ():
             if isinstance(item, Mapping):
                 yield Resource(
-                    kind=_fold(item.get("type") or ""),
+                    kind=_fold(text(item.get("type")) or ""),
                     name=text(item.get("name")) or text(item.get("modelName")),
                     hash=hash_text(item.get("hash")),
                     version_id=whole(item.get("modelVersionId")),

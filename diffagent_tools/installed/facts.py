@@ -17,6 +17,7 @@ _NEGATIVE_CHARS = 4_000
 _MOST_STEPS = 1_000
 _MOST_SIDE = 100_000
 _MOST_CFG = 100.0
+_MOST_CLIP_SKIP = 100
 
 
 class Sample(BaseModel):
@@ -122,7 +123,7 @@ def sample_of(made: Generation, version_id: int | None, stem: str) -> Sample | N
     """The sample of a picture's metadata; None where there is no prompt, or another picture was its start."""
     if not made.prompt or made.from_image:
         return None
-    sampler = sampler_of(made)
+    sampler, skip = sampler_of(made), made.clip_skip
     weight = lora_weight(made, version_id or 0, frozenset({stem.casefold()}))
     return Sample(
         prompt=made.prompt[:_TEXT_CHARS],
@@ -131,7 +132,7 @@ def sample_of(made: Generation, version_id: int | None, stem: str) -> Sample | N
         steps=int(made.steps) if made.steps and 1 <= made.steps <= _MOST_STEPS else None,
         cfg_scale=made.cfg_scale if made.cfg_scale and 0 < made.cfg_scale <= _MOST_CFG else None,
         size=made.size if made.size and all(0 < side <= _MOST_SIDE for side in made.size) else None,
-        clip_skip=made.clip_skip,
+        clip_skip=skip if skip is not None and 0 <= skip <= _MOST_CLIP_SKIP else None,
         lora_weight=weight if weight is not None and abs(weight) <= 2 else None,
         checkpoint=(made.checkpoint_name or "")[:200] or None,
     )

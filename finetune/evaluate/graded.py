@@ -56,6 +56,8 @@ def read_graded(path: Path) -> list[Graded]:
 
 
 def _graded(row: Mapping[str, Any]) -> Graded:
+    if not isinstance(row["grades"], Mapping):
+        raise TypeError(f"the grades are {str(row['grades'])[:40]!r}; needed is an object, model id: 1 or 2")
     grades = {int(model_id): int(grade) for model_id, grade in row["grades"].items()}
     if not all(grade in (ACCEPTABLE, RIGHT) for grade in grades.values()):
         raise ValueError("a grade is 1 or 2")

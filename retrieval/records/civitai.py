@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from retrieval.records.border import MAX_ID
+from retrieval.records.inert import one_line
 from retrieval.records.model import CommercialUse
 
 _LEVELS = {
@@ -33,6 +35,7 @@ _COMMERCIAL_WORDS: dict[str, tuple[CommercialUse, ...]] = {
 }
 _USES = ("Image", "Rent", "RentCivit", "Sell")
 _HEX = re.compile(r"(?:0[xX])?([0-9a-fA-F]{6,128})")
+_STARS = 5
 Json = Mapping[str, Any]
 
 
@@ -87,7 +90,7 @@ class Votes:
         thumbs = (self.thumbs_up or 0) + (self.thumbs_down or 0)
         if thumbs:
             return (self.thumbs_up or 0) / thumbs
-        return self.rating / 5 if self.rating is not None and self.rating_count else None
+        return self.rating / _STARS if self.rating is not None and self.rating_count else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +214,13 @@ def newest_date(raw: Json) -> str:
 def level_of(value: object) -> int | None:
     """The browsing level in bits (1 PG, 2 PG-13, 4 R, 8 X, 16 XXX, 32 blocked) of a number, word or flag.
 
-    0 is what Civitai says of what nobody has rated. A word that is none of Civitai's counts as blocked.
+    0 is what Civitai says of what nobody has rated. A word that is none of Civitai's counts as blocked, and
+    so does a number that has no such bits.
     """
     if isinstance(value, bool):
         return 8 if value else 1
     if isinstance(value, int):
-        return value
+        return value if 0 <= value <= MAX_ID else BLOCKED
     if isinstance(value, str) and value.strip():
         return _LEVELS.get(value.strip().casefold(), BLOCKED)
     return None
@@ -238,7 +242,8 @@ def commercial_use(value: object) -> tuple[CommercialUse, ...] | None:
     if not isinstance(value, list | tuple):
         return None
     named = [use for use in _USES if use in value]
-    return cast("tuple[CommercialUse, ...]", tuple(named)) if named or set(value) <= {"None"} else None
+    nothing = all(use == "None" for use in value)
+    return cast("tuple[CommercialUse, ...]", tuple(named)) if named or nothing else None
 
 
 def hash_text(value: object) -> str | None:
@@ -248,19 +253,18 @@ def hash_text(value: object) -> str | None:
 
 
 def whole(value: object) -> int | None:
-    """A whole number, also where it is written as text."""
+    """A whole number that records can hold, also where it is written as text."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) else None
+    written = isinstance(value, str) and value.strip().isdecimal() and len(value) < 20
+    if written or (isinstance(value, float) and value.is_integer()):
+        value = int(value)  # type: ignore[call-overload]  # it is text or a number
+    return value if isinstance(value, int) and abs(value) <= MAX_ID else None
 
 
 def text(value: object) -> str | None:
-    """Text that says something, as it is."""
-    return value if isinstance(value, str) and value.strip() else None
+    """Text that says something, as it is; hidden characters alone say nothing."""
+    return value if isinstance(value, str) and one_line(value).strip() else None
 
 
 def _items(holder: Json, key: str) -> list[Json]:
@@ -285,21 +289,30 @@ def _tags(value: object) -> tuple[str, ...]:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MAX_ID:
+        return None
+    return float(value)
 
 
 def votes_of(stats: object) -> Votes:
-    """The counts in an object of the API; none where it has none."""
+    """The counts in an object of the API; none where it has none, or one that counts nothing."""
     if not isinstance(stats, Mapping):
         return Votes()
+
+    def count(name: str) -> int | None:
+        value = whole(stats.get(name))
+        return value if value is not None and 0 <= value <= MAX_ID else None
+
+    rating = _number(stats.get("rating"))
     return Votes(
-        downloads=whole(stats.get("downloadCount")),
-        favorites=whole(stats.get("favoriteCount")),
-        comments=whole(stats.get("commentCount")),
-        rating_count=whole(stats.get("ratingCount")),
-        rating=_number(stats.get("rating")),
-        thumbs_up=whole(stats.get("thumbsUpCount")),
-        thumbs_down=whole(stats.get("thumbsDownCount")),
+        downloads=count("downloadCount"),
+        favorites=count("favoriteCount"),
+        comments=count("commentCount"),
+        rating_count=count("ratingCount"),
+        # NaN, which compares with nothing, is none either
+        rating=rating if rating is not None and 0 <= rating <= _STARS else None,
+        thumbs_up=count("thumbsUpCount"),
+        thumbs_down=count("thumbsDownCount"),
     )
 
 

@@ -37,6 +37,12 @@ def test_an_object_that_says_nothing_has_no_prompt() -> None:
     assert (read.prompt, read.negative_prompt, read.loras) == (None, "", ())
 
 
+@pytest.mark.parametrize("odd", [None, [], ["lora"], {"lora": 1}, 7])
+def test_a_resource_of_another_kind_than_text_is_none_of_the_known(odd: object) -> None:
+    read = made(meta_of("a fox", resources=[{"type": odd, "name": "ink"}], civitaiResources=[{"type": odd}]))
+    assert (read.checkpoint_name, [resource.kind for resource in read.resources]) == (None, ["", ""])
+
+
 def test_metadata_inside_metadata_is_found() -> None:
     inner = meta_of("a fox")
     assert made({"id": 5, "meta": inner}) == made(inner)

@@ -8,8 +8,10 @@ from calls import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diffagent_tools.formats.civitai_resources import pairs
 from diffagent_tools.formats.infotext import (
     api_from_infotext,
+    hashes_of,
     infotext_of,
     read_infotext,
 )
@@ -145,11 +147,30 @@ def test_a_text_of_any_size_and_shape_is_read_in_a_moment() -> None:
         'k: {"a":[' * 40_000,
         "a," * 190_000,
         "a: b," * 70_000,
+        " " * 190_000,
+        "a: " + " " * 99_000,
     ):
         started = time.perf_counter()
         read_infotext(f"{hard[:190_000]}\nSteps: 1, {hard[:190_000]}")
         take_lora_tags(hard)
+        hashes_of(read_infotext(f"a fox\nSteps: 1, Lora hashes: {hard[:90_000]}"))
+        pairs(hard)
         assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("ink: 12ab, mill : 34cd ", {"ink": "12ab", "mill": "34cd"}),
+        ("ink, dark: 12ab, mill: 34cd", {"ink, dark": "12ab", "mill": "34cd"}),
+        ("Lora: ink: 12ab", {"ink": "12ab"}),
+        (f"ink: {'0' * 81}, : 12ab, mill: , fox: 34cd", {"fox": "34cd"}),
+        ("ink", {}),
+        ("", {}),
+    ],
+)
+def test_names_and_hashes_in_a_row(text: str, read: dict[str, str]) -> None:
+    assert pairs(text) == read
 
 
 def test_a_record_that_may_not_be_written_is_refused() -> None:

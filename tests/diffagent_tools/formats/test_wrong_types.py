@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffagent_tools.formats.comfyui.read import read_workflow
+from diffagent_tools.formats.family_guess import read_guessing_family
 from diffagent_tools.formats.read import import_text
 from diffagent_tools.formats.write import export
 from retrieval.errors import InvalidInput
@@ -53,6 +54,13 @@ def test_every_value_of_a_workflow_may_be_of_another_type(form: str) -> None:
         for other in (5, ODD[place % len(ODD)]):
             with suppress(InvalidInput):
                 read_workflow(with_other(WORKFLOWS[form], path, other))
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_file_of_another_type_is_named_as_well_as_it_can_be(odd: Any) -> None:
+    for fields in ({"air": odd, "model": "ink"}, {"model": [{"sdxl": odd}]}, {"model": "ink", "loras": odd}):
+        with suppress(InvalidInput):
+            read_guessing_family(fields | {"base checkpoint": dict(fields)}, ())
 
 
 @given(st.data())

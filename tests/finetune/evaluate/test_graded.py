@@ -45,6 +45,7 @@ def test_a_broken_file_names_its_line(tmp_path: Path) -> None:
     path = tmp_path / "asked.jsonl"
     path.write_text(json.dumps({"text": "a fox", "grades": {"201": 2}}) + "\n")
     assert read_graded(path) == [Graded("a fox", "en", {201: 2})]
-    path.write_text(json.dumps({"text": "a fox", "grades": {"201": 3}}) + "\n")
-    with pytest.raises(DataError, match="line 1"):
-        read_graded(path)
+    for grades in ({"201": 3}, [201, 202], "201", 2, None, {"a fox": 2}, {"201": None}):
+        path.write_text(json.dumps({"text": "a fox", "grades": grades}) + "\n")
+        with pytest.raises(DataError, match="line 1"):
+            read_graded(path)

@@ -12,7 +12,11 @@ from retrieval.records.civitai import (
     newest_date,
     read_image,
     read_model,
+    votes_of,
+    whole,
 )
+from retrieval.records.model import Stats
+from retrieval.records.samples import stats_of
 
 
 @pytest.mark.parametrize(
@@ -30,6 +34,8 @@ from retrieval.records.civitai import (
         (False, 1),
         (0, 0),
         (31, 31),
+        (-1, BLOCKED),
+        (2**63, BLOCKED),
     ],
 )
 def test_levels_are_read_as_number_word_and_flag(given: object, level: int | None) -> None:
@@ -48,6 +54,7 @@ def test_levels_are_read_as_number_word_and_flag(given: object, level: int | Non
         (["None"], ()),
         ([], ()),
         (["Something"], None),
+        ([["Sell"], {}], None),
         ("Something", None),
         (None, None),
     ],
@@ -62,6 +69,12 @@ def test_hashes_lose_their_prefix_and_case() -> None:
     assert hash_text(12) is None
 
 
+def test_whole_numbers_are_those_that_a_record_holds() -> None:
+    assert [whole(value) for value in (" 12 ", 12.0, -12, 2**63 - 1)] == [12, 12, -12, 2**63 - 1]
+    for odd in (True, 1.5, "1.5", 2**63, -(2**63), 1e30, "9" * 19, "9" * 5_000, None, [1]):
+        assert whole(odd) is None
+
+
 def test_ratings_of_2023_and_thumbs_of_today_are_votes() -> None:
     old = read_model(model_of(1, "Old", "LORA", []))
     thumbs = {"downloadCount": 5, "thumbsUpCount": 30, "thumbsDownCount": 10, "ratingCount": 0, "rating": 0}
@@ -73,6 +86,12 @@ def test_ratings_of_2023_and_thumbs_of_today_are_votes() -> None:
     assert (old.votes.count, old.votes.approval) == (8, 0.9)
     assert (new.votes.count, new.votes.approval) == (40, 0.75)
     assert (none.votes.count, none.votes.approval) == (0, None)
+
+
+@pytest.mark.parametrize("odd", [-1, 2**63, 10**30, float("nan"), float("inf"), "many", [5], {}, True])
+def test_what_counts_nothing_is_no_vote(odd: object) -> None:
+    names = ("downloadCount", "favoriteCount", "commentCount", "ratingCount", "rating", "thumbsUpCount")
+    assert stats_of(votes_of(dict.fromkeys(names, odd))) == Stats()
 
 
 def test_a_versions_level_is_that_of_its_images_where_the_api_gives_none() -> None:
@@ -93,7 +112,8 @@ def test_what_is_missing_or_of_another_type_is_none() -> None:
     assert model.tags == ("sea",)
     assert len(model.versions) == 1
     assert model.versions[0].files == ()
-    for broken in (None, [], {"id": 1}, {"name": "x"}, {"id": True, "name": "x"}):
+    unreadable = ({"id": 1, "name": "\u202e \x1b"}, {"id": 2**63, "name": "x"})
+    for broken in (None, [], {"id": 1}, {"name": "x"}, {"id": True, "name": "x"}, *unreadable):
         assert read_model(broken) is None
 
 
