@@ -20,6 +20,7 @@ DESCRIPTION_CHARS = 240
 PROMPT_CHARS = 400
 DOCUMENT_CHARS = 1_000
 _SAMPLER_CHARS = 60
+_LORAS = 10
 
 
 def plain(text: str, most: int) -> str:
@@ -68,6 +69,10 @@ def settings_text(api: T2IApi) -> str:
         parts.append(f"clip skip {api.clip_skip}")
     if api.lora_weight is not None:
         parts.append(f"LoRA weight {api.lora_weight:g}")
+    for lora in api.loras[:_LORAS]:
+        parts.append(f"with the LoRA {quoted(lora.model, NAME_CHARS)} (weight {lora.strength:g})")
+    if len(api.loras) > _LORAS:
+        parts.append(f"and {len(api.loras) - _LORAS} more LoRAs")
     if api.base_checkpoint is not None:
         parts.append(f"on the checkpoint {quoted(api.base_checkpoint.model, NAME_CHARS)}")
     return ", ".join(parts)

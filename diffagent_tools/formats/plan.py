@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 
 from diffagent_tools.files.wanted import WantedFile, wanted_files
-from retrieval.calls.compose import with_trigger
-from retrieval.calls.limits import DEFAULT_LORA_WEIGHT
+from retrieval.calls.compose import with_own_trigger
+from retrieval.calls.limits import DEFAULT_LORA_WEIGHT, Change, idle
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi, UnknownBaseModel
 from retrieval.records.air import make_air
@@ -71,8 +71,8 @@ class ExportFile:
 
 @dataclass(frozen=True)
 class ExportPlan:
-    """`api` has its trigger words in the prompt and, if a LoRA, its weight. `clip_skip` is None where it does
-    nothing. `notes` hold for every program, a sentence each."""
+    """`api` has its trigger word in the prompt and, if a LoRA, its weight, and nothing that its family lacks.
+    `clip_skip` is None where it does nothing. `notes` hold for every program, a sentence each."""
 
     api: T2IApi
     family: Family | None
@@ -134,14 +134,14 @@ def export_plan(api: T2IApi, catalogue: Catalogue | None = None) -> ExportPlan:
         )
     elif sampler.name_note:
         notes.append(sampler.name_note)
-    clip_skip, left_out = clip_skip_of(api, family)
+    whole, left_out = completed(api, family)
     return ExportPlan(
-        api=completed(api),
+        api=whole,
         family=family,
         checkpoint=_file(files.checkpoint),
         lora=_file(files.lora) if files.lora else None,
         sampler=sampler,
-        clip_skip=clip_skip,
+        clip_skip=skipped(whole),
         notes=(*notes, *left_out),
         loras=tuple(
             (_file(wanted), lora.strength) for wanted, lora in zip(files.loras, api.loras, strict=True)
@@ -149,24 +149,32 @@ def export_plan(api: T2IApi, catalogue: Catalogue | None = None) -> ExportPlan:
     )
 
 
-def completed(api: T2IApi) -> T2IApi:
-    """The call with its trigger words in the prompt and a weight for its LoRA, in text that UTF-8 can say."""
+def completed(api: T2IApi, family: Family | None) -> tuple[T2IApi, tuple[str, ...]]:
+    """The call with its trigger word in the prompt and a weight for its LoRA, in text that UTF-8 can say, and
+    without what does nothing on its family; a note on each thing that was left out."""
+    left_out = idle(api, family)
+    api = api.model_copy(update={change.attribute: change.after for change in left_out})
     weight = DEFAULT_LORA_WEIGHT if api.type == "LORA" and api.lora_weight is None else api.lora_weight
-    return api.model_copy(
+    whole = api.model_copy(
         update={
-            "prompt": well_formed(with_trigger(api.trigger_words, api.prompt)),
+            "prompt": well_formed(with_own_trigger(api)),
             "negative_prompt": well_formed(api.negative_prompt),
             "lora_weight": weight,
         }
     )
+    # 1 skips nothing anywhere
+    told = (change for change in left_out if change.before != 1)
+    return whole, tuple(_left_out(change) for change in told)
 
 
-def clip_skip_of(api: T2IApi, family: Family | None) -> tuple[int | None, tuple[str, ...]]:
-    """The clip skip where it changes something, and a note where it is left out."""
-    skip = api.clip_skip if api.clip_skip is not None and api.clip_skip > 1 else None
-    if skip is not None and family is not None and not family.has_clip_skip:
-        return None, (f"clip skip {skip} is left out: it does nothing on {family.name}",)
-    return skip, ()
+def _left_out(change: Change) -> str:
+    what = f"{change.field} {change.before}" if isinstance(change.before, int) else f"the {change.field}"
+    return f"{what} is left out: {change.why}"
+
+
+def skipped(api: T2IApi) -> int | None:
+    """The clip skip where it changes something."""
+    return api.clip_skip if api.clip_skip is not None and api.clip_skip > 1 else None
 
 
 def require_seed(seed: int) -> int:

@@ -92,9 +92,7 @@ def infotext_export(plan: "ExportPlan", *, schedule_type: bool = True, seed: int
     named_only = plan.files[1:] if digest else plan.files
     notes += [file.note for file in named_only if file.note]
     text = infotext_of(
-        plan.api.model_copy(
-            update={"sampling_method": plan.sampler.name, "clip_skip": plan.clip_skip or plan.api.clip_skip}
-        ),
+        plan.api.model_copy(update={"sampling_method": plan.sampler.name}),
         schedule_type=schedule_type,
         seed=seed,
         checkpoint_file=plan.checkpoint.stem if plan.checkpoint.is_known else None,

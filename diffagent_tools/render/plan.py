@@ -11,7 +11,7 @@ from pathlib import Path
 
 from diffagent_tools.files.folder import ModelsFolder
 from diffagent_tools.files.wanted import wanted_files
-from diffagent_tools.formats.plan import clip_skip_of, completed, require_multiples
+from diffagent_tools.formats.plan import completed, require_multiples, skipped
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
 from retrieval.records.api import T2IApi
@@ -79,8 +79,7 @@ def make_plan(api: T2IApi, models: ModelsFolder, catalogue: Catalogue | None = N
     sampler = require_sampler(api.sampling_method)
     wanted = wanted_files(api, catalogue)
     notes = [note for note in (sampler.name_note, sampler.diffusers_note) if note]
-    clip_skip, left_out = clip_skip_of(api, family)
-    api = completed(api)
+    api, left_out = completed(api, family)
     return Plan(
         checkpoint=models.find(wanted.checkpoint),
         lora=models.find(wanted.lora) if wanted.lora else None,
@@ -92,7 +91,7 @@ def make_plan(api: T2IApi, models: ModelsFolder, catalogue: Catalogue | None = N
         cfg_scale=api.cfg_scale,
         width=api.width,
         height=api.height,
-        clip_skip=clip_skip,
+        clip_skip=skipped(api),
         notes=(*notes, *left_out),
         loras=tuple(
             (models.find(file), lora.strength) for file, lora in zip(wanted.loras, api.loras, strict=True)

@@ -93,9 +93,10 @@ def _answer(line: str) -> dict[str, Any] | None:
 
 def request_of(api: T2IApi) -> str:
     """The prompt without the trigger words that were put before it."""
-    if api.trigger_words:
-        return api.prompt.removeprefix(f"{api.trigger_words[0]}, ")
-    return api.prompt
+    prompt = api.prompt
+    for trigger in sorted(filter(None, api.trigger_words), key=len, reverse=True):
+        prompt = prompt.removeprefix(f"{trigger}, ")
+    return prompt
 
 
 def baseline_of(api: T2IApi) -> T2IApi:

@@ -34,8 +34,8 @@ from diffagent_tools.select.selection import (
     consent_notes,
 )
 from diffagent_tools.select.shortlist import load_weights, needs_llm, weigh
-from retrieval.calls.base_checkpoint import family_default, on_offered_checkpoint
-from retrieval.calls.compose import api_for, default_api
+from retrieval.calls.base_checkpoint import family_default, mixed_families, on_offered_checkpoint
+from retrieval.calls.compose import api_for, composed_notes, default_api
 from retrieval.calls.licence import may_sell
 from retrieval.calls.limits import adjust
 from retrieval.calls.repair import repair
@@ -200,6 +200,7 @@ class _Selector(ABC):
         api = api_for(record, request, confidence=ranked.confidence)
         api, notes = on_offered_checkpoint(api, self.catalogue, wanted)
         api, notes = _as_understood(api, ask, notes)
+        told = (*composed_notes(record, request, api), mixed_families(api, self.catalogue))
         return Selection(
             api=api,
             score=ranked.score,
@@ -210,7 +211,7 @@ class _Selector(ABC):
             rating=record.rating,
             max_nsfw=wanted.max_nsfw or SAFE,
             may_sell=may_sell(api, self.catalogue).allowed,
-            notes=(*ranked.notes, *notes, *consent_notes(request)),
+            notes=(*ranked.notes, *notes, *filter(None, told), *consent_notes(request)),
             understood=ask.understood.words if ask.understood else (),
         )
 

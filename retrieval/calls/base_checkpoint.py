@@ -22,7 +22,9 @@ from retrieval.records.air import parse_air
 from retrieval.records.api import CheckpointRef, T2IApi
 from retrieval.records.model import ModelRecord
 from retrieval.search.filters import Filter
-from retrieval.tables.families import DEFAULT_FAMILY, Family, family_of
+from retrieval.tables.families import DEFAULT_FAMILY, FAMILIES, Family, family_of
+
+_SHOWN = 80
 
 
 def family_default(catalogue: Catalogue, family: str) -> ModelRecord:
@@ -180,6 +182,30 @@ def on_offered_checkpoint(
     if change is None:
         return api, ()
     return api.model_copy(update={"base_checkpoint": change.after}), (change.why,)
+
+
+def mixed_families(api: T2IApi, catalogue: Catalogue) -> str:
+    """What is to be known of a LoRA on a checkpoint of another family that shares its shapes of weights, such
+    as one of Illustrious or Pony on plain SDXL; empty where both are of one family, or of one unknown."""
+    ref = api.base_checkpoint
+    own = table_family(api.base_model)
+    if ref is None or own is None or api.type != "LORA":
+        return ""
+    held = _held(catalogue, ref.model_id)
+    below = table_family(held.base_model) if held is not None else _default_of(ref)
+    if below is None or below.name == own.name or below.architecture != own.architecture:
+        return ""
+    return (
+        f"the LoRA is made for {own.name} and the checkpoint {ref.model[:_SHOWN]!r} is {below.name}: it "
+        f"loads and works in part; a checkpoint of {own.name} fits it better"
+    )
+
+
+def _default_of(ref: CheckpointRef) -> Family | None:
+    """The family of which a checkpoint that the catalogue does not hold is the default model."""
+    if ref.model_id is None:
+        return None
+    return next((family for family in FAMILIES if family.default_model_id == ref.model_id), None)
 
 
 def _usual(

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from retrieval.calls.base_checkpoint import mixed_families
 from retrieval.calls.identify import identify, table_family
+from retrieval.calls.limits import idle
 from retrieval.calls.repair import Change, Repair, Searcher, repair
 from retrieval.calls.verdict import Verdict
 from retrieval.catalogue import Catalogue
@@ -202,7 +204,14 @@ def settled(reading: ApiReading, catalogue: Catalogue) -> ApiReading:
             guesses.append(f"the hash {reading.digest} is that of {other!r}, and not of {record.model!r}")
     sampler = find_sampler(api.sampling_method)
     rare = rarity_note(sampler) if sampler is not None else ""
-    return ApiReading(api, (*guesses, *([rare] if rare else ())), reading.missing, reading.digest)
+    notes = [rare, mixed_families(api, catalogue)]
+    # A1111's own form writes it whatever the family, so it is no fault
+    notes += [
+        f"clip skip {change.before}: {change.why}"
+        for change in idle(api, table_family(api.base_model))
+        if change.field == "clip skip" and change.before != 1
+    ]
+    return ApiReading(api, (*guesses, *filter(None, notes)), reading.missing, reading.digest)
 
 
 def _at_home(api: T2IApi, missing: Mapping[str, str]) -> T2IApi:

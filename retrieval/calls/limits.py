@@ -3,7 +3,8 @@
     for change in corrections(api, family_of("SD 1.5"), record):
         print(change.field, change.before, "->", change.after, change.why)
 
-`judge` names these faults and `repair` applies them, so that what is repaired is valid.
+`judge` names these faults and `repair` applies them, so that what is repaired is valid. What a family lacks,
+and what does therefore nothing, is no fault (`idle`): composed calls and exports leave it out.
 """
 
 import math
@@ -11,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrieval.errors import UnknownBaseModel
-from retrieval.records.api import DEFAULT_PARAMETERS, T2IApi
+from retrieval.records.api import T2IApi
 from retrieval.records.model import ModelRecord, Settings
 from retrieval.tables.families import DEFAULT_FAMILY, Family, family_of
+from retrieval.tables.family_sampling import Sampling
 from retrieval.tables.samplers import find_sampler, nearest_sampler
 
 MAX_STEPS = 150
-"""As in A1111's and Civitai's own forms, as are the next two."""
-MIN_CFG, MAX_CFG = 1.0, 30.0
+"""As in A1111's own form; beyond it nobody asks on purpose."""
 MAX_CLIP_SKIP = 12
 """The layers of the text encoder of SD 1.5."""
 MAX_LORA_WEIGHT = 2.0
@@ -58,13 +59,30 @@ def corrections(api: T2IApi, family: Family | None, record: ModelRecord | None) 
     """
     settings = (record.settings if record else None) or Settings()
     limits = family or family_of(DEFAULT_FAMILY)
-    found = [*_size(api, limits), *_sampling(api, settings), *_extras(api, family, settings)]
+    found = [*_size(api, limits), *_sampling(api, settings, limits.sampling), *_extras(api, settings)]
+    return tuple(found)
+
+
+def idle(api: T2IApi, family: Family | None) -> tuple[Change, ...]:
+    """What a call says that its family has not, and that therefore changes nothing; none where the family is
+    unknown."""
+    if family is None:
+        return ()
+    found = []
+    if api.clip_skip is not None and not family.has_clip_skip:
+        why = f"it does nothing on {family.name}"
+        found.append(Change("clip skip", api.clip_skip, None, why))
+    if api.negative_prompt and not family.sampling.has_negative_prompt:
+        why = f"it does nothing on {family.name}, which is sampled without one"
+        found.append(Change("negative prompt", api.negative_prompt, "", why))
     return tuple(found)
 
 
 def within_limits(api: T2IApi, family: Family | None, record: ModelRecord) -> T2IApi:
-    """The API of a model with every value that its family cannot do brought to the nearest that it can."""
-    fixes = {change.attribute: change.after for change in corrections(api, family, record)}
+    """The API of a model with every value that its family cannot do brought to the nearest that it can, and
+    without what it has not."""
+    changes = (*corrections(api, family, record), *idle(api, family))
+    fixes = {change.attribute: change.after for change in changes}
     return api.model_copy(update=fixes) if fixes else api
 
 
@@ -78,7 +96,7 @@ def adjust(api: T2IApi, **update: Any) -> tuple[T2IApi, tuple[str, ...]]:
     asked = api.model_copy(update=update)
     faults = [
         change
-        for change in corrections(asked, family, None)
+        for change in (*corrections(asked, family, None), *idle(asked, family))
         if change.attribute in update or {change.attribute, *update} >= {"width", "height"}
     ]
     made = asked.model_copy(update={change.attribute: change.after for change in faults})
@@ -122,30 +140,31 @@ def _side(name: str, value: int, default: int, family: Family) -> tuple[int, str
     return value, ""
 
 
-def _sampling(api: T2IApi, settings: Settings) -> list[Change]:
+def _sampling(api: T2IApi, settings: Settings, family: Sampling) -> list[Change]:
     found: list[Change] = []
     steps = api.sampling_steps
     if steps < 1:
-        usual = _within(settings.sampling_steps, 1, MAX_STEPS) or DEFAULT_PARAMETERS["sampling_steps"]
+        usual = _within(settings.sampling_steps, 1, MAX_STEPS) or family.steps
         found.append(Change("sampling steps", steps, int(usual), f"{steps} steps make no picture"))
     elif steps > MAX_STEPS:
         found.append(
             Change("sampling steps", steps, MAX_STEPS, f"more than {MAX_STEPS} steps are not offered")
         )
     cfg = api.cfg_scale
+    least, most = family.cfg_range
     if not math.isfinite(cfg) or cfg <= 0:
-        usual = _within(settings.cfg_scale, MIN_CFG, MAX_CFG) or DEFAULT_PARAMETERS["cfg_scale"]
+        usual = _within(settings.cfg_scale, least, most) or family.cfg
         found.append(Change("cfg scale", cfg, float(usual), "it must be a number above 0"))
-    elif not MIN_CFG <= cfg <= MAX_CFG:
-        nearest = min(max(cfg, MIN_CFG), MAX_CFG)
-        found.append(Change("cfg scale", cfg, nearest, f"it lies within {MIN_CFG:g} and {MAX_CFG:g}"))
+    elif not least <= cfg <= most:
+        nearest = float(min(max(cfg, least), most))
+        found.append(Change("cfg scale", cfg, nearest, f"it lies within {least:g} and {most:g}"))
     if find_sampler(api.sampling_method) is None:
-        after, why = _sampler(api.sampling_method, settings)
+        after, why = _sampler(api.sampling_method, settings, family)
         found.append(Change("sampling method", api.sampling_method, after, why))
     return found
 
 
-def _sampler(name: str, settings: Settings) -> tuple[str, str]:
+def _sampler(name: str, settings: Settings, family: Sampling) -> tuple[str, str]:
     """What stands in for an unknown sampler: the one misspelled, else the model's, else the default."""
     from rapidfuzz.distance import OSA
 
@@ -155,20 +174,15 @@ def _sampler(name: str, settings: Settings) -> tuple[str, str]:
     usual = settings.sampling_method
     if usual is not None and find_sampler(usual) is not None:
         return usual, f"no sampler is called {name[:60]!r}; this one is recommended for the model"
-    return str(
-        DEFAULT_PARAMETERS["sampling_method"]
-    ), f"no sampler is called {name[:60]!r}; this is the default"
+    return family.sampler, f"no sampler is called {name[:60]!r}; this is the default"
 
 
-def _extras(api: T2IApi, family: Family | None, settings: Settings) -> list[Change]:
+def _extras(api: T2IApi, settings: Settings) -> list[Change]:
     found: list[Change] = []
     clip = api.clip_skip
-    if clip is not None:
-        if family is not None and not family.has_clip_skip:
-            found.append(Change("clip skip", clip, None, f"{family.name} knows no clip skip"))
-        elif not 1 <= clip <= MAX_CLIP_SKIP:
-            nearest = min(max(clip, 1), MAX_CLIP_SKIP)
-            found.append(Change("clip skip", clip, nearest, f"the text encoder has {MAX_CLIP_SKIP} layers"))
+    if clip is not None and not 1 <= clip <= MAX_CLIP_SKIP:
+        nearest = min(max(clip, 1), MAX_CLIP_SKIP)
+        found.append(Change("clip skip", clip, nearest, f"the text encoder has {MAX_CLIP_SKIP} layers"))
     weight = api.lora_weight
     if weight is not None:
         if api.type == "Checkpoint":

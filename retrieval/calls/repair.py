@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrieval.calls.base_checkpoint import default_record
-from retrieval.calls.compose import default_api, facts, recommended_api, with_trigger
+from retrieval.calls.compose import default_api, facts, recommended_api, with_trigger, worth_saying
 from retrieval.calls.identify import family_meant, fits_family, shown_family, table_family
 from retrieval.calls.limits import Change, corrections
 from retrieval.calls.meaning import Searcher
@@ -149,7 +149,7 @@ def _substitute(
         update["base_model"] = record.base_model
     prompt = _without_triggers(call) or (request.prompt if request is not None else "")
     if prompt:
-        prompt = with_trigger(update["trigger_words"], prompt)
+        prompt = with_trigger(worth_saying(record, update["trigger_words"]), prompt)
     return call.model_copy(update={**update, "prompt": prompt})
 
 

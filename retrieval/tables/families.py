@@ -5,8 +5,10 @@
 
 A family is what a LoRA may be loaded on without a warning. Families of one `architecture` share the shapes of
 their weights, so that a LoRA of one loads on another and works in part (Pony, Illustrious and NoobAI are
-trained from SDXL 1.0). Names and grouping follow Civitai's own list of base models. Those whose weights
-nobody can download and those that make video or sound have no family here. A default model is Civitai's own.
+trained from SDXL 1.0). Names and grouping follow Civitai's own list of base models, as its public source had
+it in 2026 (src/shared/constants/basemodel.constants.ts; Boogu and MageFlow as its AIRs name them). Those
+whose weights nobody can download and those that make video or sound have no family here. A default model is
+Civitai's own. How pictures of a family are sampled is in family_sampling.py.
 """
 
 import difflib
@@ -15,6 +17,8 @@ import unicodedata
 from dataclasses import dataclass
 
 from retrieval.errors import UnknownBaseModel
+from retrieval.tables import family_sampling as usual
+from retrieval.tables.family_sampling import Sampling
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Family:
     default_model: str | None = None
     # the slider changes nothing on other architectures, and on SDXL the last layer is always skipped
     has_clip_skip: bool = False
+    sampling: Sampling = usual.SD
     min_side: int = 256
     max_side: int = 2048
     multiple: int = 8
@@ -136,6 +141,7 @@ FAMILIES: tuple[Family, ...] = (
         aliases=("SD 3.5 Large", "SD 3.5 Large Turbo", "Stable Diffusion 3.5", "Stable Diffusion 3.5 Large"),
         default_model_id=878387,
         default_model="Stable Diffusion 3.5 Large",
+        sampling=usual.SD3,
         min_side=512,
         multiple=16,
     ),
@@ -147,6 +153,7 @@ FAMILIES: tuple[Family, ...] = (
         aliases=("Stable Diffusion 3.5 Medium",),
         default_model_id=896953,
         default_model="Stable Diffusion 3.5 Medium",
+        sampling=usual.SD3,
         min_side=512,
         multiple=16,
     ),
@@ -156,6 +163,7 @@ FAMILIES: tuple[Family, ...] = (
         architecture="sd3-2b",
         native_size=1024,
         aliases=("SD3", "SD 3 Medium", "Stable Diffusion 3", "Stable Diffusion 3 Medium"),
+        sampling=usual.SD3,
         min_side=512,
         multiple=16,
     ),
@@ -167,6 +175,7 @@ FAMILIES: tuple[Family, ...] = (
         aliases=("Flux", "Flux.1", "Flux 1", "Flux dev", "Flux.1 dev", "Flux D"),
         default_model_id=618692,
         default_model="FLUX",
+        sampling=usual.FLUX,
         multiple=16,
     ),
     Family(
@@ -175,32 +184,91 @@ FAMILIES: tuple[Family, ...] = (
         architecture="flux1",
         native_size=1024,
         aliases=("Flux schnell", "Flux.1 schnell", "Flux S"),
+        sampling=usual.SCHNELL,
         multiple=16,
     ),
-    Family("Flux.1 Krea", "fluxkrea", "flux1", 1024, ("Flux.1 Krea dev", "Flux Krea"), multiple=16),
-    Family("Flux.1 Kontext", "flux1kontext", "flux1", 1024, ("Flux Kontext",), multiple=16),
-    Family("Flux.2 D", "flux2", "flux2", 1024, ("Flux.2", "Flux 2", "Flux.2 dev"), multiple=16),
-    Family("Flux.2 Klein 9B", "flux2", "flux2-klein-9b", 1024, ("Flux.2 Klein 9B-base",), multiple=16),
-    Family("Flux.2 Klein 4B", "flux2", "flux2-klein-4b", 1024, ("Flux.2 Klein 4B-base",), multiple=16),
-    Family("AuraFlow", "auraflow", "auraflow", 1024, multiple=16),
-    Family("Pony V7", "auraflow", "auraflow", 1024, ("Pony Diffusion V7",), multiple=16),
-    Family("Anima", "anima", "anima", 1024, multiple=16),
-    Family("Chroma", "chroma", "chroma", 1024, multiple=16),
-    Family("Ernie", "ernie", "ernie", 1024, multiple=16),
-    Family("HiDream", "hidream", "hidream", 1024, multiple=16),
-    Family("HiDream-O1", "hidream-o1", "hidream-o1", 1024, multiple=16),
-    Family("Hunyuan 1", "hydit1", "hunyuan-dit", 1024, ("Hunyuan DiT",), multiple=16),
-    Family("Ideogram 4.0", "ideogram", "ideogram", 1024, multiple=16),
-    Family("Kolors", "kolors", "kolors", 1024),
-    Family("Lumina", "lumina", "lumina", 1024, multiple=16),
-    Family("PixArt a", "pixarta", "pixart", 1024, ("PixArt alpha",), multiple=16),
-    Family("PixArt E", "pixarte", "pixart", 1024, ("PixArt sigma",), multiple=16),
-    Family("Playground v2", "playgroundv2", "playground", 1024),
-    Family("Qwen", "qwen", "qwen-image", 1024, ("Qwen Image",), multiple=16),
-    Family("Qwen 2", "qwen2", "qwen-image-2", 1024, ("Qwen Image 2",), multiple=16),
-    Family("Stable Cascade", "scascade", "cascade", 1024, multiple=64),
-    Family("ZImageTurbo", "zimageturbo", "z-image", 1024, ("Z-Image Turbo",), multiple=16),
-    Family("ZImageBase", "zimagebase", "z-image", 1024, ("Z-Image Base", "Z-Image"), multiple=16),
+    Family(
+        "Flux.1 Krea",
+        "fluxkrea",
+        "flux1",
+        1024,
+        ("Flux.1 Krea dev", "Flux Krea"),
+        multiple=16,
+        sampling=usual.FLUX,
+    ),
+    Family(
+        "Flux.1 Kontext", "flux1kontext", "flux1", 1024, ("Flux Kontext",), multiple=16, sampling=usual.FLUX
+    ),
+    Family(
+        "Flux.2 D",
+        "flux2",
+        "flux2",
+        1024,
+        ("Flux.2", "Flux 2", "Flux.2 dev"),
+        multiple=16,
+        sampling=usual.FLUX,
+    ),
+    Family(
+        "Flux.2 Klein 9B",
+        "flux2",
+        "flux2-klein-9b",
+        1024,
+        ("Flux.2 Klein 9B-base",),
+        multiple=16,
+        sampling=usual.KLEIN,
+    ),
+    Family(
+        "Flux.2 Klein 4B",
+        "flux2",
+        "flux2-klein-4b",
+        1024,
+        ("Flux.2 Klein 4B-base",),
+        multiple=16,
+        sampling=usual.KLEIN,
+    ),
+    Family("AuraFlow", "auraflow", "auraflow", 1024, multiple=16, sampling=usual.AURA),
+    Family(
+        "Pony V7", "auraflow", "auraflow", 1024, ("Pony Diffusion V7",), multiple=16, sampling=usual.PONY_V7
+    ),
+    Family("Anima", "anima", "anima", 1024, multiple=16, sampling=usual.ANIMA),
+    Family("Boogu", "boogu", "boogu", 1024, ("Boogu Image",), multiple=16, sampling=usual.BOOGU),
+    Family(
+        "Chroma",
+        "chroma",
+        "chroma",
+        1024,
+        ("Chroma1", "Chroma HD", "Chroma1-HD"),
+        multiple=16,
+        sampling=usual.CHROMA,
+    ),
+    Family("Ernie", "ernie", "ernie", 1024, multiple=16, sampling=usual.ERNIE),
+    Family("HiDream", "hidream", "hidream", 1024, multiple=16, sampling=usual.HIDREAM),
+    Family("HiDream-O1", "hidream-o1", "hidream-o1", 1024, multiple=16, sampling=usual.HIDREAM_O1),
+    Family("Hunyuan 1", "hydit1", "hunyuan-dit", 1024, ("Hunyuan DiT",), multiple=16, sampling=usual.HUNYUAN),
+    Family("Ideogram 4.0", "ideogram", "ideogram", 1024, multiple=16, sampling=usual.IDEOGRAM),
+    Family("Kolors", "kolors", "kolors", 1024, sampling=usual.KOLORS),
+    Family("Krea 2", "krea2", "krea2", 1024, multiple=16, sampling=usual.KREA),
+    Family("Lens", "lens", "lens", 1024, multiple=16, sampling=usual.LENS),
+    Family("Lumina", "lumina", "lumina", 1024, multiple=16, sampling=usual.LUMINA),
+    Family("MageFlow", "mageflow", "mageflow", 1024, ("Mage Flow",), multiple=16, sampling=usual.MAGE_FLOW),
+    Family("PixArt a", "pixarta", "pixart", 1024, ("PixArt alpha",), multiple=16, sampling=usual.PIXART),
+    Family("PixArt E", "pixarte", "pixart", 1024, ("PixArt sigma",), multiple=16, sampling=usual.PIXART),
+    Family("Playground v2", "playgroundv2", "playground", 1024, sampling=usual.PLAYGROUND),
+    Family("Qwen", "qwen", "qwen-image", 1024, ("Qwen Image",), multiple=16, sampling=usual.QWEN),
+    Family("Qwen 2", "qwen2", "qwen-image-2", 1024, ("Qwen Image 2",), multiple=16, sampling=usual.QWEN),
+    Family("Stable Cascade", "scascade", "cascade", 1024, multiple=64, sampling=usual.CASCADE),
+    Family(
+        "ZImageTurbo", "zimageturbo", "z-image", 1024, ("Z-Image Turbo",), multiple=16, sampling=usual.Z_TURBO
+    ),
+    Family(
+        "ZImageBase",
+        "zimagebase",
+        "z-image",
+        1024,
+        ("Z-Image Base", "Z-Image"),
+        multiple=16,
+        sampling=usual.Z_BASE,
+    ),
 )
 
 

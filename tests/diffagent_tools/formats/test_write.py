@@ -254,3 +254,14 @@ def test_the_file_to_save_is_named_where_its_name_is_not_known() -> None:
     assert said in json.loads(export(API, "comfyui"))["3"]["_meta"]["title"]
     assert said in export(API, "diffusers")
     assert read_workflow(json.loads(export(API, "comfyui"))).api.model == "Lantern Festival"
+
+
+def test_an_export_leaves_out_what_the_family_lacks_and_says_so() -> None:
+    api = API.model_copy(
+        update={"base_model": "Flux.1 D", "clip_skip": 2, "negative_prompt": "fog", "width": 1024}
+    )
+    text = export(api, "infotext")
+    assert "Negative prompt" not in text
+    assert "Clip skip" not in text
+    assert "the negative prompt is left out: it does nothing on Flux.1 D" in text
+    assert "clip skip 2 is left out: it does nothing on Flux.1 D" in text

@@ -64,3 +64,11 @@ def test_the_wire_has_the_fields_that_programs_read() -> None:
     assert wire["repair"]["changes"] == [
         {"field": "width", "before": 513, "after": 512, "why": "the width must be a multiple of 8"}
     ]
+
+
+def test_clip_skip_of_a_picture_of_a_family_without_one_is_told_and_no_fault() -> None:
+    large = ModelRecord(model_id=1, model="Large Hill", type="Checkpoint", base_model="Pony")
+    written = {"model": "Large Hill", "base model": "Pony", "clip skip": 2, "steps": 25, "sampler": "Euler a"}
+    found = check({**written, "cfg scale": 7, "size": "1024x1024"}, Catalogue([large]))
+    assert found.verdict.status == "valid"
+    assert "clip skip 2: it does nothing on Pony" in found.guesses

@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from retrieval.calls.compose import api_for, default_api, default_settings, with_trigger
+from retrieval.calls.compose import (
+    api_for,
+    composed_notes,
+    default_api,
+    default_settings,
+    with_own_trigger,
+    with_trigger,
+    worth_saying,
+)
 from retrieval.errors import UnknownModel
 from retrieval.records.api import CheckpointRef, Instruction, read_instruction
 from retrieval.records.model import ModelRecord, Settings, VersionRecord
@@ -115,11 +123,94 @@ def test_a_lora_without_a_known_checkpoint_runs_on_the_base_model() -> None:
     assert checkpoint.model_id == 62437
 
 
-def test_clip_skip_is_left_out_where_it_does_nothing() -> None:
-    xl = ModelRecord(
-        model_id=1, model="XL", type="Checkpoint", base_model="SDXL 1.0", settings=Settings(clip_skip=2)
+def checkpoint(base_model: str, spelled: str = "", **settings: Any) -> ModelRecord:
+    version = VersionRecord(version_id=1, version="v1", base_model=spelled or base_model)
+    return ModelRecord(
+        model_id=1,
+        model="A",
+        type="Checkpoint",
+        base_model=base_model,
+        versions=(version,),
+        settings=Settings(**settings) if settings else None,
     )
-    assert api_for(xl, REQUEST).clip_skip is None
+
+
+def test_what_a_family_lacks_is_left_out_and_said() -> None:
+    assert api_for(checkpoint("SDXL 1.0", clip_skip=2), REQUEST).clip_skip is None
+    flux = checkpoint("Flux.1 D")
+    api = api_for(flux, REQUEST)
+    assert (api.sampling_method, api.sampling_steps, api.cfg_scale, api.negative_prompt) == (
+        *("Euler", 25, 3.5),
+        "",
+    )
+    (note,) = composed_notes(flux, REQUEST, api)
+    assert note.startswith("the negative prompt is left out: it does nothing on Flux.1 D")
+    assert composed_notes(LORA, REQUEST, api_for(LORA, REQUEST)) == ()
+
+
+@pytest.mark.parametrize(
+    ("base_model", "given", "made"),
+    [
+        ("SD 1.5", {"sampling_steps": 60, "samples": 9}, (40, 7.0)),
+        ("Krea 2", {"sampling_steps": 52, "samples": 9}, (52, 3.5)),
+        ("ZImageTurbo", {"sampling_steps": 60, "cfg_scale": 7.0, "samples": 9}, (15, 2.0)),
+        # one sample counts a quarter
+        ("SD 1.5", {"sampling_steps": 40, "cfg_scale": 11.0, "samples": 1}, (25, 8.0)),
+        ("SDXL Turbo", {"sampling_steps": 6, "cfg_scale": 2.0, "samples": 1}, (4, 1.0)),
+        ("SDXL Lightning", {}, (8, 1.0)),
+        ("SDXL 1.0", {}, (20, 7.0)),
+        # nobody counted samples: a person wrote it down
+        ("SD 1.5", {"sampling_steps": 33, "cfg_scale": 11.3}, (33, 11.3)),
+    ],
+)
+def test_settings_lie_within_what_helps_and_few_samples_are_drawn_to_the_usual(
+    base_model: str, given: dict[str, Any], made: tuple[int, float]
+) -> None:
+    api = api_for(checkpoint(family_of(base_model).name, base_model, **given), REQUEST)
+    assert (api.sampling_steps, api.cfg_scale) == made
+
+
+def test_steps_that_were_cut_are_said() -> None:
+    record = checkpoint("SD 1.5", sampling_steps=60, samples=9)
+    assert composed_notes(record, REQUEST, api_for(record, REQUEST)) == (
+        "its samples took 60 steps; 40 do as well",
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "triggers", "terms", "samples", "said"),
+    [
+        ("XS 19 Houseplan", ("garage", "a modern house"), {}, 1, ()),
+        ("Anything", ("lake", "river", "boat", "pier"), {"boat": 1.0}, 1, ()),
+        ("Anything", ("lake", "river", "boat", "pier"), {"boat": 1.0}, 4, ("boat",)),
+        ("Glass Sculptures", ("glasssculpture", "a", "b", "transparent"), {}, 0, ("glasssculpture",)),
+        ("Ink", ("monochrome", "zyd_ink"), {}, 5, ("zyd_ink",)),
+        ("Stones", ("granite", "Gr4nite"), {"granite": 0.4}, 5, ("Gr4nite",)),
+        ("Old Houses", ("oldhse", "monochrome"), {"oldhse": 1.0}, 1, ("oldhse",)),
+        ("Anything", ("riding on a",), {}, 6, ("riding on a",)),
+        ("WoW Icons", ("wowicon of", "wowicon portrait of"), {}, 6, ("wowicon of",)),
+    ],
+)
+def test_of_a_menu_only_a_token_or_what_most_samples_say_is_said(
+    model: str, triggers: tuple[str, ...], terms: dict[str, float], samples: int, said: tuple[str, ...]
+) -> None:
+    record = LORA.model_copy(
+        update={"model": model, "trigger_words": triggers, "terms": terms, "samples": samples}
+    )
+    assert worth_saying(record, triggers) == said
+
+
+def test_a_menu_is_told_and_not_sprinkled_over_the_prompt() -> None:
+    menu = LORA.model_copy(update={"trigger_words": ("garage", "a modern house"), "versions": ()})
+    api = api_for(menu, REQUEST)
+    assert api.prompt == "a fox"
+    assert with_own_trigger(api) == "a fox"
+    assert composed_notes(menu, REQUEST, api) == (
+        "its trigger words are a menu, of which none was asked for: 'garage', 'a modern house'",
+    )
+    assert (
+        composed_notes(menu, read_instruction("a garage"), api_for(menu, read_instruction("a garage"))) == ()
+    )
 
 
 def test_a_version_of_another_model() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from retrieval.calls.limits import Change, adjust, corrections
+from retrieval.calls.limits import Change, adjust, corrections, idle
 from retrieval.records.api import CheckpointRef, T2IApi
 from retrieval.records.model import ModelRecord, Settings
 from retrieval.tables.families import FAMILIES, Family, family_of
@@ -151,11 +151,6 @@ ON_ANOTHER = CALL.model_copy(update={"base_checkpoint": CheckpointRef(model="Kee
     ("asked", "family", "said"),
     [
         (
-            CALL.model_copy(update={"clip_skip": 2}),
-            "SD 2.1",
-            Change("clip skip", 2, None, "SD 2.1 knows no clip skip"),
-        ),
-        (
             LORA.model_copy(update={"lora_weight": float("inf")}),
             "SD 1.5",
             Change("lora weight", float("inf"), 0.8, "it must be a number"),
@@ -171,7 +166,7 @@ ON_ANOTHER = CALL.model_copy(update={"base_checkpoint": CheckpointRef(model="Kee
             Change("base checkpoint", "Keep", None, "only a LoRA is loaded on another checkpoint"),
         ),
     ],
-    ids=["clip skip", "no number", "weight", "base checkpoint"],
+    ids=["no number", "weight", "base checkpoint"],
 )
 def test_what_a_call_may_not_have_is_said_with_what_it_was(asked: T2IApi, family: str, said: Change) -> None:
     assert said in corrections(asked, family_of(family), None)
@@ -190,9 +185,35 @@ def test_sides_that_shrink_together_say_so_whatever_else_was_wrong_with_them() -
     )
 
 
-def test_clip_skip_is_judged_only_where_the_family_is_known() -> None:
-    assert after(family=family_of("SDXL 1.0"), width=1024, height=1024, clip_skip=2) == {"clip skip": None}
-    assert after(family=None, clip_skip=2) == {}
+def test_what_a_family_lacks_is_no_fault_and_is_named_only_where_the_family_is_known() -> None:
+    xl, flux = family_of("SDXL 1.0"), family_of("Flux.1 D")
+    both = CALL.model_copy(update={"clip_skip": 2, "negative_prompt": "blurry"})
+    assert after(family=xl, width=1024, height=1024, clip_skip=2) == {}
+    assert after(family=xl, width=1024, height=1024, clip_skip=40) == {"clip skip": 12}
+    assert idle(both, xl) == (Change("clip skip", 2, None, "it does nothing on SDXL 1.0"),)
+    assert [(change.field, change.after) for change in idle(both, flux)] == [
+        ("clip skip", None),
+        ("negative prompt", ""),
+    ]
+    assert idle(both, SD_15) == idle(both, None) == idle(CALL, flux) == ()
+
+
+@pytest.mark.parametrize(
+    ("family", "cfg", "kept"),
+    [("Flux.1 D", 1.0, 1.0), ("Flux.1 D", 25.0, 20.0), ("ZImageTurbo", 7.0, 2.0), ("Pony", 25.0, 25.0)],
+)
+def test_a_cfg_scale_lies_within_the_range_of_its_family(family: str, cfg: float, kept: float) -> None:
+    changed = after(family=family_of(family), width=1024, height=1024, cfg_scale=cfg)
+    assert changed.get("cfg scale", cfg) == kept
+
+
+def test_what_means_nothing_becomes_what_is_usual_in_the_family() -> None:
+    bad = {"sampling_steps": 0, "cfg_scale": 0.0, "sampling_method": "magic"}
+    assert after(family=family_of("ZImageTurbo"), width=1024, height=1024, **bad) == {
+        "sampling steps": 9,
+        "cfg scale": 1,
+        "sampling method": "Euler",
+    }
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

@@ -284,9 +284,9 @@ def test_parameters_of_a_lora_and_of_large_pictures() -> None:
     assert (wide.width % 8, wide.height % 8) == (0, 0)
     assert wide.width / wide.height == pytest.approx(4 / 3, rel=0.05)
     large = CALL.model_copy(
-        update={"model": "Large Vista", "base_model": "SDXL 1.0", "clip_skip": 2, **IDLESS}
+        update={"model": "Large Vista", "base_model": "SDXL 1.0", "width": 2048, "height": 2052, **IDLESS}
     )
-    assert fields(repair(large, CATALOGUE))["clip skip"] == (2, None)
+    assert fields(repair(large, CATALOGUE)) == {"height": (2052, 2048)}
 
 
 def test_the_checkpoint_below_a_lora_is_repaired() -> None:

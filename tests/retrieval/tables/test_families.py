@@ -4,6 +4,8 @@ import pytest
 
 from retrieval.errors import UnknownBaseModel
 from retrieval.tables.families import FAMILIES, Family, family_of
+from retrieval.tables.family_sampling import sampling_of
+from retrieval.tables.samplers import find_sampler
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,12 @@ from retrieval.tables.families import FAMILIES, Family, family_of
         ("Flux.2 Klein 9B-base", "Flux.2 Klein 9B"),
         ("Qwen", "Qwen"),
         ("ZImageTurbo", "ZImageTurbo"),
+        ("Z-Image", "ZImageBase"),
+        ("Qwen-Image", "Qwen"),
+        ("Chroma1-HD", "Chroma"),
+        ("Krea 2", "Krea 2"),
+        ("Boogu", "Boogu"),
+        ("Mage Flow", "MageFlow"),
     ],
 )
 def test_a_base_model_has_its_family(base_model: str, family: str) -> None:
@@ -49,6 +57,28 @@ def test_the_default_size_obeys_the_limits_of_the_family(family: Family) -> None
     assert family.min_side <= width <= family.max_side
     assert width % family.multiple == height % family.multiple == 0
     assert width * height <= family.max_pixels
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_the_usual_settings_obey_the_limits_of_the_family(family: Family) -> None:
+    for name in (family.name, *family.aliases):
+        usual = sampling_of(name, family.sampling)
+        least, most = usual.cfg_range
+        assert least <= usual.cfg <= most
+        assert 1 <= usual.steps <= usual.most_steps <= 60
+        assert usual.sampler == usual.samplers[0]
+        for sampler in usual.samplers:
+            found = find_sampler(sampler)
+            assert found is not None
+            assert found.name == sampler
+
+
+def test_a_distilled_base_model_has_settings_of_its_own() -> None:
+    usual = family_of("SDXL 1.0").sampling
+    assert sampling_of("sdxl-lightning", usual).steps == 8
+    assert sampling_of("SDXL 1.0", usual) is usual
+    assert not family_of("ZImageTurbo").sampling.has_negative_prompt
+    assert family_of("ZImageBase").sampling.has_negative_prompt
 
 
 def test_children_of_sdxl_share_its_architecture_and_not_its_name() -> None:
