@@ -100,6 +100,7 @@ class SelectArguments(_Export, FilterArguments, _Wish):
     width: int | None = Field(default=None, description="Pixels, if the user wants a size.")
     height: int | None = Field(default=None, description="Pixels.")
     installed: bool = Field(default=False, description="Only models on the user's disk.")
+    write: bool = Field(default=False, description="Word the prompt as the model's own samples do.")
 
 
 class _Written(Arguments):

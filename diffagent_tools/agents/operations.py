@@ -25,6 +25,7 @@ from diffagent_tools.formats.read import import_text
 from diffagent_tools.formats.write import export
 from diffagent_tools.quoting import DOCUMENT_CHARS, plain
 from diffagent_tools.select.selection import NO_MODEL, Request, Selection, Selector
+from diffagent_tools.select.writing.prompt import worded
 from retrieval.calls.check import Check, check
 from retrieval.calls.limits import adjust
 from retrieval.calls.shape import shaped
@@ -82,6 +83,7 @@ class Operations:
         size: tuple[int | None, int | None] = (None, None),
         orientation: Shape | None = None,
         installed: bool = False,
+        write: bool = False,
         **words: Unpack[FilterWords],
     ) -> list[Selection]:
         """The best `k` models, at the size that was asked for (width, height; None is free).
@@ -89,6 +91,7 @@ class Operations:
         Args:
             orientation: the shape where no size was asked for; it goes before what the request says.
             installed: among the models that are installed alone.
+            write: with each prompt in the idiom of its model (diffagent_tools/select/writing/prompt.py).
 
         Raises:
             NoModelFits: no model passes the filters; and whatever a selector raises.
@@ -100,6 +103,8 @@ class Operations:
         found = selector.select(request, k=k, **words)
         if not found:
             raise NoModelFits(NO_MODEL)
+        if write:
+            found = [worded(selection, selector.catalogue) for selection in found]
         return [adjusted(selection, **_sides(selection.api, size, orientation)) for selection in found]
 
     def examine(self, written: Any, instruction: Any = None) -> Check:
@@ -130,6 +135,7 @@ class Operations:
             size=(arguments.width, arguments.height),
             orientation=arguments.orientation,
             installed=arguments.installed,
+            write=arguments.write,
             **arguments.words(max_nsfw),
         )
         here = self.installed.catalogue if arguments.installed and self.installed else self.catalogue

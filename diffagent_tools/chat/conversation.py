@@ -164,7 +164,7 @@ class Conversation:
         kept = {name: getattr(made, name) for name in update if name in STANDING}
         if kept.keys() & {"width", "height"}:
             kept |= {"width": made.width, "height": made.height, "shape": None, "ratio": None, "scale": 1.0}
-        own = {name: getattr(made, name) for name in update if name not in STANDING}
+        own = {name: getattr(made, name) for name in update if name not in STANDING or name in _WHOLE}
         first = state.ranked[0].model_copy(update={"api": state.ranked[0].api.model_copy(update=own)})
         request = state.request.after(**kept)
         changed = replace(state, request=request, ranked=(first, *state.ranked[1:]))
@@ -373,6 +373,8 @@ class Conversation:
 
 
 _BY_NAME = ("name", "alias", "version", "file", "air", "url", "hash")
+_WHOLE = frozenset({"negative_prompt"})
+"""what an edit changes of this answer, and the request of those that follow"""
 _FILTERS = ("prompt", "negative_prompt", "base_model", "type", "commercial_use", "refused", "seen")
 
 
@@ -390,7 +392,9 @@ def _fit(selection: Selection, request: StandingRequest) -> Selection:
         "sampling_method": request.sampling_method,
         "lora_weight": request.lora_weight if selection.api.lora_weight is not None else None,
         "clip_skip": request.clip_skip,
-        "negative_prompt": request.negative_prompt or None,
     }
+    # an answer says what the request refuses, and then what its model's samples do
+    if not selection.api.negative_prompt.startswith(request.negative_prompt):
+        wanted["negative_prompt"] = request.negative_prompt
     update = {name: value for name, value in wanted.items() if value is not None}
     return adjusted(selection, **update)

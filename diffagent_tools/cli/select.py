@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffagent_tools.cli.options import (
+    FLAG,
     AdapterOption,
     BaseOption,
     CatalogueOption,
@@ -33,7 +34,10 @@ from diffagent_tools.exits import Exit, plain_exit, tell
 from diffagent_tools.formats.write import ExportFormat
 
 if TYPE_CHECKING:
-    from diffagent_tools.select.selection import Selection, Selector
+    from collections.abc import Iterable
+
+    from diffagent_tools.select.selection import BatchItem, Selection, Selector
+    from retrieval.records.api import Instruction
     from retrieval.search.filters import FilterWords
 
 
@@ -69,6 +73,12 @@ def select(
     ] = None,
     max_nsfw: NsfwOption = None,
     installed: InstalledOption = False,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", metavar=FLAG, help="Word the prompt as the model's samples do; your words stay."
+        ),
+    ] = False,
     mode: ModeOption = ModeName.shortlist,
     catalogue: CatalogueOption = None,
     adapter: AdapterOption = None,
@@ -97,7 +107,7 @@ def select(
         selector = make_selector(records, mode, base, adapter)
         here = make_installed(selector, mode, base, adapter)
         if prompt is None:
-            raise typer.Exit(_select_lines(here if installed else selector, words, k, source, target))
+            raise typer.Exit(_select_lines(here if installed else selector, words, k, source, target, write))
         from retrieval.errors import NoModelFits
 
         try:
@@ -107,7 +117,7 @@ def select(
 
                 request = read_instruction({"prompt": prompt, "negative prompt": negative})
                 operations = Operations(records, selector, installed=here)
-                found = operations.choose(request, k=k, installed=installed, **words)
+                found = operations.choose(request, k=k, installed=installed, write=write, **words)
         except NoModelFits as error:
             tell(str(error))
             raise typer.Exit(Exit.ABSTAINED) from error
@@ -122,14 +132,20 @@ def select(
 
 
 def _select_lines(
-    selector: "Selector", words: "FilterWords", k: int, source: Path | None, target: Path | None
+    selector: "Selector", words: "FilterWords", k: int, source: Path | None, target: Path | None, write: bool
 ) -> Exit:
     from diffagent_tools.select.batch import run_batch
+    from diffagent_tools.select.writing.prompt import worded
+
+    def choose(requests: "list[Instruction]") -> "Iterable[BatchItem]":
+        for item in selector.select_batch(requests, k=k, **words):
+            ranked = [worded(each, selector.catalogue) for each in item.ranked] if write else item.ranked
+            yield item.model_copy(update={"ranked": tuple(ranked)})
 
     outcome = run_batch(
         None if source == Path("-") else source,
         target,
-        lambda requests: selector.select_batch(requests, k=k, **words),
+        choose,
         tell=tell,
     )
     where = f" into {target}" if target else ""

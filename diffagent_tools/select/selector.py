@@ -34,6 +34,7 @@ from diffagent_tools.select.selection import (
     consent_notes,
 )
 from diffagent_tools.select.shortlist import load_weights, needs_llm, weigh
+from diffagent_tools.select.writing.negative import negative_for
 from retrieval.calls.base_checkpoint import family_default, mixed_families, on_offered_checkpoint
 from retrieval.calls.compose import api_for, composed_notes, default_api
 from retrieval.calls.licence import may_sell
@@ -200,6 +201,8 @@ class _Selector(ABC):
         api = api_for(record, request, confidence=ranked.confidence)
         api, notes = on_offered_checkpoint(api, self.catalogue, wanted)
         api, notes = _as_understood(api, ask, notes)
+        negative = negative_for(api, record, request.prompt)
+        api = api.model_copy(update={"negative_prompt": negative})
         told = (*composed_notes(record, request, api), mixed_families(api, self.catalogue))
         return Selection(
             api=api,

@@ -17,6 +17,7 @@ from diffagent_tools.chat.conversation import Conversation, State, Turn
 from diffagent_tools.chat.words.questions import QUESTIONS
 from diffagent_tools.cli import chat as chat_command
 from diffagent_tools.cli import command as cli
+from diffagent_tools.select.selection import Selection
 from retrieval.catalogue import Catalogue
 from retrieval.errors import BaseModelMissing, InvalidInput
 from retrieval.records.api import T2IApi
@@ -282,6 +283,23 @@ def test_edited_fields_are_validated_and_stay(conversation: Conversation) -> Non
     assert (after.model, after.width, after.sampling_steps) == ("Free Pixels", 768, 30)
     assert best(conversation.turn("make it tall", edited.state)).prompt == "a corgi"
     assert conversation.edit({"width": 512}, turn.state).answer == "Nothing was changed."
+
+
+def test_what_a_model_refuses_by_itself_stays_behind_what_is_refused_until_it_is_edited(
+    conversation: Conversation, selector: WordSelector
+) -> None:
+    chosen = selector.select
+
+    def with_its_own(*given: Any, **words: Any) -> list[Selection]:
+        found = chosen(*given, **words)
+        negative = {"negative_prompt": "people, blurry"}
+        return [each.model_copy(update={"api": each.api.model_copy(update=negative)}) for each in found]
+
+    selector.select = with_its_own  # type: ignore[method-assign]
+    turn = play(conversation, f"{CORGI}, no people")
+    assert best(turn).negative_prompt == "people, blurry"
+    edited = conversation.edit({"negative_prompt": "people"}, turn.state)
+    assert best(edited).negative_prompt == "people"
 
 
 @pytest.mark.parametrize(
