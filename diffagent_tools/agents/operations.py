@@ -15,6 +15,7 @@
 The page and the chat call `choose`. The engines are passed in, and load what they need at their first call.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -68,12 +69,14 @@ class Operations:
         selector: chooses from it; `choose` and `select` need it.
         index: finds in it, and finds substitutes by meaning; shared words count without it.
         installed: chooses among the models that are installed.
+        writer: words a prompt where that is asked for; by default the model's most frequent phrases do.
     """
 
     catalogue: Catalogue
     selector: Selector | None = None
     index: Any = None
     installed: Selector | None = None
+    writer: Callable[[Selection, Catalogue], Selection] = worded
 
     def choose(
         self,
@@ -104,7 +107,7 @@ class Operations:
         if not found:
             raise NoModelFits(NO_MODEL)
         if write:
-            found = [worded(selection, selector.catalogue) for selection in found]
+            found = [self.writer(selection, selector.catalogue) for selection in found]
         return [adjusted(selection, **_sides(selection.api, size, orientation)) for selection in found]
 
     def examine(self, written: Any, instruction: Any = None) -> Check:

@@ -12,6 +12,7 @@ from diffagent_tools.cli.progress import now_and_then
 if TYPE_CHECKING:
     from diffagent_tools.agents.operations import Operations
     from diffagent_tools.installed.selector import InstalledSelector
+    from diffagent_tools.llm.served import ServedModel
     from diffagent_tools.select.selection import Selector
     from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
     from retrieval.catalogue import Catalogue
@@ -76,6 +77,20 @@ BaseOption = Annotated[
     str | None,
     typer.Option("--base", help="The language model: a folder, or its name on the Hugging Face hub."),
 ]
+LlmOption = Annotated[
+    str | None,
+    typer.Option(
+        "--llm",
+        metavar="URL",
+        help="An OpenAI-compatible server, whose language model then reads and chooses, too. Its key is "
+        "DIFFAGENT_LLM_KEY.",
+        show_default=False,
+    ),
+]
+LlmModelOption = Annotated[
+    str | None,
+    typer.Option("--llm-model", metavar="NAME", help="The model of --llm.", show_default=False),
+]
 UrlOption = Annotated[
     str | None, typer.Option("--url", help="Civitai's API, or a mirror of it.", show_default=False)
 ]
@@ -122,8 +137,13 @@ def make_selector(
     base: str | None,
     adapter: Path | None,
     progress: Callable[[str], None] | None = None,
+    served: "ServedModel | None" = None,
 ) -> "LlamaSelector | RetrievalSelector":
-    """The selector that the options ask for; its models load at the first request."""
+    """The selector that the options ask for; its models load at the first request.
+
+    Args:
+        served: writes the answers of free mode.
+    """
     from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
 
     progress = progress or now_and_then()
@@ -131,7 +151,19 @@ def make_selector(
         return RetrievalSelector(records, adapter=adapter, progress=progress)
     # typer reads a choice as an enumeration, the selector as a Literal of the same words
     decide: Any = mode.value
-    return LlamaSelector(records, base=base, adapter=adapter, mode=decide, progress=progress)
+    served = served if mode is ModeName.free else None
+    return LlamaSelector(records, base=base, adapter=adapter, mode=decide, served=served, progress=progress)
+
+
+def make_served(url: str | None, name: str | None) -> "ServedModel | None":
+    """The model of --llm and --llm-model, which belong together."""
+    if url is None and name is None:
+        return None
+    if url is None or name is None:
+        raise typer.BadParameter("--llm and --llm-model belong together: a server, and its model's name")
+    from diffagent_tools.llm.served import ServedModel
+
+    return ServedModel(url, name)
 
 
 def make_installed(

@@ -19,6 +19,8 @@ from diffagent_tools.cli.options import (
     FamilyOption,
     InstalledOption,
     JsonOption,
+    LlmModelOption,
+    LlmOption,
     ModeName,
     ModeOption,
     NsfwOption,
@@ -27,6 +29,7 @@ from diffagent_tools.cli.options import (
     load_catalogue,
     make_installed,
     make_selector,
+    make_served,
     print_json,
 )
 from diffagent_tools.cli.progress import waiting
@@ -34,9 +37,10 @@ from diffagent_tools.exits import Exit, plain_exit, tell
 from diffagent_tools.formats.write import ExportFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from diffagent_tools.select.selection import BatchItem, Selection, Selector
+    from retrieval.catalogue import Catalogue
     from retrieval.records.api import Instruction
     from retrieval.search.filters import FilterWords
 
@@ -83,6 +87,8 @@ def select(
     catalogue: CatalogueOption = None,
     adapter: AdapterOption = None,
     base: BaseOption = None,
+    llm: LlmOption = None,
+    llm_model: LlmModelOption = None,
 ) -> None:
     """Choose a model for what you want to see, or for each line of a file.
 
@@ -104,10 +110,21 @@ def select(
         words = filter_words(_known_family(base_model), type_, commercial, max_nsfw)
         words["exclude"] = [_id_or_name(item) for item in exclude or []]
         records = load_catalogue(catalogue)
-        selector = make_selector(records, mode, base, adapter)
-        here = make_installed(selector, mode, base, adapter)
+        served = make_served(llm, llm_model)
+        selector: Selector = make_selector(records, mode, base, adapter, None, served)
+        here: Selector = make_installed(selector, mode, base, adapter)
+        from diffagent_tools.select.writing.prompt import worded
+
+        writer: Callable[[Selection, Catalogue], Selection] = worded
+        if served is not None and mode is not ModeName.free:
+            from diffagent_tools.select.served.selector import ServedSelector
+            from diffagent_tools.select.served.writer import worded_by
+
+            selector, here = ServedSelector(selector, served), ServedSelector(here, served)
+            writer = worded_by(served)
         if prompt is None:
-            raise typer.Exit(_select_lines(here if installed else selector, words, k, source, target, write))
+            choosing = here if installed else selector
+            raise typer.Exit(_select_lines(choosing, words, k, source, target, writer if write else None))
         from retrieval.errors import NoModelFits
 
         try:
@@ -116,7 +133,7 @@ def select(
                 from retrieval.records.api import read_instruction
 
                 request = read_instruction({"prompt": prompt, "negative prompt": negative})
-                operations = Operations(records, selector, installed=here)
+                operations = Operations(records, selector, installed=here, writer=writer)
                 found = operations.choose(request, k=k, installed=installed, write=write, **words)
         except NoModelFits as error:
             tell(str(error))
@@ -132,15 +149,21 @@ def select(
 
 
 def _select_lines(
-    selector: "Selector", words: "FilterWords", k: int, source: Path | None, target: Path | None, write: bool
+    selector: "Selector",
+    words: "FilterWords",
+    k: int,
+    source: Path | None,
+    target: Path | None,
+    writer: "Callable[[Selection, Catalogue], Selection] | None",
 ) -> Exit:
     from diffagent_tools.select.batch import run_batch
-    from diffagent_tools.select.writing.prompt import worded
 
     def choose(requests: "list[Instruction]") -> "Iterable[BatchItem]":
         for item in selector.select_batch(requests, k=k, **words):
-            ranked = [worded(each, selector.catalogue) for each in item.ranked] if write else item.ranked
-            yield item.model_copy(update={"ranked": tuple(ranked)})
+            if writer is not None:
+                worded = tuple(writer(each, selector.catalogue) for each in item.ranked)
+                item = item.model_copy(update={"ranked": worded})
+            yield item
 
     outcome = run_batch(
         None if source == Path("-") else source,

@@ -1,12 +1,13 @@
 """What a selector answers: ranked APIs with their evidence, and the protocol every selector follows."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, Unpack
 
 from pydantic import BaseModel, ConfigDict
 
 from retrieval.catalogue import Catalogue
-from retrieval.records.api import Instruction, T2IApi
+from retrieval.errors import InvalidInput
+from retrieval.records.api import Instruction, T2IApi, read_instruction
 from retrieval.records.model import RATINGS, SAFE
 from retrieval.requests.consent import asks_for_a_likeness
 from retrieval.search.filters import FilterWords
@@ -146,6 +147,23 @@ class BatchItem(BaseModel):
             ],
             **({"files": files} if files else {}),
         }
+
+
+def answer_each(
+    requests: Iterable[Request], answer: Callable[[Instruction], list[Selection]]
+) -> Iterator[BatchItem]:
+    """What `Selector.select_batch` promises, out of the answer to one request."""
+    for place, request in enumerate(requests):
+        name: str | int | None = place
+        if isinstance(request, Mapping):
+            name = request.get("id", place)
+            request = {key: value for key, value in request.items() if key != "id"}
+        try:
+            ranked = answer(read_instruction(request))
+        except InvalidInput as error:
+            yield BatchItem(id=name, error=str(error))
+        else:
+            yield BatchItem(id=name, ranked=tuple(ranked))
 
 
 class Selector(Protocol):

@@ -15,15 +15,18 @@ Only the name is decoded; every field that the catalogue knows is filled in from
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
 from typing import Any, Unpack, get_args
 
-from diffagent_tools.llm.adapter import STARTER_ADAPTER, ranker_folder
+from diffagent_tools.llm.adapter import STARTER_ADAPTER, ranker_folder, read_card
 from diffagent_tools.llm.llama import Llama
+from diffagent_tools.llm.prompt import MAX_PROMPT_TOKENS
+from diffagent_tools.llm.served import ServedModel, Unanswered
+from diffagent_tools.llm.served_llama import ServedLlama, tokenizer_of
 from diffagent_tools.select.reasons import reason_for, unmet_notes
 from diffagent_tools.select.selection import (
     BatchItem,
@@ -31,6 +34,7 @@ from diffagent_tools.select.selection import (
     Mode,
     Request,
     Selection,
+    answer_each,
     consent_notes,
 )
 from diffagent_tools.select.shortlist import load_weights, needs_llm, weigh
@@ -116,17 +120,7 @@ class _Selector(ABC):
         """See `diffagent_tools.select.selection.Selector.select_batch`."""
         _positive(k)
         wanted = self.ranker.filter(**words)
-        for place, request in enumerate(requests):
-            name: str | int | None = place
-            if isinstance(request, Mapping):
-                name = request.get("id", place)
-                request = {key: value for key, value in request.items() if key != "id"}
-            try:
-                ranked = self._answer(read_instruction(request), wanted, k)
-            except InvalidInput as error:
-                yield BatchItem(id=name, error=str(error))
-            else:
-                yield BatchItem(id=name, ranked=tuple(ranked))
+        return answer_each(requests, lambda request: self._answer(request, wanted, k))
 
     def _answer(self, instruction: Instruction, wanted: Filter, k: int) -> list[Selection]:
         refuse(instruction)
@@ -245,6 +239,7 @@ class LlamaSelector(_Selector):
         base: a folder or hub id of a LLaMA, which is then asked in every mode; the embedded default if None.
         adapter: a folder with a LoRA adapter and fusion weights; the packaged one if None.
         mode: how to decide, see the module.
+        served: in free mode, the server of the fine-tuned LLaMA, of which `base` is then the tokenizer.
         progress: told, in one line each, what takes long on the first request.
 
     Raises:
@@ -261,6 +256,7 @@ class LlamaSelector(_Selector):
         base: str | None = None,
         adapter: Path | str | None = None,
         mode: Mode = "shortlist",
+        served: ServedModel | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(catalogue, adapter=adapter, progress=progress)
@@ -269,6 +265,7 @@ class LlamaSelector(_Selector):
         self.mode: Mode = mode
         self._base = base
         self._loaded: Llama | None = None
+        self._served = served
 
     @cached_property
     def _weights(self) -> Fusion | None:
@@ -292,6 +289,14 @@ class LlamaSelector(_Selector):
                     self.catalogue, base=self._base, adapter=self.adapter, progress=self._progress
                 )
             return self._loaded
+
+    @cached_property
+    def _writer(self) -> "Llama | ServedLlama":
+        """What writes the answers of free mode."""
+        if self._served is None:
+            return self.llama
+        longest = int(read_card(self.adapter).get("max_prompt_tokens", MAX_PROMPT_TOKENS))
+        return ServedLlama(self._served, tokenizer_of(self._base), max_prompt_tokens=longest)
 
     def _rank(self, ask: Ask) -> list[_Ranked]:
         if self.mode == "constrained":
@@ -330,11 +335,14 @@ class LlamaSelector(_Selector):
         return [_Ranked(candidate, score, None, score) for candidate, score in found if candidate]
 
     def _free(self, ask: Ask) -> list[_Ranked]:
-        said = self.llama.write(ask.instruction)
         ranking = self._ranking(ask)
         if not len(ranking):
             return []
         (nearest,) = ranking.best(1)
+        try:
+            said = self._writer.write(ask.instruction)
+        except Unanswered as error:
+            return [_Ranked(nearest, nearest.logit, None, notes=(f"the served model {error}",))]
         try:
             mended = repair(read_api(said).api, self.catalogue, instruction=ask.instruction)
         except InvalidApi as error:
