@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _FOLDER = "tables"
 _MOST_FILES = 8
-_TYPES = {"U8": "u1", "BOOL": "?", "I32": "<i4", "I64": "<i8", "F32": "<f4"}
+_TYPES = {"U8": "u1", "BOOL": "?", "I32": "<i4", "I64": "<i8", "U64": "<u8", "F16": "<f2", "F32": "<f4"}
 _CODE = ("**/*.py", "tables/*.txt", "tables/*.json")
 
 
@@ -44,7 +44,7 @@ def kept_tables(digest: str, make: "Callable[[], dict[str, NDArray[Any]]]") -> "
     except StorageError:
         return make()
     with suppress(OSError, SafetensorError):
-        return _mapped(path)
+        return mapped(path)
     tables = make()
     # they are as good unkept: an answer needs no room on the disk
     with suppress(StorageError):
@@ -53,8 +53,12 @@ def kept_tables(digest: str, make: "Callable[[], dict[str, NDArray[Any]]]") -> "
     return tables
 
 
-def _mapped(path: Path) -> "Tables":
-    """The arrays of a safetensors file, read-only and where they lie; the library's own readers copy them."""
+def mapped(path: Path) -> "Tables":
+    """The arrays of a safetensors file, read-only and where they lie; the library's own readers copy them.
+
+    Raises:
+        OSError, SafetensorError: there is no such file, or a part of it is missing.
+    """
     import numpy as np
     from safetensors import safe_open
 

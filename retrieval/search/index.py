@@ -122,8 +122,8 @@ class DescriptionIndex(Searching):
             return self._ranker
 
     def _vectors(self, records: Sequence[ModelRecord]) -> "Vectors":
-        """Of what the records say, [n, D]: those that came with the weights, or embedded."""
-        if self._foreign is None and self.ranker.retriever.packaged:
+        """Of what the records say, [n, D]: those that the ranker keeps, or embedded."""
+        if self._foreign is None:
             return self.ranker.retriever.facts[[self._place[record.model_id] for record in records]]
         return self.embedder.embed([facts_text(record) for record in records])
 

@@ -204,7 +204,8 @@ class Ranker:
         from retrieval.search.dense import Retriever
 
         tables = _tables(catalogue)
-        retriever = Retriever.load(folder, catalogue, progress=progress)
+        sampled = tables["words.unseen"] == 0
+        retriever = Retriever.load(folder, catalogue, sampled=sampled, progress=progress)
         return cls(
             catalogue,
             Fusion.load(folder / LEXICAL_FILE),

@@ -1,17 +1,20 @@
-"""Vectors of a catalogue's models, packaged or kept: half precision, with the names of what made them.
+"""Vectors that come with the weights, of a catalogue's models: in half precision.
 
-PromptVectors.load(path).rows_for([201, 202])     # of its training prompts, by the fine-tuned encoder
+PromptVectors.load(path).known([201, 202])     # of training prompts, by the fine-tuned encoder
+
+Those of a catalogue of one's own are made and kept by retrieval/search/kept_vectors.py.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrieval.search.encoders import Encoder, LazyEncoder
+from retrieval.errors import AdapterError
+from retrieval.search.encoders import Encoder
 from retrieval.search.fusion import all_usable
-from retrieval.storage import atomic_write, cache_dir
+from retrieval.storage import Progress, atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +23,6 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 _STRIDE = 1_000
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,23 +58,38 @@ class PromptVectors:
             raise ValueError(f"{len(made.model_ids)} models have vectors of {made.full.shape}")
         return made
 
-    def rows_for(self, model_ids: Sequence[int]) -> "PromptVectors":
-        """The same for other models in their order; zeros where a model has no training prompts."""
+    def known(self, model_ids: Sequence[int]) -> "tuple[NDArray[np.intp], PromptVectors]":
+        """The places, in `model_ids`, of those models that have training prompts, and their vectors."""
         import numpy as np
 
-        place = {model_id: row for row, model_id in enumerate(self.model_ids)}
-        known = [(row, place[model_id]) for row, model_id in enumerate(model_ids) if model_id in place]
-        full = np.zeros((len(model_ids), self.full.shape[1]), np.float32)
-        plain = np.zeros_like(full)
-        if known:
-            to, of = map(list, zip(*known, strict=True))
-            full[to], plain[to] = self.full[of], self.plain[of]
-        return PromptVectors(tuple(model_ids), full, plain)
+        places = np.flatnonzero(np.isin(np.asarray(model_ids, np.int64), self.model_ids))
+        row_of = {model_id: row for row, model_id in enumerate(self.model_ids)}
+        known = tuple(model_ids[place] for place in places.tolist())
+        rows = [row_of[model_id] for model_id in known]
+        return places, PromptVectors(known, self.full[rows], self.plain[rows])
 
 
 def packaged_facts(folder: Path, digest: str) -> Path:
     """Where a retriever's folder holds the vectors of a catalogue's facts, if it was made with them."""
     return folder / f"facts-{digest[:12]}.safetensors"
+
+
+def packaged_vectors(path: Path) -> "Vectors":
+    """Those of `packaged_facts`, [N, D].
+
+    Raises:
+        AdapterError: the file is damaged.
+    """
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        vectors: Vectors = load_file(path)["facts"].astype(np.float32)
+        all_usable(facts=vectors)
+    except (SafetensorError, KeyError, OSError, ValueError) as error:
+        raise AdapterError(f"cannot read {path} ({error}); finetune/ranker/encoder.py writes it") from error
+    return vectors
 
 
 def save_vectors(path: Path, name: str, vectors: "Vectors") -> None:
@@ -93,31 +109,3 @@ def embed_texts(encoder: Encoder, name: str, texts: Sequence[str], tell: Progres
         parts.append(encoder.embed([encoder.text_ids(text) for text in part]))
         tell(f"read the {name} of {first + len(part):,} of {len(texts):,} models, once for this catalogue")
     return np.concatenate(parts) if parts else np.zeros((0, encoder.width), np.float32)
-
-
-def cached_path(encoder: "LazyEncoder", digest: str, name: str) -> Path:
-    """Where vectors of another catalogue are kept, under the digests of retriever and catalogue."""
-    return cache_dir("retriever") / f"{encoder.digest[:12]}-{digest[:12]}-{name}.safetensors"
-
-
-def kept_vectors(
-    kept: Path, name: str, encoder: Encoder, count: int, texts: Callable[[], Sequence[str]], tell: Progress
-) -> "Vectors":
-    """The vectors in a file, [N, D]; made of `count` texts, and kept, where it holds none that fit."""
-    import numpy as np
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    if kept.is_file():
-        try:
-            vectors: Vectors = load_file(kept)[name].astype(np.float32)
-            all_usable(**{name: vectors})
-        except (SafetensorError, KeyError, OSError, ValueError):
-            tell(f"{kept} is damaged; making it again")
-        else:
-            if len(vectors) == count:
-                return vectors
-    # at the precision of the file, so that the first answer is the second one's
-    vectors = embed_texts(encoder, name, texts(), tell).astype(np.float16).astype(np.float32)
-    save_vectors(kept, name, vectors)
-    return vectors

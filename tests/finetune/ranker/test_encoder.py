@@ -148,7 +148,10 @@ def test_mean_vectors_are_of_the_model_s_own_prompts(tmp_path) -> None:
     assert vectors.model_ids == (201, 202, 203, 204)
     only = encoder.embed([encoder.request_ids(Instruction(prompt=PAIRS[3]["prompt"]))])[0]
     assert vectors.plain[2] == pytest.approx(only, abs=1e-5)
-    assert vectors.rows_for([204, 5]).full[1].tolist() == [0.0] * 32
+    places, known = vectors.known([5, 204, 6, 201])
+    assert places.tolist() == [1, 3]
+    np.testing.assert_array_equal(known.full, vectors.full[[3, 0]])
+    np.testing.assert_array_equal(known.plain, vectors.plain[[3, 0]])
 
 
 def test_a_batch_holds_no_model_twice_and_an_epoch_every_pair_once() -> None:
