@@ -118,6 +118,69 @@ def _field_tables(name: str, documents: Sequence[Mapping[str, float]]) -> "dict[
     return {f"{name}.{key}": values for key, values in tables.items()}
 
 
+class _Said:
+    """Phrases of all records, to be found anywhere in a request, which costs no more where they are many.
+
+    Args:
+        name: of the phrases.
+        tables: with those of `_said_tables`.
+        count: N, the number of records.
+    """
+
+    def __init__(self, name: str, tables: "Tables", count: int) -> None:
+        self._phrases: dict[str, int] = {
+            phrase: place for place, phrase in enumerate(unpacked(tables[f"said.{name}.phrases"]))
+        }
+        lengths: dict[str, set[int]] = {}
+        for phrase in self._phrases:
+            lengths.setdefault(phrase[:_SHORTEST_SUBSTRING], set()).add(len(phrase))
+        self._lengths = lengths
+        self._count = count
+        self._start = tables[f"said.{name}.start"]
+        self._rows = tables[f"said.{name}.rows"]
+        self._of = tables[f"said.{name}.of"]
+
+    def any(self, text: str) -> bool:
+        """Whether a squashed text holds one of the phrases."""
+        return bool(self._found(text))
+
+    def share(self, text: str) -> "Scores":
+        """The share of each record's phrases that a squashed text holds, [N]."""
+        import numpy as np
+
+        found = sorted(self._found(text))
+        if not found:
+            return np.zeros(self._count, np.float32)
+        rows = np.concatenate([self._rows[self._start[place] : self._start[place + 1]] for place in found])
+        share: Scores = (np.bincount(rows, minlength=self._count) / self._of).astype(np.float32)
+        return share
+
+    def _found(self, text: str) -> set[int]:
+        return {
+            self._phrases[part]
+            for first in range(len(text))
+            for length in self._lengths.get(text[first : first + _SHORTEST_SUBSTRING], ())
+            if (part := text[first : first + length]) in self._phrases
+        }
+
+
+def _said_tables(name: str, listed: Sequence[Sequence[str]]) -> "dict[str, NDArray[Any]]":
+    """What `_Said` reads: of each phrase its records, and of each record how many phrases it has."""
+    import numpy as np
+
+    phrases: dict[str, int] = {}
+    places = [phrases.setdefault(phrase, len(phrases)) for of_record in listed for phrase in of_record]
+    counts = [len(of_record) for of_record in listed]
+    rows = np.repeat(np.arange(len(listed), dtype=np.int32), counts)
+    tables = {
+        "phrases": packed(list(phrases)),
+        "start": np.cumsum([0, *np.bincount(np.asarray(places, np.int64), minlength=len(phrases))]),
+        "rows": rows[np.argsort(np.asarray(places, np.int64), kind="stable")],
+        "of": np.maximum(np.asarray(counts, np.int64), 1),
+    }
+    return {f"said.{name}.{key}": values for key, values in tables.items()}
+
+
 class LexicalScorer:
     """Scores all records of a catalogue for a request.
 
@@ -130,16 +193,14 @@ class LexicalScorer:
         made = tables if tables is not None else word_tables(records)
         self.model_ids: tuple[int, ...] = tuple(made["words.ids"].tolist())
         self._fields = {name: _Field(name, made, len(self.model_ids)) for name in _FIELDS}
-        self._names: list[str] = unpacked(made["words.names"])
-        self._triggers: list[list[str]] = unpacked(made["words.triggers"])
+        self._names = _Said("names", made, len(self.model_ids))
+        self._triggers = _Said("triggers", made, len(self.model_ids))
         self._samples: Scores = made["words.samples"]
         self._unseen: Scores = made["words.unseen"]
 
     def features(self, instruction: Instruction) -> dict[str, "Scores"]:
         """Named score arrays, each [N] float32, larger is better (but "unseen", which marks records without
         sample prompts). Without a negative prompt the `negative.*` scores are zero."""
-        import numpy as np
-
         terms = prompt_terms(instruction.prompt)
         negative = prompt_terms(instruction.negative_prompt)
         scores: dict[str, Scores] = {}
@@ -151,11 +212,8 @@ class LexicalScorer:
             if name in ("name", "trigger", "tags"):
                 scores[f"{name}.coverage"] = coverage
         said = squash(instruction.prompt)
-        scores["name.said"] = np.asarray([bool(name) and name in said for name in self._names], np.float32)
-        scores["trigger.said"] = np.asarray(
-            [sum(word in said for word in listed) / max(len(listed), 1) for listed in self._triggers],
-            np.float32,
-        )
+        scores["name.said"] = self._names.share(said)
+        scores["trigger.said"] = self._triggers.share(said)
         scores["samples"] = self._samples
         scores["unseen"] = self._unseen
         return scores
@@ -181,7 +239,7 @@ class LexicalScorer:
         return (
             any(term in everything for term in prompt_terms(instruction.prompt))
             or any(term in negative for term in prompt_terms(instruction.negative_prompt))
-            or any(name and name in said for name in self._names)
+            or self._names.any(said)
         )
 
     def says_nothing_but_words(self, name: str) -> bool:
@@ -246,13 +304,14 @@ def word_tables(records: Iterable[ModelRecord]) -> "dict[str, NDArray[Any]]":
     ]
     tables: dict[str, NDArray[Any]] = {
         "words.ids": np.asarray([record.model_id for record in listed], np.int64),
-        "words.names": packed([_name_core(record.model) for record in listed]),
-        "words.triggers": packed(said),
         "words.samples": np.log1p(np.asarray([record.samples for record in listed], dtype=np.float32)),
         "words.unseen": np.asarray([not record.terms for record in listed], dtype=np.float32),
     }
     for name, of_field in zip(_FIELDS, documents, strict=True):
         tables |= _field_tables(name, of_field)
+    cores = [_name_core(record.model) for record in listed]
+    tables |= _said_tables("names", [[core] if core else [] for core in cores])
+    tables |= _said_tables("triggers", said)
     return tables
 
 

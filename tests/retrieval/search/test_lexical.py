@@ -79,3 +79,21 @@ def test_any_request_has_finite_scores(prompt: str, negative: str) -> None:
 
 
 _EIGHT = LexicalScorer(catalogue())
+
+
+@given(
+    names=st.lists(st.text("abc", min_size=1, max_size=12), min_size=1, max_size=6),
+    triggers=st.lists(st.lists(st.text("abc", min_size=1, max_size=7), max_size=4), min_size=6, max_size=6),
+    prompt=st.text("abc", min_size=1, max_size=40),
+)
+def test_what_is_said_is_found_wherever_it_stands(
+    names: list[str], triggers: list[list[str]], prompt: str
+) -> None:
+    records = [
+        model(place + 1, name, trigger_words=tuple(triggers[place])) for place, name in enumerate(names)
+    ]
+    found = features(records, prompt)
+    long = [[word for word in record.trigger_words if len(word) >= 4] for record in records]
+    assert found["name.said"] == [len(name) >= 4 and name in prompt for name in names]
+    expected = [sum(word in prompt for word in each) / max(len(each), 1) for each in long]
+    assert found["trigger.said"] == pytest.approx(expected)
