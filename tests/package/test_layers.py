@@ -12,7 +12,8 @@ from heavy import HEAVY, LAZY
 
 ROOT = Path(__file__).parents[2]
 ROOMS = {
-    "retrieval": "errors quiet together storage kept tables records catalogue kept_vectors requests search calls",
+    "retrieval": "errors quiet together storage kept tables records catalogue kept_vectors requests search "
+    "calls",
     "diffagent_tools": "errors extras quiet quoting exits same_origin http_guard llm select files formats "
     "installed render agents serve chat ui cli",
     "finetune": "describe data civitai dabench training ranker sft candidates rewards rrhf evaluate "
