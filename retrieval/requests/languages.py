@@ -11,8 +11,11 @@ answer's prompt says what was understood in English beside the original.
 import functools
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from retrieval.tables.facets import facets
 
 _FILE = Path(__file__).parent.parent / "tables" / "glosses.txt"
 _ENGLISH_WORDS = """
@@ -90,43 +93,78 @@ def is_foreign(text: str) -> bool:
 
 def _said(folded: str) -> list[str]:
     """What is named, in the order of the table; of two phrases at one place the longer counts."""
-    found = [(match.span(), name) for name, pattern in _patterns() for match in pattern.finditer(folded)]
-    return list(
-        dict.fromkeys(
-            name
-            for (first, last), name in found
-            if not any(
-                begin <= first and last <= end and end - begin > last - first for (begin, end), _ in found
-            )
-        )
-    )
+    found = list(_places(folded))
+    order = {name: place for place, name in enumerate(_names())}
+    whole = {
+        name
+        for first, last, name in found
+        if not any(begin <= first and last <= end and end - begin > last - first for begin, end, _ in found)
+    }
+    return sorted(whole, key=order.__getitem__)
+
+
+def _places(folded: str) -> Iterator[tuple[int, int, str]]:
+    """Where a phrase begins and ends, and what it says: the end is that of the word that it begins."""
+    starts = _starts()
+    for first, sign in enumerate(folded):
+        begins = first == 0 or not _is_word(folded[first - 1])
+        for stem, name in starts.get(sign, ()):
+            if not folded.startswith(stem, first):
+                continue
+            last = first + len(stem)
+            if not _RUN_TOGETHER.search(stem):
+                if not begins:
+                    continue
+                ends = last
+                while ends < len(folded) and _is_word(folded[ends]):
+                    ends += 1
+                if ends > last and len(stem) <= _SHORTEST_STEM:
+                    continue
+                last = ends
+            yield first, last, name
+
+
+def _is_word(sign: str) -> bool:
+    return sign.isalnum() or sign == "_"
 
 
 @functools.cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    made = []
+def _rows() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    styles = {facet.name for facet in facets()}
+    rows = []
     for line in _FILE.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             name, _, listed = line.partition(":")
-            # people say many of them in English, too
-            stems = [_folded(stem) for stem in (name, *listed.split(",")) if stem.strip()]
-            # the longest first, as of alternatives the first is taken
-            longest = sorted({stem.strip() for stem in stems}, key=lambda stem: (-len(stem), stem))
-            made.append((name, re.compile("|".join(map(_stem, longest)))))
-    return tuple(made)
+            # people say the styles in English, too; "sea" and "car" are other words elsewhere
+            said = [name] if name in styles and len(name) > _SHORTEST_STEM else []
+            stems = (_folded(stem).strip() for stem in (*said, *listed.split(",")))
+            rows.append((name, tuple(dict.fromkeys(filter(None, stems)))))
+    return tuple(rows)
 
 
-def _stem(stem: str) -> str:
-    if _RUN_TOGETHER.search(stem):
-        return re.escape(stem)
-    return rf"\b{re.escape(stem)}" + (r"\b" if len(stem) <= _SHORTEST_STEM else r"\w*")
+@functools.cache
+def _names() -> tuple[str, ...]:
+    return tuple(name for name, _ in _rows())
+
+
+@functools.cache
+def _starts() -> dict[str, list[tuple[str, str]]]:
+    """The phrases by their first sign, each with what it says."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, stems in _rows():
+        for stem in stems:
+            found.setdefault(stem[0], []).append((stem, name))
+    return found
 
 
 def _folded(text: str) -> str:
     """Lower case, marks of Latin and Cyrillic letters left out."""
+    if text.isascii():
+        return text.casefold()
     return "".join(_plain(char) for char in unicodedata.normalize("NFKC", text).casefold())
 
 
+@functools.lru_cache(maxsize=10_000)
 def _plain(text: str) -> str:
     folded = text.replace("ł", "l").replace("đ", "d").replace("ı", "i").replace("ø", "o").replace("æ", "ae")
     return "".join(char if _RUN_TOGETHER.match(char) else _unmarked(char) for char in folded)
