@@ -13,9 +13,8 @@ from diffagent_tools.select.selection import Selection
 from retrieval.calls.licence import may_sell
 from retrieval.catalogue import Catalogue
 from retrieval.records.model import ModelRecord
-from retrieval.search.purpose import strengths
+from retrieval.search.purpose import MADE_FOR, strengths
 
-_MADE_FOR = 0.5
 _MOST_FACETS = 8
 
 
@@ -37,7 +36,7 @@ def facts(selection: Selection, catalogue: Catalogue) -> dict[str, Any]:
 def facets_of(record: ModelRecord) -> list[str]:
     """What a model is made for, the surest first: media, looks, genres and subjects."""
     made = sorted(strengths(record).items(), key=lambda item: -item[1])
-    return [name for name, strength in made if strength >= _MADE_FOR][:_MOST_FACETS]
+    return [name for name, strength in made if strength >= MADE_FOR][:_MOST_FACETS]
 
 
 def download_text(each: Download) -> str:

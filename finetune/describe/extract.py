@@ -24,7 +24,7 @@ from retrieval.tables.facets import facets
 from retrieval.tables.screen import is_blocked
 
 MAX_WORDS = 60
-_MADE_FOR, _SUBJECT_MADE_FOR, _FACETS = 0.5, 0.8, 3
+_MADE_FOR, _SUBJECT_MADE_FOR, _FACETS = 0.3, 0.5, 3
 _BROAD = frozenset({"photo", "digital painting", "fantasy", "anime", "illustration", "painting", "2.5d"})
 """what a checkpoint may be best at and still be an all-rounder"""
 _TRIGGER_WORDS, _TRIGGER_CHARS, _MENU, _OFTEN = 2, 24, 2, 0.5

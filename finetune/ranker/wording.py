@@ -39,14 +39,14 @@ SENTENCES = 1000
 HELD_OUT = 0.2
 _DECAY = 0.001
 EVERYDAY = {
-    "facets.fit": 3.0,
+    "facets.fit": 4.2,
     "retriever.facts": 2.0,
-    "popular": 0.6,
-    "checkpoint": 0.3,
+    "popular": 0.7,
+    "checkpoint": 0.35,
     "facets.general": 0.5,
     "special": -0.4,
-    "narrow": -0.8,
-    "facets.unasked": -0.4,
+    "narrow": -1.2,
+    "facets.unasked": -0.3,
 }
 """what a model is made for leads, its nearness in meaning follows, what users take most decides between
 equals; "narrow" is a LoRA where no style is asked for, "unasked" whatever is made for another medium"""

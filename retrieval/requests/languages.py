@@ -92,13 +92,21 @@ def is_foreign(text: str) -> bool:
 
 
 def _said(folded: str) -> list[str]:
-    """What is named, in the order of the table; of two phrases at one place the longer counts."""
+    """What is named, in the order of the table; of two phrases at one place the longer counts, but a thing
+    never hides a style: "chica anime" is a girl and anime."""
     found = list(_places(folded))
+    styles = _styles()
     order = {name: place for place, name in enumerate(_names())}
     whole = {
         name
         for first, last, name in found
-        if not any(begin <= first and last <= end and end - begin > last - first for begin, end, _ in found)
+        if not any(
+            begin <= first
+            and last <= end
+            and end - begin > last - first
+            and (other in styles or name not in styles)
+            for begin, end, other in found
+        )
     }
     return sorted(whole, key=order.__getitem__)
 
@@ -130,7 +138,7 @@ def _is_word(sign: str) -> bool:
 
 @functools.cache
 def _rows() -> tuple[tuple[str, tuple[str, ...]], ...]:
-    styles = {facet.name for facet in facets()}
+    styles = _styles()
     rows = []
     for line in _FILE.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
@@ -140,6 +148,11 @@ def _rows() -> tuple[tuple[str, tuple[str, ...]], ...]:
             stems = (_folded(stem).strip() for stem in (*said, *listed.split(",")))
             rows.append((name, tuple(dict.fromkeys(filter(None, stems)))))
     return tuple(rows)
+
+
+@functools.cache
+def _styles() -> frozenset[str]:
+    return frozenset(facet.name for facet in facets())
 
 
 @functools.cache

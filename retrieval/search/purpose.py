@@ -29,17 +29,23 @@ if TYPE_CHECKING:
     Scores = NDArray[np.float32]
 
 # how much one piece of evidence alone says that a model is made for a facet
-_NAME, _TAG, _TAG_PART, _TRIGGER, _CREATOR, _SAMPLES = 0.9, 0.9, 0.6, 0.5, 0.5, 0.3
+_NAME, _TAG, _TAG_PART, _TRIGGER, _CREATOR, _SAMPLES = 0.65, 0.75, 0.7, 0.5, 0.5, 0.2
 _TRIGGERS, _LATER_TRIGGER = 5, 0.3
-_FEW_TAGS = 1.5  # facets that a model may claim by tags before each counts less
+_FEW_TAGS = 0.75  # facets that a model may claim by tags before each counts less
 _DIVIDED = 0.2  # how much each other medium that a model is made for takes from one
-_NEAR = 0.4
+_SURE = 1.4  # weak evidence counts less than its share
+_NEAR = 0.45
 # a medium is asked for; worlds and subjects are what most models can draw anyway
-_WEIGHTS = {"medium": 1.0, "look": 0.6, "genre": 0.5, "subject": 0.06}
-_SHOWN = 0.12
+_WEIGHTS = {"medium": 1.0, "look": 0.35, "genre": 0.5, "subject": 0.05}
+_SHOWN = 0.07
 """of a thing that belongs to a genre or medium, where a style is named beside it"""
-_LEAST = 0.8
+_LEAST = 0.5
 """of all weights together: a subject alone says less than a style"""
+_PLAIN = 0.5
+"""how plain a request is that names a thing and no style, beside one that names nothing"""
+_EFFECTS = frozenset(
+    ("noise", "offset", "vae", "slider", "tweaker", "enhancer", "detailer", "contrast", "blur")
+)
 _EMPTY_WORDS = "a an the of in on with any kind style look like and or too very so much"
 _EMPTY = frozenset(_EMPTY_WORDS.split())
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
@@ -53,6 +59,8 @@ _VERB = re.compile(
 _LONG = 8
 _NO_MISTAKE = frozenset(("pointing", "printing", "planting", "backlight", "backlit", "stationary"))
 """English words that are one letter from a word of the vocabulary"""
+MADE_FOR = 0.25
+"""the strength of a facet from which a model is said to be made for it"""
 ALL_ROUND = ("photo", "digital painting", "fantasy")
 """looks of which one does for a request that names none"""
 _WIDE = frozenset((*ALL_ROUND, "anime", "illustration", "painting"))
@@ -239,9 +247,8 @@ class Purposes:
             )
             each = np.stack([self._does(name) for name in asked], 1)
             fit = each @ weights / np.float32(max(float(weights.sum()), _LEAST))
-        general = np.zeros_like(fit)
-        if not styles:
-            general = np.max([self.strength(name) for name in ALL_ROUND], axis=0)
+        plain = np.float32(0 if named else _PLAIN if styles else 1)
+        general = plain * np.max([self.strength(name) for name in ALL_ROUND], axis=0)
         return {
             "facets.fit": fit,
             "facets.general": general,
@@ -250,7 +257,7 @@ class Purposes:
             "downloads": self._downloads,
             "checkpoint": self._checkpoint,
             "special": self._special,
-            "narrow": np.full_like(fit, not styles) * (1 - self._checkpoint),
+            "narrow": plain * (1 - self._checkpoint),
         }
 
     def _unasked(self, asked: Mapping[str, str]) -> "Scores":
@@ -329,7 +336,7 @@ def strengths(record: Described) -> dict[str, float]:
     for found in evidence:
         for facet, value in found.items():
             doubt[facet] = doubt.get(facet, 1.0) * (1 - value)
-    return _divided({facet: 1 - left for facet, left in doubt.items()})
+    return _divided({facet: (1 - left) ** _SURE for facet, left in doubt.items()})
 
 
 def _divided(found: Mapping[str, float]) -> dict[str, float]:
@@ -340,7 +347,10 @@ def _divided(found: Mapping[str, float]) -> dict[str, float]:
 
 
 def is_special(record: Described) -> bool:
-    """A LoRA that changes no style: a character, an outfit, a pose, an effect, one kind of object."""
+    """A LoRA that changes no style: a character, an outfit, a pose, one kind of object; or what adds an
+    effect, such as more detail or darkness, whatever style it names."""
+    if not _EFFECTS.isdisjoint(_words(record.model)):
+        return True
     return record.type == "LORA" and not STYLE_TAGS.intersection(tag.casefold() for tag in record.tags)
 
 

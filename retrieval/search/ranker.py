@@ -23,7 +23,7 @@ from retrieval.search.filters import FacetTable, Filter, FilterWords, facet_tabl
 from retrieval.search.fusion import Fusion, softmax
 from retrieval.search.lexical import LexicalScorer, word_tables
 from retrieval.search.mixture import Mixture, without
-from retrieval.search.purpose import Purposes, asked_facets, is_medium, purpose_tables
+from retrieval.search.purpose import MADE_FOR, Purposes, asked_facets, is_medium, purpose_tables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 STARTER_WEIGHTS = Path(__file__).parent / "starter"
 LEXICAL_FILE = "lexical.safetensors"
 RETRIEVAL_FILE = "retrieval.safetensors"
-MADE_FOR = 0.45
-"""the strength of a facet from which a model is said to be made for it"""
 
 
 @dataclass(frozen=True)
