@@ -86,14 +86,15 @@ class ServedModel:
         Raises:
             Unanswered: no answer, or one that is not a label.
         """
-        why = "named none of the choices"
+        why = ""
         for number in range(self._form, len(_FORMS)):
             body = {"messages": list(messages), **_FORMS[number](labels)}
             try:
                 found = _read_choice(self._post("chat/completions", body), labels)
             except _NotUnderstood as error:
-                why = str(error)
+                why = why or str(error)
                 continue
+            why = "named none of the choices"
             if found is not None:
                 self._form = number
                 self._count(None)

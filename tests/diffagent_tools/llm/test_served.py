@@ -83,7 +83,8 @@ def test_nothing_but_a_label_is_accepted(said: str) -> None:
 )
 def test_every_fault_is_said(fault: Any, why: str) -> None:
     with ChatServer(lambda body: fault) as server:
-        served = ServedModel(server.url, "m", seconds=0.3)
+        # only what never ends may run into the clock
+        served = ServedModel(server.url, "m", seconds=0.3 if fault in ((HANG,), (DRIP,)) else 60)
         with pytest.raises(Unanswered, match=why):
             served.choose(ASKED, LABELS)
         with pytest.raises(Unanswered):

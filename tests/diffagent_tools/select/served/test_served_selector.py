@@ -3,17 +3,21 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from chat_server import HTML, ChatServer
+from small_adapter import fusion_only
 from small_world import INJECTION, WordSelector, small_catalogue, small_records
+from tiny import tiny_tokenizer
 from typer.testing import CliRunner
 
 from diffagent_tools.agents.operations import Operations
 from diffagent_tools.cli import command as cli
 from diffagent_tools.cli import select as select_command
 from diffagent_tools.llm.served import ServedModel
+from diffagent_tools.select.selector import LlamaSelector, RetrievalSelector
 from diffagent_tools.select.served.selector import ServedSelector
 from diffagent_tools.select.served.writer import worded_by
 from retrieval.catalogue import Catalogue
@@ -192,7 +196,6 @@ def test_nothing_leaves_the_machine_that_is_refused_and_no_prompt_is_read() -> N
 
 
 def test_a_text_that_asks_for_no_picture_is_not_read_into_one() -> None:
-    from diffagent_tools.select.selector import RetrievalSelector
 
     with ChatServer(lambda body: reading(wish="a fox", language="German")) as server:
         selector = ServedSelector(RetrievalSelector(Catalogue.starter()), ServedModel(server.url, "m"))
@@ -239,3 +242,30 @@ def test_the_command_asks_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
         result = CliRunner().invoke(cli.app, options)
     assert json.loads(result.stdout)["model"] == second
     assert CliRunner().invoke(cli.app, ["select", PIXELS, "--llm", server.url]).exit_code == 2
+
+
+def free_answer(said: Any, tmp_path: Path) -> Any:
+    """What free mode answers where a server writes."""
+    adapter = fusion_only(tmp_path / "adapter")
+    tiny_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    with ChatServer(lambda body: said) as server:
+        selector = LlamaSelector(
+            small_catalogue(),
+            base=str(tmp_path / "tokenizer"),
+            adapter=adapter,
+            mode="free",
+            served=ServedModel(server.url, "diffagent"),
+        )
+        return selector.select(PIXELS)[0]
+
+
+def test_free_mode_asks_the_server_of_the_fine_tuned_model(tmp_path: Path) -> None:
+    chosen = free_answer('Watercolor Wash","type":"LORA","base model":"SDXL 1.0"} and more', tmp_path)
+    assert chosen.api.model == "Watercolor Wash"
+    assert chosen.evidence.said == '{"model":"Watercolor Wash","type":"LORA","base model":"SDXL 1.0"}'
+
+
+def test_free_mode_without_an_answer_is_retrievals(tmp_path: Path) -> None:
+    chosen = free_answer(401, tmp_path)
+    assert chosen.api.model == "Pixel Art Helper"
+    assert chosen.notes[0].startswith("the served model refuses the key")
