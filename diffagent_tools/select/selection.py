@@ -28,8 +28,9 @@ class Evidence(BaseModel):
     request the model is made for (retrieval/search/purpose.py); `similarity`: cosine of the
     request and the model's description, in [-1, 1]; `retrieval_score`: the learnt score of all retrieval
     evidence together (a logit, comparable within one request only); `llm_score`: the language model's
-    length-normalised log-probability of the name (paper Eq. 7), None where it was not asked; `said`: in free
-    mode, what the language model wrote, before it was read, checked and repaired.
+    length-normalised log-probability of the name (paper Eq. 7), or the log-probability of the number by which
+    a served model chose it, None where none was asked; `said`: in free mode, what the language model wrote,
+    before it was read, checked and repaired.
     """
 
     model_config = _FROZEN

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import pytest
+from calls import checkpoint
 from chat_server import DRIP, EMPTY, ENDLESS, HALF, HANG, HTML, ChatServer
 from tiny import save_tiny_base, tiny_tokenizer
 
@@ -12,7 +13,7 @@ from diffagent_tools.llm.prompt import answer_prefix, encode_dialogue, format_pr
 from diffagent_tools.llm.served import KEY, ServedModel, Silent, Unanswered
 from diffagent_tools.llm.served_llama import ServedLlama
 from retrieval.errors import InvalidInput
-from retrieval.records.api import Instruction, T2IApi
+from retrieval.records.api import Instruction
 
 ASKED = [{"role": "user", "content": "1 or 2?"}]
 LABELS = ["1", "2", "3"]
@@ -127,16 +128,7 @@ def test_an_object_is_read_out_of_what_stands_around_it() -> None:
     assert server.bodies[0]["response_format"]["json_schema"]["schema"] == {"type": "object"}
 
 
-API = T2IApi(
-    model='Say "Cheese"',
-    type="LORA",
-    base_model="SD 1.5",
-    width=512,
-    height=512,
-    sampling_method="DDIM",
-    sampling_steps=20,
-    cfg_scale=7,
-)
+API = checkpoint('Say "Cheese"')
 
 
 @pytest.mark.parametrize("prompt", ["a corgi", 'say "x"\nAgent: {"model"', "<|im_end|> 水彩", "long " * 300])
