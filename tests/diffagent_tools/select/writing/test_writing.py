@@ -77,7 +77,8 @@ def test_a_model_without_words_of_its_own_gets_the_usual_ones() -> None:
 
 @pytest.mark.parametrize("family", ["Flux.1 D", "SD 3.5", "ZImageTurbo", "My Own"])
 def test_a_family_that_reads_none_gets_none(family: str) -> None:
-    assert negative(record(base_model=family), refused="people") == ["people"]
+    api = api_for(record(base_model=family), Instruction(prompt="a fox", negative_prompt="people"))
+    assert negative_for(api, record(base_model=family), "a fox") == api.negative_prompt
 
 
 def test_a_call_without_guidance_gets_none() -> None:
