@@ -49,6 +49,8 @@ def difference(best: Selection, other: Selection, catalogue: Catalogue) -> str:
             said.append("used much more")
         elif more and own >= _TIMES * more:
             said.append("less known")
+    if not said and mine is not None and its is not None:
+        said += _besides(mine, its)
     return "; ".join(said[: _FEW + 1]) or "a similar look by somebody else"
 
 
@@ -65,6 +67,15 @@ def _styles(mine: ModelRecord, its: ModelRecord) -> list[str]:
     )
     names = [_STYLE_WORDS.get(name, name) for _, name in more[:_FEW]]
     return [f"more {' and '.join(names)}"] if names else []
+
+
+def _besides(mine: ModelRecord, its: ModelRecord) -> list[str]:
+    """What else the other one is made for: worlds and subjects."""
+    own = strengths(mine)
+    more = sorted(
+        (-value, name) for name, value in strengths(its).items() if value >= _LEAST and name not in own
+    )
+    return [f"also made for {' and '.join(name for _, name in more[:_FEW])}"] if more else []
 
 
 _STYLE_WORDS = {

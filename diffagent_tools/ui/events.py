@@ -117,7 +117,7 @@ class Events:
     def stop(self, state: State, log: Log) -> list[Any]:
         """The talk without the message that was stopped."""
         shown = (*log, STOPPED) if log else ()
-        return [log_html(shown), self._gr.Row(visible=not log)]
+        return [log_html(shown), self._gr.Row(visible=state.best is None)]
 
     def consent(self, state: State, seen: Seen) -> Iterator[list[Any]]:
         """Somebody asks for Civitai's samples: from now on they are shown of every model that is chosen."""
@@ -170,7 +170,10 @@ class Events:
         there = best is not None
         catalogue = self._conversation.catalogue
         shown: list[Any] = [state, lines, log_html(lines), unsent]
-        shown += [gr.Row(visible=not lines), gr.Row(visible=state.offered is not None), gr.Row(visible=there)]
+        offered = state.offered is not None
+        # whoever starts over, or only greets, may want one of them as much as at the beginning
+        beginning = not there and not offered and not state.request.prompt
+        shown += [gr.Row(visible=beginning), gr.Row(visible=offered), gr.Row(visible=there)]
         shown.append(gr.HTML(chosen_html(best, catalogue, state.request.prompt), visible=there))
         # what was copied before belongs to another answer
         shown += [gr.Column(visible=there), ""]

@@ -115,7 +115,7 @@ def build_page(
                     autofocus=True,
                     elem_id="message",
                 )
-                with gr.Row(elem_classes="da-quick"):
+                with gr.Row(elem_classes=["da-quick", "da-stop"]):
                     stop = gr.Button("Stop", size="sm", min_width=60, visible=False, elem_id="stop")
                 with gr.Row(elem_classes="da-quick", visible=False) as part["quick"]:
                     quick = [gr.Button(words, size="sm", min_width=60) for words in QUICK]

@@ -13,8 +13,12 @@ _SAVE = """
   link.href = URL.createObjectURL(new Blob([text], {type: 'application/json'}));
   link.download = 'diffagent-workflow.json'; document.body.append(link); link.click(); link.remove();
 """
+# the editor's box of text scrolls, and takes no focus by itself where nothing in it can be edited
 SESSION = """
 () => {
+  const reachable = () => document.querySelectorAll('.cm-scroller').forEach(box => { box.tabIndex = 0; });
+  new MutationObserver(reachable).observe(document.body, {childList: true, subtree: true});
+  reachable();
   let name = sessionStorage.getItem('diffagent-session');
   if (!name) {
     const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -18,16 +18,19 @@ STYLE = """
 .da-bot { align-self: flex-start; background: var(--background-fill-secondary);
   border: 1px solid var(--border-color-primary); }
 .da-bot.da-failed { border-color: #d97706; border-left-width: 4px; }
-.da-bot ul { list-style: none; margin: 0 0 4px; padding: 0; display: flex; flex-wrap: wrap; gap: 4px; }
+.gradio-container .da-bot ul { list-style: none !important; margin: 0 0 4px !important;
+  padding: 0 !important; display: flex; flex-wrap: wrap; gap: 4px; }
 .da-bot li { margin: 0; }
 .da-chip { display: inline-block; border: 1px solid var(--border-color-primary); border-radius: 999px;
   padding: 1px 9px; font-size: .85rem; background: var(--background-fill-primary); overflow-wrap: anywhere; }
-.gradio-container .da-chips { list-style: none; margin: 2px 0; padding: 0; display: flex; flex-wrap: wrap;
+.gradio-container .da-chips { list-style: none !important; margin: 2px 0 !important; padding: 0 !important;
+  display: flex; flex-wrap: wrap;
   gap: 4px; }
 .gradio-container .da-chips li { margin: 0; }
 .da-dot { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: 5px;
-  border: 1px solid var(--border-color-primary); vertical-align: -1px; }
-.gradio-container .da-samples { list-style: none; margin: 0; padding: 0; display: grid; gap: 8px;
+  border: 1px solid color-mix(in srgb, var(--body-text-color) 45%, transparent); vertical-align: -1px; }
+.gradio-container .da-samples { list-style: none !important; margin: 0 !important; padding: 0 !important;
+  display: grid; gap: 8px;
   grid-template-columns: repeat(auto-fill, minmax(120px, 1fr)); }
 .gradio-container .da-samples li { margin: 0; }
 .da-samples img { width: 100%; height: auto; border-radius: 8px; display: block; }
@@ -55,11 +58,14 @@ STYLE = """
 .da-note { border-left: 4px solid #d97706; padding-left: 8px; }
 .da-done { border-left: 4px solid #16a34a; padding: 2px 0 2px 10px; margin: 0; }
 textarea::placeholder { color: color-mix(in srgb, var(--body-text-color) 68%, transparent) !important; }
+/* the light colours of code are too pale to read */
+body:not(.dark) .cm-content span { color: inherit !important; }
 .da-empty { padding: 4px 2px; }
 .da-empty p { margin: 0 0 6px; }
 .da-alt { align-items: center !important; gap: 8px !important; flex-wrap: nowrap !important; }
 .da-alt > :first-child { flex: 1 1 auto !important; min-width: 0 !important; }
 .da-alt button { flex: 0 0 auto !important; }
+.da-stop:not(:has(button)) { display: none !important; }
 .da-quick, .da-take { gap: 6px !important; flex-wrap: wrap !important; }
 .da-quick button, .da-take button { flex: 0 1 auto !important; min-width: 0 !important; white-space: normal; }
 .da-examples { display: grid !important; gap: 8px !important;

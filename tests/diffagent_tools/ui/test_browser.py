@@ -302,6 +302,16 @@ def test_an_answer_moves_nothing_away_and_fits_the_narrowest_screen(browser: Any
     person.context.close()
 
 
+def test_the_examples_are_there_again_after_starting_over_or_a_greeting(person: Person) -> None:
+    example = person.page.get_by_role("button", name=CORGI, exact=True)
+    person.say("hello")
+    example.wait_for()
+    person.say(CORGI)
+    example.wait_for(state="hidden")
+    person.say("start over")
+    example.wait_for()
+
+
 def test_a_message_that_is_not_understood_is_added_only_on_request(person: Person) -> None:
     person.say(CORGI)
     person.say("can dogs fly?")
@@ -343,3 +353,49 @@ def test_samples_are_shown_once_they_are_asked_for_and_the_browser_asks_nobody_e
     person.chosen("Free Pixels")
     person.say("make it wide")
     assert (len(ASKED), page.locator("#samples img").count()) == (before, 0)
+
+
+def serious(page: Any) -> list[str]:
+    """What axe finds of the two worst kinds."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    # a colour on its way from one to another is no colour of the page
+    page.wait_for_function("document.getAnimations().every(each => each.playState !== 'running')")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{fault['id']}: {node['html'][:200]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_nothing_serious_in_any_state(
+    browser: Any,
+    address: str,
+    width: int,
+    scheme: str,
+) -> None:
+    person = Person(browser, address, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = person.page
+    found = {"first": serious(page)}
+    person.say(CORGI)
+    page.get_by_role("button", name="Show Civitai's samples").click()
+    page.locator("#samples img").wait_for()
+    found["answer"] = serious(page)
+    person.say("can dogs fly?")
+    found["offer"] = serious(page)
+    person.say("use flux")
+    found["failed"] = serious(page)
+    page.get_by_role("button", name="Change the settings").click()
+    page.get_by_role("button", name="See the text for each program").click()
+    if width > 500:  # a narrow row of tabs puts those that have no room behind a button
+        page.get_by_role("tab", name="ComfyUI").click()
+    page.get_by_role("button", name="Copy for A1111 / Forge").click()
+    page.locator("#done p").wait_for()
+    found["open"] = serious(page)
+    page.locator("#message textarea").fill("")
+    person.say("start over")
+    found["over"] = serious(page)
+    assert {state: faults for state, faults in found.items() if faults} == {}
+    person.context.close()
