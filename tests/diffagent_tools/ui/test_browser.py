@@ -110,7 +110,7 @@ class Person:
     def say(self, message: str) -> None:
         """Types a message, sends it with Enter, and waits for the answer."""
         before = self.answers
-        self.page.focus("#message textarea")
+        self.page.get_by_label("Your message").focus()
         self.page.keyboard.insert_text(message)
         self.page.keyboard.press("Enter")
         self.answered(before)
