@@ -15,6 +15,7 @@
 The page and the chat call `choose`. The engines are passed in, and load what they need at their first call.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Unpack
@@ -33,6 +34,7 @@ from retrieval.calls.shape import shaped
 from retrieval.catalogue import Catalogue
 from retrieval.errors import NoModelFits
 from retrieval.records.api import T2IApi, read_instruction
+from retrieval.records.inert import json_text
 from retrieval.requests.consent import refuse
 from retrieval.requests.sizes import Shape
 from retrieval.search.filters import Filter, FilterWords
@@ -171,6 +173,9 @@ def _exported(answer: Answer, api: T2IApi, format: str | None, catalogue: Catalo
     if format is None:
         return answer
     text = export(api, format, catalogue=catalogue)
+    if format.startswith("comfyui"):
+        # a program reads it as well on one line, and a language model reads half as much
+        text = json_text(json.loads(text))
     return Answer(
         f"{answer.text}\n{format}:\n{text}", {**answer.data, "export": {"format": format, "text": text}}
     )

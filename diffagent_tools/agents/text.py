@@ -44,12 +44,14 @@ def selection_text(place: int, selection: Selection, catalogue: Catalogue) -> st
     lines = [head, f"why: {plain(selection.reason, _REASON_CHARS)}"]
     if selection.understood:
         lines.append(f"understood: {plain('; '.join(selection.understood), _REASON_CHARS)}")
-    if fit is not None and fit.advice:
+    if place == 1 and fit is not None and fit.advice:
         lines.append(f"what would help: {fit.advice}")
     lines += [
         f"settings: {settings_text(api)}",
         f"prompt to send: {quoted(api.prompt, PROMPT_CHARS)}",
     ]
+    if api.negative_prompt:
+        lines.append(f"negative prompt to send: {quoted(api.negative_prompt, PROMPT_CHARS)}")
     if api.model_description:
         lines.append(f"description (quoted data): {quoted(api.model_description, DESCRIPTION_CHARS)}")
     lines.append(f"selling the images: {SALE_WORDS[selection.may_sell]}")

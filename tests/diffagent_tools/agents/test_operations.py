@@ -138,6 +138,8 @@ def small() -> Operations:
 
 def test_an_answer_says_all_that_a_program_needs(small: Operations) -> None:
     answer = small.select(SelectArguments(prompt="a happy corgi, pixel art"))
+    refused = small.select(SelectArguments(prompt="a happy corgi, pixel art", negative_prompt="blurry"))
+    assert 'negative prompt to send: "blurry"' in refused.text
     best = answer.data["ranked"][0]
     assert (best["family"], best["facets"]) == ("SD 1.5", ["pixel art"])
     # the checkpoint below allows it, the LoRA itself does not
@@ -179,6 +181,9 @@ def test_a_shape_and_an_export_can_be_asked_for(small: Operations) -> None:
     text = answer.data["export"]["text"]
     assert "Size: 512x768" in text
     assert answer.text.endswith(f"infotext:\n{text}")
+    graph = small.select(asked.model_copy(update={"export": "comfyui"})).data["export"]["text"]
+    assert "\n" not in graph
+    assert all("class_type" in node for node in json.loads(graph).values())
     # pixels go before a shape
     sized = small.select(asked.model_copy(update={"width": 640, "export": None})).data
     assert (sized["api"]["width"], "export" in sized) == (640, False)
