@@ -5,7 +5,8 @@
 
 Each visitor has a state of their own (diffagent_tools/chat/conversation.py); the models are shared. Nothing
 is loaded from elsewhere: system fonts, no analytics, and a Content-Security-Policy that lets the browser ask
-nobody but this server.
+nobody but this server. The server itself asks Civitai for sample pictures where a visitor has pressed the
+button for it (samples.py), and nobody else.
 """
 
 import os
