@@ -81,3 +81,4 @@ def serve(
             from uvicorn.supervisors import Multiprocess
 
             Multiprocess(config, sockets=[listening]).run()
+            tell("stopped")

@@ -105,10 +105,13 @@ class DiffAgentSelect:
         }
 
     @classmethod
-    def IS_CHANGED(cls, server: str = diffagent.URL, **words: Any) -> Any:
-        """Another file here or another catalogue there may be another answer to the same words."""
+    def IS_CHANGED(cls, server: str | None = None, **words: Any) -> Any:
+        """Another file here or another catalogue there may be another answer to the same words.
+
+        What another node gives is None here; ComfyUI runs this one again when that changes.
+        """
         try:
-            state = diffagent.Server(server, seconds=5).state()
+            state = diffagent.Server(server or diffagent.URL, seconds=5).state()
         except diffagent.DiffAgentError:
             state = ""
         if not state:
@@ -193,7 +196,7 @@ class DiffAgentSettings:
         }
 
     @classmethod
-    def IS_CHANGED(cls, ckpt_name: str | None = None, server: str = diffagent.URL) -> Any:
+    def IS_CHANGED(cls, ckpt_name: str | None = None, server: str | None = None) -> Any:
         return DiffAgentSelect.IS_CHANGED(server, ckpt_name=ckpt_name)
 
     def settings(self, ckpt_name: str, server: str = diffagent.URL) -> tuple[Any, ...]:

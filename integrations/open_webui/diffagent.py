@@ -69,7 +69,7 @@ class Tools:
             "k": max(1, min(20, how_many)),
             "max_nsfw": getattr((__user__ or {}).get("valves"), "max_nsfw", None),
         }
-        return await self._answer("/select", body, "choosing a model", __event_emitter__)
+        return await _answer(self.valves, "/select", body, "choosing a model", __event_emitter__)
 
     async def check_image_model(
         self, name_or_api: str, instruction: str = "", __event_emitter__: Any = None
@@ -82,7 +82,7 @@ class Tools:
         :param instruction: The image request it is meant for; helps to find a substitute.
         """
         body = {"api": name_or_api, "instruction": instruction}
-        return await self._answer("/check", body, "checking the name", __event_emitter__)
+        return await _answer(self.valves, "/check", body, "checking the name", __event_emitter__)
 
     async def search_image_models(
         self, query: str, base_model: str = "", how_many: int = 5, __event_emitter__: Any = None
@@ -95,27 +95,10 @@ class Tools:
         :param how_many: How many models, 1 to 50.
         """
         body = {"query": query, "base_model": base_model.strip() or None, "k": max(1, min(50, how_many))}
-        return await self._answer("/search", body, "looking through the models", __event_emitter__)
-
-    async def _answer(self, path: str, body: dict, doing: str, emitter: Any) -> str:
-        """The server's JSON as text, or why there is none: the calling model reads either."""
-        await _tell(emitter, f"DiffAgent: {doing}", False)
-        try:
-            said = await asyncio.to_thread(_ask, self.valves, "/health", None)
-            theirs = said.get("interface")
-            if theirs != _INTERFACE:
-                raise _NoAnswer(
-                    f"the DiffAgent server at {self.valves.url} (version {said.get('version')}) speaks "
-                    f"interface {theirs}, and this tool {_INTERFACE}; update them, so that both are alike"
-                )
-            answer = json.dumps(await asyncio.to_thread(_ask, self.valves, path, body), ensure_ascii=False)
-        except _NoAnswer as error:
-            answer = f"DiffAgent has no answer: {error}"
-        await _tell(emitter, answer if answer.startswith("DiffAgent") else "DiffAgent answered", True)
-        return answer
+        return await _answer(self.valves, "/search", body, "looking through the models", __event_emitter__)
 
 
-# what is public in the class is offered to the model as a tool, so that the rest stands here
+# older versions offer every method of the class as a tool, so that the rest stands here
 
 
 class _NoAnswer(Exception):
@@ -127,6 +110,25 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *arguments: Any) -> None:
         """None: the answer that points elsewhere is the answer."""
+
+
+async def _answer(valves: Any, path: str, body: dict, doing: str, emitter: Any) -> str:
+    """The server's JSON as text, or why there is none: the calling model reads either."""
+    await _tell(emitter, f"DiffAgent: {doing}", False)
+    try:
+        said = await asyncio.to_thread(_ask, valves, "/health", None)
+        theirs = said.get("interface")
+        if theirs != _INTERFACE:
+            raise _NoAnswer(
+                f"the DiffAgent server at {valves.url} (version {said.get('version')}) speaks interface "
+                f"{theirs}, and this tool {_INTERFACE}; update them, so that both are alike"
+            )
+        answer = json.dumps(await asyncio.to_thread(_ask, valves, path, body), ensure_ascii=False)
+        told = "DiffAgent answered"
+    except _NoAnswer as error:
+        answer = told = f"DiffAgent has no answer: {error}"
+    await _tell(emitter, told, True)
+    return answer
 
 
 async def _tell(emitter: Any, words: str, done: bool) -> None:

@@ -102,7 +102,12 @@ def test_it_runs_again_when_the_answer_may_be_another(host: ComfyUI, url: str) -
     assert not host.runs_again("DiffAgentSelect", words)
     host.files["loras"].append("new.safetensors")
     assert host.runs_again("DiffAgentSelect", words)
-    assert math.isnan(host.nodes["DiffAgentSelect"].IS_CHANGED(server="http://127.0.0.1:9"))
+    settings = {"ckpt_name": FREE, "server": url}
+    assert host.runs_again("DiffAgentSettings", settings)
+    assert not host.runs_again("DiffAgentSettings", settings)
+    node = host.nodes["DiffAgentSelect"]
+    assert math.isnan(node.IS_CHANGED(server="http://127.0.0.1:9", text="a corgi"))
+    assert math.isnan(node.IS_CHANGED(server=None, text=None)), "linked inputs are not known yet"
 
 
 @contextmanager

@@ -33,8 +33,10 @@ def tools() -> Any:
 def specs(tools: Any) -> dict[str, Any]:
     """What a model is told of each public method, made of type hints and docstring as Open WebUI does."""
     found = {}
-    for name, method in inspect.getmembers(tools, inspect.ismethod):
-        if name.startswith("_"):
+    for name in dir(tools):
+        method = getattr(tools, name)
+        # all that its older versions take for a tool
+        if name.startswith("__") or not callable(method) or inspect.isclass(method):
             continue
         document = inspect.getdoc(method) or ""
         said = dict(re.findall(r":param (\w+):\s*(.+)", document))
