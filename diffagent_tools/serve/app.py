@@ -131,8 +131,8 @@ def make_app(make: Callable[[], Operations]) -> "FastAPI":
     )
     _errors_in_words(app)
 
-    async def answered(call: Callable[[Operations], Any]) -> "Response":
-        return _json(await work.run(call))
+    async def answered(call: Callable[[Operations], Any], *, asks_index: bool = False) -> "Response":
+        return _json(await work.run(call, asks_index=asks_index))
 
     async def health() -> "Response":
         return _json(
@@ -154,16 +154,16 @@ def make_app(make: Callable[[], Operations]) -> "FastAPI":
             found = operations.examine(body.api, body.instruction.strip() or None)
             return {"accepted": found.accepted, **found.to_wire()}
 
-        return await answered(call)
+        return await answered(call, asks_index=True)
 
     async def search(body: SearchBody) -> "Response":
         def call(operations: Operations) -> dict[str, Any]:
             return {"models": [hit_wire(hit) for hit in operations.find(body.query, body.k, **body.words())]}
 
-        return await answered(call)
+        return await answered(call, asks_index=True)
 
     async def write(body: ExportBody) -> "Response":
-        return await answered(lambda operations: _exported(operations, body))
+        return await answered(lambda operations: _exported(operations, body), asks_index=True)
 
     async def batch(body: BatchBody) -> "Response":
         return await answered(lambda operations: _batch(operations, body))
@@ -192,7 +192,7 @@ def make_app(make: Callable[[], Operations]) -> "FastAPI":
         return await answered(call)
 
     async def settings(body: SettingsBody) -> "Response":
-        return await answered(lambda operations: _settings(operations, body))
+        return await answered(lambda operations: _settings(operations, body), asks_index=True)
 
     api = {**api_json_schema(), "description": "The best API, and what is said of it."}
     api.pop("$schema")

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from diffagent_tools.agents.arguments import SelectArguments
@@ -17,6 +18,8 @@ from retrieval.errors import DiffAgentError
 
 AT_ONCE = 32
 """requests that are worked on at once; more wait for them"""
+AT_THE_INDEX = 8
+"""beside these, those that may wait for an index: one that is silent must not hold up the others"""
 SECONDS = 30.0
 """in which a request is answered, what it waits included"""
 _FIRST = SelectArguments(prompt="a lighthouse in a storm")
@@ -36,6 +39,25 @@ class NotLoaded(DiffAgentError):
     """What answers cannot be loaded; whoever asks again has it tried again."""
 
 
+class _Places:
+    """Threads for so many requests; a thread cannot be stopped, so that it keeps its place until it ends."""
+
+    def __init__(self, count: int) -> None:
+        self.free = asyncio.Semaphore(count)
+        self.threads = ThreadPoolExecutor(count, "request")
+
+    def begin(self, call: Callable[[], Found]) -> "asyncio.Future[Found]":
+        """Begins, in a place that was waited for."""
+        working = asyncio.get_running_loop().run_in_executor(self.threads, call)
+        working.add_done_callback(self._ended)
+        return working
+
+    def _ended(self, done: "asyncio.Future[Any]") -> None:
+        self.free.release()
+        with suppress(asyncio.CancelledError):
+            done.exception()  # nobody may be waiting for it
+
+
 class Work:
     """Runs requests in threads, over operations that are made once.
 
@@ -45,8 +67,8 @@ class Work:
 
     def __init__(self, make: Callable[[], Operations]) -> None:
         self._make = make
-        self._threads = ThreadPoolExecutor(AT_ONCE, "request")
-        self._free = asyncio.Semaphore(AT_ONCE)
+        self._places = _Places(AT_ONCE)
+        self._at_the_index = _Places(AT_THE_INDEX)
         self._loading: asyncio.Task[Operations] | None = None
 
     def begin(self) -> None:
@@ -59,7 +81,8 @@ class Work:
 
     def end(self) -> None:
         """Lets go of requests that nobody has begun."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for places in (self._places, self._at_the_index):
+            places.threads.shutdown(wait=False, cancel_futures=True)
 
     def ready(self) -> Operations | None:
         """The operations, or None while they are loading.
@@ -69,8 +92,11 @@ class Work:
         """
         return self._loading.result() if self._loading is not None and self._loading.done() else None
 
-    async def run(self, call: Callable[[Operations], Found]) -> Found:
+    async def run(self, call: Callable[[Operations], Found], *, asks_index: bool = False) -> Found:
         """What a call answers.
+
+        Args:
+            asks_index: whether it may ask the index.
 
         Raises:
             Busy, TooLong: its time is over.
@@ -78,25 +104,19 @@ class Work:
         """
         self.begin()
         assert self._loading is not None
+        places = self._at_the_index if asks_index else self._places
         working: asyncio.Future[Found] | None = None
         try:
             async with asyncio.timeout(SECONDS):
                 operations = await asyncio.shield(self._loading)
-                await self._free.acquire()
-                working = asyncio.get_running_loop().run_in_executor(self._threads, call, operations)
-                working.add_done_callback(self._ended)
-                # a thread cannot be stopped: it keeps its place until it ends
+                await places.free.acquire()
+                working = places.begin(partial(call, operations))
                 return await asyncio.shield(working)
         except TimeoutError as error:
             if working is not None:
                 raise TooLong(f"the answer takes more than {SECONDS:g} s; ask for less at once") from error
             why = "many are asking" if self._loading.done() else "the models are still loading"
             raise Busy(f"not answered in {SECONDS:g} s, because {why}; ask again") from error
-
-    def _ended(self, done: "asyncio.Future[Any]") -> None:
-        self._free.release()
-        with suppress(asyncio.CancelledError):
-            done.exception()  # nobody may be waiting for it
 
     def _load(self) -> Operations:
         try:

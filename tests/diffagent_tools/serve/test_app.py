@@ -234,6 +234,29 @@ def test_so_many_are_worked_on_at_once_and_each_within_its_time(monkeypatch: pyt
         assert ask(f"{url}/select", gate).status_code == 200
 
 
+def test_an_index_that_is_silent_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "AT_THE_INDEX", 2)
+    goes_on = threading.Event()
+
+    class Silent(WordSearch):
+        def search(self, *query: Any, **words: Any) -> Any:
+            assert goes_on.wait(20)
+            return super().search(*query, **words)
+
+    catalogue = small_catalogue()
+    query = {"query": "watercolor"}
+    with served(lambda: Operations(catalogue, WordSelector(catalogue), Silent(catalogue))) as url:
+        wait_until_ready(url)
+        monkeypatch.setattr(work, "SECONDS", 0.4)
+        with ThreadPoolExecutor(3) as pool:
+            silent = list(pool.map(lambda _: said(ask(f"{url}/search", query))[0], range(3)))
+        assert sorted(silent) == [503, 504, 504]
+        assert ask(f"{url}/select", {"prompt": "pixel art"}).status_code == 200
+        monkeypatch.setattr(work, "SECONDS", 20)
+        goes_on.set()
+        assert ask(f"{url}/search", query).json()["models"]
+
+
 def test_an_unforeseen_fault_tells_nothing_but_itself() -> None:
     class Broken(WordSearch):
         def search(self, text: Any, *options: Any, **words: Any) -> Any:
