@@ -132,9 +132,9 @@ class Operations:
         found: list[Hit] = self.index.search(request, k, wanted=Filter.offered(self.catalogue, **words))
         return found
 
-    def select(self, arguments: SelectArguments, max_nsfw: int | None = None) -> Answer:
-        """`choose` for a calling model; `max_nsfw` holds where it named none."""
-        found = self.choose(
+    def chosen(self, arguments: SelectArguments, max_nsfw: int | None = None) -> list[Selection]:
+        """`choose` by the arguments of a caller; `max_nsfw` holds where it named none."""
+        return self.choose(
             {"prompt": arguments.prompt, "negative prompt": arguments.negative_prompt},
             k=arguments.k,
             size=(arguments.width, arguments.height),
@@ -143,7 +143,15 @@ class Operations:
             write=arguments.write,
             **arguments.words(max_nsfw),
         )
-        here = self.installed.catalogue if arguments.installed and self.installed else self.catalogue
+
+    def chosen_from(self, arguments: SelectArguments) -> Catalogue:
+        """What the answers to these arguments are of."""
+        return self.installed.catalogue if arguments.installed and self.installed else self.catalogue
+
+    def select(self, arguments: SelectArguments, max_nsfw: int | None = None) -> Answer:
+        """`choose` for a calling model; `max_nsfw` holds where it named none."""
+        found = self.chosen(arguments, max_nsfw)
+        here = self.chosen_from(arguments)
         text = "\n".join(selection_text(place, selection, here) for place, selection in enumerate(found, 1))
         ranked = [{**selection_wire(selection), **shown(facts(selection, here))} for selection in found]
         answer = Answer(text, {"api": ranked[0]["api"], "ranked": ranked})

@@ -29,8 +29,9 @@ from diffagent_tools.select.batch import Line, answer_lines, read_lines
 from diffagent_tools.select.selection import answer_wire
 from diffagent_tools.serve.calls import CALL_SCHEMA, host_call, identified
 from diffagent_tools.serve.work import Busy, TooLong, Work
-from retrieval.errors import DiffAgentError, InvalidApi, NoModelFits
-from retrieval.records.api import api_json_schema
+from retrieval.catalogue import Catalogue
+from retrieval.errors import DiffAgentError, InvalidApi, InvalidInput, NoModelFits
+from retrieval.records.api import T2IApi, api_json_schema
 from retrieval.records.inert import json_text
 
 if TYPE_CHECKING:
@@ -147,12 +148,18 @@ def make_app(make: Callable[[], Operations]) -> "FastAPI":
         return _json({"ready": True, "catalogue": catalogue.name, "models": len(catalogue)})
 
     async def select(body: SelectArguments) -> "Response":
-        return await answered(lambda operations: answer_wire(_chosen(operations, body)))
+        def call(operations: Operations) -> dict[str, Any]:
+            found = operations.chosen(body)
+            exported = _export(found[0].api, body.export, operations.chosen_from(body))
+            return {**answer_wire(found), **exported}
+
+        return await answered(call)
 
     async def check(body: CheckBody) -> "Response":
         def call(operations: Operations) -> dict[str, Any]:
             found = operations.examine(body.api, body.instruction.strip() or None)
-            return {"accepted": found.accepted, **found.to_wire()}
+            exported = _export(found.repair.api, body.export, operations.catalogue)
+            return {"accepted": found.accepted, **found.to_wire(), **exported}
 
         return await answered(call, asks_index=True)
 
@@ -170,14 +177,11 @@ def make_app(make: Callable[[], Operations]) -> "FastAPI":
 
     async def calls(body: CallsBody) -> "Response":
         def call(operations: Operations) -> dict[str, Any]:
-            found = _chosen(operations, body)
-            known = operations.installed.catalogue if body.installed and operations.installed else None
-            return {
-                "calls": [
-                    {**selection_wire(each), "call": host_call(each.api, known or operations.catalogue)}
-                    for each in found
-                ]
-            }
+            if body.export is not None:
+                raise InvalidInput("`export` belongs to /select; /calls says the same in single values")
+            known = operations.chosen_from(body)
+            found = operations.chosen(body)
+            return {"calls": [{**selection_wire(each), "call": host_call(each.api, known)} for each in found]}
 
         return await answered(call)
 
@@ -228,14 +232,11 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _chosen(operations: Operations, body: _SelectArguments) -> list[Any]:
-    return operations.choose(
-        {"prompt": body.prompt, "negative prompt": body.negative_prompt},
-        k=body.k,
-        size=(body.width, body.height),
-        installed=body.installed,
-        **body.words(),
-    )
+def _export(api: T2IApi, format: str | None, catalogue: Catalogue) -> dict[str, Any]:
+    """The field `export`, where it was asked for."""
+    if format is None:
+        return {}
+    return {"export": {"format": format, "text": export(api, format, catalogue=catalogue)}}
 
 
 def _exported(operations: Operations, body: ExportBody) -> dict[str, str]:

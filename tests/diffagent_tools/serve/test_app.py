@@ -56,6 +56,17 @@ def test_check_search_and_export(url: str) -> None:
     assert "holds no model called" in refused[1]
 
 
+def test_every_argument_of_the_agents_door_counts_here_too(url: str) -> None:
+    asked = {"prompt": "pixel art", "export": "infotext", "orientation": "wide"}
+    answer = ask(f"{url}/select", asked).json()
+    assert answer["width"] > answer["height"]
+    assert f"Size: {answer['width']}x{answer['height']}" in answer["export"]["text"]
+    checked = ask(f"{url}/check", {"api": "Free Pixels", "export": "infotext"}).json()
+    assert "Free Pixels" in checked["export"]["text"]
+    code, error = said(ask(f"{url}/calls", {"prompt": "pixel art", "export": "comfyui"}))
+    assert (code, "belongs to /select" in error) == (422, True)
+
+
 def test_a_batch_keeps_ids_and_says_which_line_is_wrong(url: str) -> None:
     requests = ["pixel art", {"prompt": "neon streets", "id": "b"}, {"prompt": " ", "id": 3}, {"id": [1]}]
     answers = ask(f"{url}/batch", {"requests": requests, "k": 1}).json()["answers"]
