@@ -36,7 +36,7 @@ from retrieval.errors import (
 from retrieval.records.model import ModelRecord
 from retrieval.search.dense import FactsEmbedder, facts_text
 from retrieval.search.encoders import Embedder
-from retrieval.search.index_build import Manifest, fill, server_address
+from retrieval.search.index_build import PATIENCE, Manifest, fill, require_answer, server_address
 from retrieval.search.ranker import Ranker
 from retrieval.search.searching import Hit, Searching
 from retrieval.storage import cache_dir
@@ -295,7 +295,9 @@ class DescriptionIndex(Searching):
                     if self.url is None:
                         self._client = chromadb.PersistentClient(self.path, settings=settings)
                     else:
+                        require_answer(self.url)
                         self._client = chromadb.HttpClient(**where, settings=settings)
+                        self._client._server._session.timeout = PATIENCE
             except ValueError as error:  # how Chroma says that no server answers
                 raise self._explained(error) from error
         return self._client

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 SCHEMA = 201
 """Raised with the text that is embedded, or with what is stored beside a vector (the last two digits)."""
 BATCH = 256
+ANSWERS = 5.0
+"""seconds in which a Chroma server says that it is there"""
+PATIENCE = 60.0
+"""seconds in which it answers whatever else it is asked"""
 _PAGE = 2000
 
 
@@ -146,6 +150,13 @@ def server_address(url: str) -> dict[str, Any]:
         "port": port or (443 if parts.scheme == "https" else 80),
         "ssl": parts.scheme == "https",
     }
+
+
+def require_answer(url: str) -> None:
+    """Raises httpx.HTTPError where no server answers in time: Chroma's own client would wait without end."""
+    import httpx
+
+    httpx.get(f"{url.rstrip('/')}/api/v2/heartbeat", timeout=ANSWERS)
 
 
 def _held(store: Store) -> dict[str, Mapping[str, Facet]]:

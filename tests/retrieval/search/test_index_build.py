@@ -2,6 +2,7 @@
 
 import multiprocessing
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -282,6 +283,15 @@ def test_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monke
         index.search("pixel art")
 
 
+def test_a_server_that_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path))
+    monkeypatch.setattr(retrieval.search.index_build, "ANSWERS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(DescriptionIndexError, match=r"the Chroma server .* cannot be used \(timed out\)"):
+            DescriptionIndex(catalogue(), HashEmbedder(32), url=url).search("pixel art")
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if chroma_command() is None:
@@ -298,6 +308,7 @@ def test_a_server_holds_indexes_too(server: str, tmp_path: Path, monkeypatch: py
         index.info()
     assert found(index)[0] == 1
     assert index.info().where == server
+    assert index._connected()._server._session.timeout.read == retrieval.search.index_build.PATIENCE
     local = DescriptionIndex(catalogue(), HashEmbedder(32), path=tmp_path / "local")
     assert [hit.record.model_id for hit in index.search("neon rain", 7, max_nsfw=4)] == [
         hit.record.model_id for hit in local.search("neon rain", 7, max_nsfw=4)
