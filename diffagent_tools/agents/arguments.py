@@ -100,6 +100,7 @@ class SelectArguments(_Export, FilterArguments, _Wish):
     width: int | None = Field(default=None, description="Pixels, if the user wants a size.")
     height: int | None = Field(default=None, description="Pixels.")
     installed: bool = Field(default=False, description="Only models on the user's disk.")
+    loras: int = Field(default=1, ge=1, le=3, description="LoRAs at once.")
     write: bool = Field(default=False, description="Word the prompt as the model's own samples do.")
 
 

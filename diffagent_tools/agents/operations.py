@@ -27,6 +27,7 @@ from diffagent_tools.formats.read import import_text
 from diffagent_tools.formats.write import export
 from diffagent_tools.quoting import DOCUMENT_CHARS, plain
 from diffagent_tools.select.selection import NO_MODEL, Request, Selection, Selector
+from diffagent_tools.select.several import require_loras, with_loras
 from diffagent_tools.select.writing.prompt import worded
 from retrieval.calls.check import Check, check
 from retrieval.calls.limits import adjust
@@ -88,6 +89,7 @@ class Operations:
         size: tuple[int | None, int | None] = (None, None),
         orientation: Shape | None = None,
         installed: bool = False,
+        loras: int = 1,
         write: bool = False,
         **words: Unpack[FilterWords],
     ) -> list[Selection]:
@@ -96,6 +98,7 @@ class Operations:
         Args:
             orientation: the shape where no size was asked for; it goes before what the request says.
             installed: among the models that are installed alone.
+            loras: how many LoRAs an answer may have, where the request has a use for several.
             write: with each prompt in the idiom of its model (diffagent_tools/select/writing/prompt.py).
 
         Raises:
@@ -105,9 +108,12 @@ class Operations:
         if selector is None:
             which = " of installed models" if installed else ""
             raise ValueError(f"these operations have no selector{which}")
+        require_loras(loras)
         found = selector.select(request, k=k, **words)
         if not found:
             raise NoModelFits(NO_MODEL)
+        if loras > 1:
+            found = [with_loras(each, selector, loras, **words) for each in found]
         if write:
             found = [self.writer(selection, selector.catalogue) for selection in found]
         return [adjusted(selection, **_sides(selection.api, size, orientation)) for selection in found]
@@ -140,6 +146,7 @@ class Operations:
             size=(arguments.width, arguments.height),
             orientation=arguments.orientation,
             installed=arguments.installed,
+            loras=arguments.loras,
             write=arguments.write,
             **arguments.words(max_nsfw),
         )

@@ -77,6 +77,9 @@ def select(
     ] = None,
     max_nsfw: NsfwOption = None,
     installed: InstalledOption = False,
+    loras: Annotated[
+        int, typer.Option("--loras", min=1, max=3, help="Up to 3 LoRAs in one call: style, subject, detail.")
+    ] = 1,
     write: Annotated[
         bool,
         typer.Option(
@@ -103,6 +106,8 @@ def select(
             raise typer.BadParameter("give either the words of a request, or --input with a file of them")
         if source is not None and (negative or as_json or export):
             raise typer.BadParameter("--negative, --json and --format belong to a single request")
+        if source is not None and loras > 1:
+            raise typer.BadParameter("--loras belongs to a single request")
         if as_json and export not in (None, ExportFormat.json):
             raise typer.BadParameter("give either --json or --format")
         if source is None and target is not None:
@@ -134,7 +139,9 @@ def select(
 
                 request = read_instruction({"prompt": prompt, "negative prompt": negative})
                 operations = Operations(records, selector, installed=here, writer=writer)
-                found = operations.choose(request, k=k, installed=installed, write=write, **words)
+                found = operations.choose(
+                    request, k=k, installed=installed, loras=loras, write=write, **words
+                )
         except NoModelFits as error:
             tell(str(error))
             raise typer.Exit(Exit.ABSTAINED) from error

@@ -121,6 +121,7 @@ def located_in(selection: Selection, catalogue: Catalogue) -> Selection:
     pairs: list[tuple[str, int | None, int | None]] = [(api.type, api.model_id, api.version_id)]
     if api.base_checkpoint is not None:
         pairs.append(("Checkpoint", api.base_checkpoint.model_id, api.base_checkpoint.version_id))
+    pairs += [("LORA", lora.model_id, lora.version_id) for lora in api.loras]
     files = tuple(
         InstalledFile(kind=kind, name=version.file_names[0], path=version.path)
         for kind, model_id, version_id in pairs

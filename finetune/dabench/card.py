@@ -177,6 +177,9 @@ single words and two-word terms of sample prompts, of sample negative prompts an
 weights. Descriptions: written by this project's describer (finetune/describe/extract.py) from those terms,
 the tags and its own word lists. No prompt and no sentence of a creator is in here.
 
+Which LoRAs were used in one picture stands in `together.json`: pairs of ids with the number of public
+pictures that name both (finetune/civitai/together.py), counts only, of models that are here.
+
 ## Where the facts are from
 {origins}
 

@@ -1,4 +1,4 @@
-"""Whether the images of a call may be sold: by the licence of its model and of the checkpoint below a LoRA.
+"""Whether the images of a call may be sold: by the licence of each model in it.
 
 sale = may_sell(api, Catalogue.starter())
 sale.allowed, SALE_WORDS[sale.allowed]
@@ -41,6 +41,7 @@ def may_sell(api: T2IApi, catalogue: Catalogue) -> Sale:
     parts = [(api.model, api.model_id)]
     if api.base_checkpoint is not None:
         parts.append((api.base_checkpoint.model, api.base_checkpoint.model_id))
+    parts += [(lora.model, lora.model_id) for lora in api.loras]
     known = (
         (name, catalogue.get(number) if number is not None and number in catalogue else None)
         for name, number in parts

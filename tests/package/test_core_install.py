@@ -93,6 +93,7 @@ def scripts_of(folder: Path) -> dict[str, list[str]]:
     return {
         "finetune.candidates": [*pairs, *catalogue, "--base", str(folder / "base"), *scored],
         "finetune.rewards.catalogue": [*candidates, *catalogue, *scored],
+        "finetune.civitai.together": [str(folder / "objects.jsonl"), str(folder / "counts.json"), *catalogue],
         "finetune.evaluate.graded": ["--requests", str(folder / "none.jsonl")],
         "finetune.data.one_creator": ["--pairs", str(folder / "none.jsonl"), *weights],
         "finetune.evaluate": [*pairs, "--mode", "retrieval", "--output", str(folder / "evaluation")],

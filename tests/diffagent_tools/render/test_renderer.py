@@ -127,6 +127,30 @@ def test_further_loras_are_loaded_beside_the_first_and_leave_again(
         renderer.plan(lora(loras=(LoraRef(model="never"),)))
 
 
+def test_each_of_three_loras_changes_the_picture(renderer: Renderer, files: TinyFiles) -> None:
+    from safetensors.torch import load_file, save_file
+
+    # what the copies change differs, so that none stands for another
+    for name, factor in (("tiny-lora-two", -0.7), ("tiny-lora-three", 1.9)):
+        weights = {
+            key: value * factor if "up" in key else value.flip(0)
+            for key, value in load_file(files.sd_lora).items()
+        }
+        save_file(
+            {key: value.contiguous() for key, value in weights.items()},
+            files.sd_lora.with_name(f"{name}.safetensors"),
+        )
+    two, three = LoraRef(model="tiny-lora-two", weight=0.5), LoraRef(model="tiny-lora-three", weight=0.5)
+    made = [
+        picture(renderer, lora(lora_weight=0.5, loras=loras))
+        for loras in ((), (two,), (three,), (two, three))
+    ]
+    made.append(picture(renderer, api()))
+    for place, one in enumerate(made):
+        for other in made[place + 1 :]:
+            assert difference(one, other) > 0
+
+
 def test_loading_a_lora_leaves_the_weights_of_the_text_encoder_alone(files: TinyFiles) -> None:
     import torch
 
