@@ -41,7 +41,8 @@ def check(
 
     Example: diffagent check "Dream Shapper"
 
-    Exit code 0: valid, or the same model under another spelling. 1: anything else. 2: bad input.
+    Exit code 0: valid, or the same model under another spelling. 1: anything else, also where a prompt or a
+    second model of a workflow could not be read. 2: bad input.
     """
     with plain_exit():
         from diffagent_tools.agents.operations import Operations
@@ -58,7 +59,7 @@ def check(
             from diffagent_tools.cli.cards import make_console, show_examination
 
             show_examination(make_console(), found)
-        raise typer.Exit(Exit.FOUND if found.accepted else Exit.ABSTAINED)
+        raise typer.Exit(Exit.FOUND if found.accepted and not found.unread else Exit.ABSTAINED)
 
 
 def _written(argument: str | None, records: "Catalogue") -> "str | ApiReading":

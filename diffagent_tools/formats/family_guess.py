@@ -13,6 +13,7 @@ from typing import Any
 
 from retrieval.records.air import parse_air
 from retrieval.records.api import ApiReading, read_api
+from retrieval.records.lenient import SIZE_TELLS_NOTHING
 from retrieval.records.loras import read_loras
 from retrieval.tables.families import FAMILIES
 
@@ -70,7 +71,7 @@ def read_guessing_family(fields: Mapping[str, Any], guesses: Sequence[str]) -> A
         missing["base_model"] = guessed[1]
         told.insert(0, guessed[1])
     elif "base_model" in missing and reading.api.width * reading.api.height > _LARGE:
-        told.append("the size tells no base model, as pictures are enlarged, and no name or field does")
+        told.append(SIZE_TELLS_NOTHING)
     api = reading.api.model_copy(update={"loras": loras}) if loras else reading.api
     return replace(reading, api=api, guesses=(*guesses, *told), missing=missing)
 

@@ -20,8 +20,9 @@ from retrieval.catalogue import Catalogue
 from retrieval.catalogue.written import MAX_NAME, is_address
 from retrieval.errors import InvalidApi
 from retrieval.records.api import ApiReading, Instruction, T2IApi, read_apis
-from retrieval.records.lenient import BOTH_NAMED
+from retrieval.records.lenient import BOTH_NAMED, SIZE_TELLS_NOTHING
 from retrieval.records.listed import take_tags
+from retrieval.records.model import ModelRecord
 from retrieval.tables.samplers import find_sampler, rarity_note
 
 MAX_CHARS = 100_000
@@ -46,13 +47,15 @@ _SPEAKING = re.compile(
 class Check:
     """What was read, what is wrong with it, and the API that can be called.
 
-    `read` is None where only a name was given; `guesses` is what the reading assumed, a sentence each.
+    `read` is None where only a name was given; `guesses` is what the reading assumed, a sentence each, and
+    `unread` those of them on what was written and could not be read, so that the picture is another one.
     """
 
     named: str
     read: T2IApi | None
     guesses: tuple[str, ...]
     repair: Repair
+    unread: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -74,6 +77,7 @@ class Check:
                 for problem in self.verdict.problems
             ],
             "guesses": list(self.guesses),
+            **({"unread": list(self.unread)} if self.unread else {}),
             "repair": {
                 "api": self.repair.api.to_wire(),
                 "changes": [_change_wire(change) for change in self.repair.changes],
@@ -115,7 +119,8 @@ def check(
     readings = (written,) if isinstance(written, ApiReading) else read_apis(written)
     reading = settled(_chosen(readings, catalogue), catalogue)
     call = reading.api
-    return Check(call.model, call, reading.guesses, repair(call, catalogue, search, instruction))
+    mended = repair(call, catalogue, search, instruction)
+    return Check(call.model, call, reading.guesses, mended, reading.unread)
 
 
 def is_bare_name(text: str, catalogue: Catalogue) -> bool:
@@ -191,6 +196,8 @@ def settled(reading: ApiReading, catalogue: Catalogue) -> ApiReading:
         record = match.record
         for field, wire in (("base_model", "base model"), ("type", "type")):
             guessed = missing.pop(field, None)
+            if field == "base_model":
+                guesses = [guess for guess in guesses if guess != SIZE_TELLS_NOTHING]
             if guessed is None or getattr(api, field) == getattr(record, field):
                 continue
             api = api.model_copy(update={field: getattr(record, field)})
@@ -198,6 +205,7 @@ def settled(reading: ApiReading, catalogue: Catalogue) -> ApiReading:
             guesses = [told if guess == guessed else guess for guess in guesses]
             if field == "base_model":
                 api = _at_home(api, missing)
+                guesses = [_resized(guess, missing, api, record) for guess in guesses]
         owners = catalogue.hashed(reading.digest)
         if owners and record.model_id not in {owner.record.model_id for owner in owners}:
             other = owners[0].record.model
@@ -211,7 +219,15 @@ def settled(reading: ApiReading, catalogue: Catalogue) -> ApiReading:
         for change in idle(api, table_family(api.base_model))
         if change.field == "clip skip" and change.before != 1
     ]
-    return ApiReading(api, (*guesses, *filter(None, notes)), reading.missing, reading.digest)
+    return replace(reading, api=api, guesses=(*guesses, *filter(None, notes)))
+
+
+def _resized(guess: str, missing: Mapping[str, str], api: T2IApi, record: ModelRecord) -> str:
+    """The sentence on a side of the default size, where the model's family has another."""
+    for side in ("width", "height"):
+        if guess == missing.get(side):
+            return f"{side} is missing; {getattr(api, side)} was taken, which {record.model!r} is made for"
+    return guess
 
 
 def _at_home(api: T2IApi, missing: Mapping[str, str]) -> T2IApi:

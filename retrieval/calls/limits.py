@@ -24,7 +24,7 @@ MAX_CLIP_SKIP = 12
 """The layers of the text encoder of SD 1.5."""
 MAX_LORA_WEIGHT = 2.0
 DEFAULT_LORA_WEIGHT = 0.8
-_SHOWN = 60
+_SHOWN, _SAMPLER_WORDS = 60, 8
 MIN_SAMPLER_SIMILARITY = 0.7
 """Below it a sampler's name is no misspelling: `Eulr a` is, `magic` is not. One wrong sign in a name of four
 is still read."""
@@ -171,6 +171,12 @@ def _sampler(name: str, settings: Settings, family: Sampling) -> tuple[str, str]
     near = nearest_sampler(name).name
     if OSA.normalized_similarity(name.casefold().strip(), near.casefold()) >= MIN_SAMPLER_SIMILARITY:
         return near, f"no sampler is called {name[:60]!r}; this is the nearest name"
+    words = name.split()[:_SAMPLER_WORDS]
+    for count in range(len(words) - 1, 0, -1):
+        alone = find_sampler(" ".join(words[:count]))
+        if alone is not None:
+            rest = " ".join(words[count:])[:60]
+            return alone.name, f"no noise schedule is called {rest!r}; this is the sampler in its usual one"
     usual = settings.sampling_method
     if usual is not None and find_sampler(usual) is not None:
         return usual, f"no sampler is called {name[:60]!r}; this one is recommended for the model"

@@ -15,6 +15,11 @@ _AIR = re.compile(
     re.IGNORECASE,
 )
 
+_SHORT = re.compile(
+    r"(?:(?:urn:)?(?:air:)?civitai\s?:\s?)?(?P<model>[0-9]{1,18})\s?@\s?(?P<version>[0-9]{1,18})",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True)
 class Air:
@@ -37,6 +42,12 @@ def make_air(family: str, type: str, model_id: int, version_id: int) -> str:
         UnknownBaseModel: no such family.
     """
     return str(Air(family_of(family).air, type.lower(), model_id, version_id))
+
+
+def short_ids(text: str) -> tuple[int, int] | None:
+    """Model and version of the short form that Civitai's page copies, `civitai: 4384 @ 109123`, also bare."""
+    match = _SHORT.fullmatch(text.strip())
+    return (int(match["model"]), int(match["version"])) if match else None
 
 
 def parse_air(text: str) -> Air | None:

@@ -243,13 +243,15 @@ class ApiReading:
 
     `missing`: the fields (as in Python) that the text did not say, or not so that they could be read, with
     the sentence among `guesses` that says what was taken. `digest`: the hash of the file that was said beside
-    the model, as it was written.
+    the model, as it was written. `unread`: those of the guesses on a prompt or a model that was written and
+    could not be read.
     """
 
     api: T2IApi
     guesses: tuple[str, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
+    unread: tuple[str, ...] = ()
 
 
 def read_api(value: str | Mapping[str, Any]) -> ApiReading:

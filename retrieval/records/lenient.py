@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from retrieval.errors import InvalidApi, UnknownBaseModel
+from retrieval.records.air import short_ids
 from retrieval.records.field_names import (
     OWN_SENTENCE,
     field_of,
@@ -32,6 +33,7 @@ from retrieval.tables.samplers import find_sampler
 __all__ = [
     "BOTH_NAMED",
     "DEFAULT_PARAMETERS",
+    "SIZE_TELLS_NOTHING",
     "Fields",
     "fold_key",
     "read_every",
@@ -44,6 +46,7 @@ __all__ = [
 DEFAULT_PARAMETERS: Mapping[str, Any] = MappingProxyType(
     {"sampling_method": "Euler a", "sampling_steps": 20, "cfg_scale": 7.0}
 )
+SIZE_TELLS_NOTHING = "the size tells no base model, as pictures are enlarged, and no name or field does"
 BOTH_NAMED = "a LoRA and a checkpoint are named"
 """How the sentence begins which says that a checkpoint that was named first is under a LoRA."""
 _MAX_NUMBER = 2**63 - 1
@@ -138,9 +141,19 @@ class _Reader:
         fields["prompt"] = self.prompt
         for name in ("version", "air"):
             fields[name] = self.text(name)
+        self.short_air(fields)
         fields["trigger_words"] = self.words("trigger_words")
         fields["digest"] = self.digest()
         return fields
+
+    def short_air(self, fields: dict[str, Any]) -> None:
+        """Ids that stand in the field of the AIR, as `civitai: 4384 @ 109123`, unless others are said."""
+        ids = short_ids(fields["air"] or "")
+        said = (fields["model_id"], fields["version_id"])
+        if ids is None or any(one not in (None, other) for one, other in zip(said, ids, strict=True)):
+            return
+        self.guess(f"the air {fields['air'][:40]!r} was read as the ids of model and version")
+        fields.update(model_id=ids[0], version_id=ids[1], air=None)
 
     def family(self) -> str:
         """The base model that is not said: of a family that the model's name says, else the default."""

@@ -14,6 +14,10 @@ MAX_NODES = 10_000
 _SHOWN = 8
 
 
+class Unread(str):
+    """A note on something that makes the picture and could not be read."""
+
+
 class Link(NamedTuple):
     """An output: the node's id and the place of the output among all of that node."""
 

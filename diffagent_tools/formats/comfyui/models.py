@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from diffagent_tools.formats.comfyui.graph import Graph, Link, Node
+from diffagent_tools.formats.comfyui.graph import Graph, Link, Node, Unread
 from diffagent_tools.formats.comfyui.nodes import is_known
 from diffagent_tools.formats.comfyui.values import file_of, number_of, plain, text_of
 from diffagent_tools.formats.comfyui.walk import is_switch, way
@@ -64,7 +64,8 @@ def models_of(graph: Graph, value: Any, notes: list[str]) -> Models:
         if len(merged) > 1:
             other = models_of(graph, node.inputs[sorted(merged)[1]], [])
             name = other.checkpoint.get("model", "another one")
-            notes.append(f"the node {node.shown} merges two models; the first is read and not {name!r}")
+            told = f"the node {node.shown} merges two models; the first is read and not {name!r}"
+            notes.append(Unread(told))
     return found
 
 

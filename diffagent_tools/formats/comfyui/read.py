@@ -9,9 +9,10 @@ name of the node that hinders.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from diffagent_tools.formats.comfyui.graph import MAX_NODES, Graph, Link, Node, listed, plain_graph
+from diffagent_tools.formats.comfyui.graph import MAX_NODES, Graph, Link, Node, Unread, listed, plain_graph
 from diffagent_tools.formats.comfyui.models import models_of
 from diffagent_tools.formats.comfyui.prompts import prompt_of
 from diffagent_tools.formats.comfyui.saved import saved_graph
@@ -104,7 +105,9 @@ def read_workflow(value: Mapping[str, Any]) -> ApiReading:
             notes.append(f"the {name} cannot be told: {_hinder(graph, sampler, key)}")
     fields |= _size(graph, settings["latent"], notes)
     fields[HINT] = _family(graph)
-    return read_guessing_family(fields, list(dict.fromkeys(notes)))
+    told = list(dict.fromkeys(notes))
+    unread = tuple(note for note in told if isinstance(note, Unread))
+    return replace(read_guessing_family(fields, told), unread=unread)
 
 
 def _hinder(graph: Graph, sampler: Node, key: str) -> str:
@@ -316,7 +319,8 @@ def _prompts(graph: Graph, settings: Mapping[str, Any], notes: list[str]) -> dic
     negative = prompt_of(graph, settings["negative"], "negative", notes)
     for role, prompt in (("positive", positive), ("negative", negative)):
         if prompt.text is None and prompt.ended is not None:
-            notes.append(f"the {role} prompt was not read: it comes from the node {prompt.ended.shown}")
+            where = prompt.ended.shown
+            notes.append(Unread(f"the {role} prompt was not read: it comes from the node {where}"))
     if positive.guidance is not None and settings["cfg"] in (None, 1):
         notes.append(
             f"the distilled guidance {positive.guidance:g} has no field of its own; the cfg scale is that of "

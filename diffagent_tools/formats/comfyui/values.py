@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from diffagent_tools.formats.comfyui.graph import Graph, Link, Node
+from diffagent_tools.formats.comfyui.graph import Graph, Link, Node, Unread
 from diffagent_tools.formats.comfyui.nodes import is_known
 from diffagent_tools.formats.comfyui.walk import is_switch, output_role, switched
 
@@ -237,7 +237,9 @@ def _text(graph: Graph, value: Any, notes: list[str], depth: int) -> str | None:
     if kind == "CustomCombo" and isinstance(inputs.get("choice"), str):
         return of("choice")
     if kind in ("RegexReplace", "RegexExtract", "JsonExtractString") or _MADE.search(kind):
-        notes.append(f"the text of the node {node.shown} is made when it runs and is not in the workflow")
+        notes.append(
+            Unread(f"the text of the node {node.shown} is made when it runs and is not in the workflow")
+        )
         return None
     joined = _joined(node, of)
     if joined is not None:
@@ -249,7 +251,7 @@ def _text(graph: Graph, value: Any, notes: list[str], depth: int) -> str | None:
         if len(links) == 1:
             return _text(graph, links[0][1], notes, depth + 1)
         if len(texts) != 1:
-            notes.append(f"the text of the node {node.shown} cannot be told without running it")
+            notes.append(Unread(f"the text of the node {node.shown} cannot be told without running it"))
             return None
         key = texts[0][0]
     if not is_known(kind) and not _is_plain_text(node, key):

@@ -399,6 +399,29 @@ def test_check_gives_verdict_and_repair(written: str, code: int, status: str, sm
     assert f"verdict: {status}" in shown.stdout
 
 
+def test_a_workflow_with_a_prompt_that_cannot_be_read_is_no_success(small: str, tmp_path: Path) -> None:
+    text: dict[str, Any] = {"class_type": "CLIPTextEncode", "inputs": {"text": "a mill", "clip": ["4", 1]}}
+    ways = {"model": ["4", 0], "positive": ["6", 0], "negative": ["7", 0], "latent_image": ["5", 0]}
+    numbers = {"steps": 25, "cfg": 6, "sampler_name": "euler", "scheduler": "normal"}
+    graph: dict[str, Any] = {
+        "3": {"class_type": "KSampler", "inputs": {**numbers, **ways}},
+        "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "SD XL.safetensors"}},
+        "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 1024, "height": 1024}},
+        "6": text,
+        "7": text,
+        "8": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0]}},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0]}},
+    }
+    file = tmp_path / "workflow.json"
+    for told, code in (("a mill", 0), (["10", 0], 1)):
+        graph["6"] = {**text, "inputs": {**text["inputs"], "text": told}}
+        graph["10"] = {"class_type": "OllamaGenerate", "inputs": {"seed": 1}}
+        file.write_text(json.dumps(graph), encoding="utf-8")
+        result = run("check", str(file), "--json", "--catalogue", small)
+        assert result.exit_code == code, result.stdout
+        assert bool(json.loads(result.stdout).get("unread")) == bool(code)
+
+
 def test_check_reads_files_and_standard_input(small: str, tmp_path: Path) -> None:
     path = tmp_path / "api.json"
     path.write_text('```json\n{"model": "Free Pixels", "type": "Checkpoint", "base model": "SD 1.5"}\n```')

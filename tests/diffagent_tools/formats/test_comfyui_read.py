@@ -203,6 +203,11 @@ def test_what_hinders_is_named(changes: dict[str, Any], named: str) -> None:
     reading = read_workflow(plain(**changes))
     assert reading.api.model == "dream_7"
     assert re.search(named, " | ".join(reading.guesses)), reading.guesses
+    # a prompt or a model that is not read makes another picture; a number that is not, a default
+    lost = any(re.search(named, told) for told in reading.unread)
+    assert lost == any(word in named for word in ("made when", "'Dice' cannot be told", "prompt", "merges"))
+    assert set(reading.unread) <= set(reading.guesses)
+    assert read_workflow(plain()).unread == ()
 
 
 def test_a_model_that_cannot_be_found_is_refused_with_the_node_that_hinders() -> None:

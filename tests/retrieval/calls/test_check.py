@@ -6,7 +6,7 @@ from retrieval.calls.check import check
 from retrieval.catalogue import Catalogue
 from retrieval.errors import InvalidApi
 from retrieval.records.api import read_api
-from retrieval.records.model import ModelRecord
+from retrieval.records.model import ModelRecord, VersionRecord
 
 CATALOGUE = Catalogue(
     [
@@ -72,3 +72,27 @@ def test_clip_skip_of_a_picture_of_a_family_without_one_is_told_and_no_fault() -
     found = check({**written, "cfg scale": 7, "size": "1024x1024"}, Catalogue([large]))
     assert found.verdict.status == "valid"
     assert "clip skip 2: it does nothing on Pony" in found.guesses
+
+
+@pytest.mark.parametrize("air", ["civitai: 1 @ 5", "1@5", "urn:air:civitai:1@5"])
+def test_a_short_air_in_the_field_of_the_air_is_read_as_ids(air: str) -> None:
+    version = VersionRecord(version_id=5, version="v1", base_model="SD 1.5")
+    castle = CATALOGUE.get(1).model_copy(update={"versions": (version,)})
+    written = {"model": "Castle Dreams", "type": "Checkpoint", "base model": "SD 1.5", "air": air}
+    found = check(written, Catalogue([castle]))
+    assert found.verdict.status == "valid"
+    assert found.read is not None
+    assert (found.read.model_id, found.read.version_id, found.read.air) == (1, 5, None)
+    assert check({**written, "air": "7@5"}, Catalogue([castle])).verdict.status == "bad parameters"
+    # ids that deny each other stay as they are written
+    both = check({**written, "model id": 1, "air": "7@5"}, Catalogue([castle]))
+    assert any("is no AIR" in reason for reason in both.verdict.reasons)
+
+
+def test_what_was_guessed_of_size_and_family_is_no_longer_told_when_the_family_is_known() -> None:
+    large = ModelRecord(model_id=1, model="Large Hill", type="Checkpoint", base_model="Pony")
+    found = check({"model": "Large Hill"}, Catalogue([large]))
+    assert found.read is not None
+    assert (found.read.width, found.read.height) == (1024, 1024)
+    assert "width is missing; 1024 was taken, which 'Large Hill' is made for" in found.guesses
+    assert not any("512" in guess for guess in found.guesses)
