@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffagent_tools.cli.options import UrlOption
+from diffagent_tools.cli.options import FLAG, UrlOption
 from diffagent_tools.exits import plain_exit, tell
 
 if TYPE_CHECKING:
@@ -93,6 +93,9 @@ def merge(
 @app.command()
 def refresh(
     catalogue: Annotated[Path, typer.Argument(help="The catalogue's file.", show_default=False)],
+    samples: Annotated[
+        bool, typer.Option("--samples", metavar=FLAG, help="Settings of new samples, too: a request a model.")
+    ] = False,
     url: UrlOption = None,
 ) -> None:
     """Bring a catalogue up to date with Civitai: downloads, new versions, models that were withdrawn.
@@ -107,10 +110,10 @@ def refresh(
         from finetune.civitai.refresh import refresh as bring_up_to_date
 
         with _civitai(url) as civitai, show_progress() as show:
-            told = bring_up_to_date(catalogue, civitai, facts_alone, show)
+            told = bring_up_to_date(catalogue, civitai, facts_alone, show, samples=samples)
         tell(
             f"{told.asked:,} models asked for: {told.changed:,} changed, {told.versions:,} new versions, "
-            f"{told.gone:,} gone"
+            f"{told.gone:,} gone" + (f", {told.sampled:,} with settings of new samples" if samples else "")
         )
 
 

@@ -14,7 +14,7 @@ from finetune.civitai.client import Civitai, Exhausted
 from finetune.civitai.refresh import DELETED, Refreshed, refresh
 from retrieval.catalogue import Catalogue
 from retrieval.errors import ServiceError
-from retrieval.records.model import LOCAL_IDS, ModelRecord, Stats, VersionRecord
+from retrieval.records.model import LOCAL_IDS, ModelRecord, Settings, Stats, VersionRecord
 
 
 def model_of(number: int, **changes: Any) -> dict[str, Any]:
@@ -133,3 +133,63 @@ def test_a_service_that_knows_nothing_at_all_is_not_believed(tmp_path: Path) -> 
     with ReplayServer([]) as server, pytest.raises(ServiceError, match="none of 11 models"):
         refreshed(path, server)
     assert all(record.available for record in Catalogue.load(path))
+
+
+def picture(number: int, **meta: Any) -> dict[str, Any]:
+    made = {"prompt": "a mill", "sampler": "Euler a", "steps": 28, "cfgScale": 5, "Size": "832x1216"}
+    return {"id": number, "url": f"https://a.page/{number}", "meta": {**made, **meta}}
+
+
+def sampled(path: Path, images: dict[int, list[Any]], *models: dict[str, Any]) -> tuple[Refreshed, int]:
+    with ReplayServer(list(models), images) as server:
+        patient = {"rate": 10_000, "attempts": 3, "first_pause": 0.001}
+        with Civitai(server.url, **patient, sleep=lambda seconds: None) as civitai:  # type: ignore[arg-type]
+            told = refresh(path, civitai, facts_alone, samples=True)
+        return told, sum(call.path.endswith("/images") for call in server.calls)
+
+
+def test_settings_come_from_new_samples_when_they_are_asked_for(tmp_path: Path) -> None:
+    old = Settings(sampling_method="DDIM", sampling_steps=50, cfg_scale=9.0, clip_skip=2, samples=1)
+    path = saved(tmp_path / "c.jsonl", record_of(1, settings=old), record_of(2, settings=None))
+    images = {10: [picture(n) for n in range(4)], 20: [picture(9 + n, steps=12) for n in range(3)]}
+    told, asked = sampled(path, images, model_of(1), model_of(2))
+    assert (told.sampled, asked) == (2, 2)
+    first, second = (Catalogue.load(path).get(number).settings for number in (1, 2))
+    assert first is not None
+    assert (first.sampling_method, first.sampling_steps, first.cfg_scale, first.samples) == (
+        *("Euler a", 28, 5.0),
+        4,
+    )
+    assert (first.width, first.height, first.clip_skip) == (832, 1216, 2)  # what no picture says stays
+    assert second is not None
+    assert second.sampling_steps == 12
+    assert Catalogue.load(path).get(1).terms == {"ink": 0.5}
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        {},
+        {10: []},
+        {10: [picture(1)]},
+        {10: [{"id": n, "meta": None} for n in range(9)]},
+        {10: [5, None, "x"]},
+    ],
+    ids=["none", "empty", "too few", "without data", "no objects"],
+)
+def test_an_answer_without_samples_overwrites_no_settings(
+    images: dict[int, list[Any]], tmp_path: Path
+) -> None:
+    old = Settings(sampling_method="DDIM", sampling_steps=50, samples=1)
+    path = saved(tmp_path / "c.jsonl", record_of(1, settings=old))
+    told, _ = sampled(path, images, model_of(1))
+    assert told.sampled == 0
+    assert Catalogue.load(path).get(1).settings == old
+
+
+def test_without_being_asked_for_samples_cost_nothing(tmp_path: Path) -> None:
+    path = saved(tmp_path / "c.jsonl", record_of(1))
+    with ReplayServer([model_of(1)], {10: [picture(n) for n in range(9)]}) as server:
+        refreshed(path, server)
+        assert not any(call.path.endswith("/images") for call in server.calls)
+    assert Catalogue.load(path).get(1).settings is None
