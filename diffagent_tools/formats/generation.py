@@ -60,6 +60,7 @@ class Generation:
         loras: of the tags and of the extension that loads LoRAs without tags.
         checkpoint_hashes: of the checkpoint under it, the longest first.
         checkpoint_name: of its file.
+        checkpoint_versions: ids of Civitai's, which its own generator writes.
         from_image: another image was its start, so that no prompt alone makes it.
     """
 
@@ -77,6 +78,7 @@ class Generation:
     checkpoint_hashes: tuple[str, ...]
     checkpoint_name: str | None
     from_image: bool
+    checkpoint_versions: tuple[int, ...] = ()
 
 
 def read_generation(meta: object) -> Generation | None:
@@ -103,6 +105,7 @@ def read_generation(meta: object) -> Generation | None:
         checkpoint_hashes=tuple(sorted(dict.fromkeys(h for h in hashes if h), key=len, reverse=True)),
         checkpoint_name=text(fields.get("model"))
         or next((one.name for one in checkpoints if one.name), None),
+        checkpoint_versions=tuple(one.version_id for one in checkpoints if one.version_id is not None),
         from_image=_from_image(fields),
     )
 

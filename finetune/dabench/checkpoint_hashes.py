@@ -53,7 +53,7 @@ class KnownCheckpoint:
 
 
 class CheckpointHashes:
-    """Looks checkpoints up by their hashes.
+    """Looks checkpoints up by their hashes, or by the ids of their versions.
 
     Args:
         checkpoints: of files that one page offers again, those that may be named come first, then the oldest.
@@ -61,6 +61,7 @@ class CheckpointHashes:
 
     def __init__(self, checkpoints: Iterable[KnownCheckpoint]) -> None:
         self._files = sorted(checkpoints, key=lambda known: (known.dropped is not None, known.version_id))
+        self._versions = {known.version_id: place for place, known in enumerate(self._files)}
         self._exact: dict[str, list[int]] = {}
         for place, known in enumerate(self._files):
             for value in known.hashes:
@@ -73,13 +74,27 @@ class CheckpointHashes:
         """Files."""
         return len(self._files)
 
-    def resolve(self, hashes: Sequence[str], name: str | None = None) -> KnownCheckpoint | Dropped:
-        """The checkpoint of the first hash that fits one.
+    def resolve(
+        self, hashes: Sequence[str], name: str | None = None, versions: Sequence[int] = ()
+    ) -> KnownCheckpoint | Dropped:
+        """The checkpoint of the first hash that fits one, else of the first version.
 
         Args:
             hashes: in upper case, the longest first.
             name: of the file, as the image says it; decides where a short hash fits several files.
+            versions: ids of Civitai's, which its own generator writes in place of hashes.
         """
+        by_hash = self._of_hashes(hashes, name)
+        if isinstance(by_hash, KnownCheckpoint):
+            return by_hash
+        found = next((self._versions[number] for number in versions if number in self._versions), None)
+        if found is not None:
+            return self._files[found]
+        if versions and not hashes:
+            return Dropped("base checkpoint is unknown", f"version {versions[0]}")
+        return by_hash
+
+    def _of_hashes(self, hashes: Sequence[str], name: str | None) -> KnownCheckpoint | Dropped:
         usable = [value for value in hashes if len(value) >= _SHORTEST]
         if not usable:
             return Dropped("base checkpoint has no hash", "no hash")

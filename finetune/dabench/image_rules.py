@@ -62,6 +62,11 @@ def image_is_nsfw(sample: Sample, limits: Limits) -> str | None:
     return f"browsing level {level}" if is_above(level, limits.config.max_image_level) else None
 
 
+def image_is_a_video(sample: Sample, limits: Limits) -> str | None:
+    """It moves, so that steps and sampler are those of another kind of model."""
+    return "video" if sample.image.is_video else None
+
+
 def image_has_no_metadata(sample: Sample, limits: Limits) -> str | None:
     """Nobody says how it was made."""
     return "no metadata" if sample.made is None else None
@@ -139,6 +144,7 @@ IMAGE_RULES: tuple[Rule[Sample], ...] = (
     image_concerns_minors,
     image_is_of_a_real_person,
     image_is_nsfw,
+    image_is_a_video,
     image_has_no_metadata,
     image_has_no_prompt,
     prompt_is_too_long,

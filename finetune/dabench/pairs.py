@@ -123,7 +123,7 @@ class PairReader:
         return self._pair(image, made, kept)
 
     def _pair(self, image: ApiImage, made: Generation, kept: KeptVersion) -> Pair | Dropped:
-        base = self._hashes.resolve(made.checkpoint_hashes, made.checkpoint_name)
+        base = self._hashes.resolve(made.checkpoint_hashes, made.checkpoint_name, made.checkpoint_versions)
         under: KnownCheckpoint | None = None
         if kept.type == "LORA":
             refused = base if isinstance(base, Dropped) else _unusable(base, kept)

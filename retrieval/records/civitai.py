@@ -34,6 +34,7 @@ _COMMERCIAL_WORDS: dict[str, tuple[CommercialUse, ...]] = {
     "RentCivit": ("RentCivit",),
 }
 _USES = ("Image", "Rent", "RentCivit", "Sell")
+_VIDEO_ENDINGS = (".mp4", ".webm", ".mov", ".mkv")
 _HEX = re.compile(r"(?:0[xX])?([0-9a-fA-F]{6,128})")
 _STARS = 5
 Json = Mapping[str, Any]
@@ -140,7 +141,8 @@ class ApiModel:
 
 @dataclass(frozen=True, slots=True)
 class ApiImage:
-    """One sample image of a version; `key` is its number, or its address where it has none."""
+    """One sample image of a version; `key` is its number, or its address where it has none. `is_video`: it
+    moves, and its metadata are those of no picture."""
 
     key: int | str
     model_id: int | None
@@ -149,6 +151,7 @@ class ApiImage:
     poi: bool | None
     minor: bool | None
     meta: object
+    is_video: bool = False
 
 
 def read_model(raw: object) -> ApiModel | None:
@@ -374,6 +377,13 @@ def _image_level(raw: Json) -> int | None:
     return max(known) if known else None
 
 
+def _is_video(raw: Json) -> bool:
+    """By its type, which the API has said since 2024, or by the ending of its address."""
+    said = text(raw.get("type")) or text(raw.get("mimeType")) or ""
+    address = (text(raw.get("url")) or "")[-2_000:].partition("?")[0]
+    return said.casefold().startswith("video") or address.casefold().endswith(_VIDEO_ENDINGS)
+
+
 def _image(raw: Json, model_id: int | None, version_id: int | None) -> ApiImage:
     key = whole(raw.get("id"))
     meta = next((raw[name] for name in ("meta", "infotext", "parameters") if raw.get(name)), None)
@@ -385,4 +395,5 @@ def _image(raw: Json, model_id: int | None, version_id: int | None) -> ApiImage:
         poi=_flag(raw.get("poi")),
         minor=_flag(raw.get("minor")),
         meta=meta,
+        is_video=_is_video(raw),
     )

@@ -139,3 +139,13 @@ def test_an_infotext_says_what_the_call_said(
     assert wanted is not None
     assert found.name == wanted.name
     assert made({"parameters": infotext_of(api)}).prompt == api.prompt
+
+
+def test_civitais_own_generator_names_the_checkpoint_by_its_version() -> None:
+    resources = [
+        {"type": "checkpoint", "modelVersionId": 4321},
+        {"type": "lora", "modelVersionId": 99, "weight": 0.4},
+    ]
+    made = read_generation({"prompt": "a mill", "civitaiResources": resources})
+    assert made is not None
+    assert (made.checkpoint_versions, made.checkpoint_hashes) == ((4321,), ())

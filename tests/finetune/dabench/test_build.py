@@ -216,6 +216,8 @@ def test_bad_input_is_counted_by_its_rule_and_nothing_is_lost(tmp_path: Path) ->
         image_of(9, meta={"meta": meta_of("a tower in a nest", **own)}),
         image_of(10, meta=meta_of("a tower in a nest", seed=5, **own)),
         image_of(10, meta=meta_of("another tower")),
+        image_of(11, type="video"),
+        image_of(12, url="https://a.page/12.MP4?width=450"),
     ]
     bad_models = [
         model_of(
@@ -243,6 +245,7 @@ def test_bad_input_is_counted_by_its_rule_and_nothing_is_lost(tmp_path: Path) ->
         "image has no metadata": 3,
         "image has no prompt": 1,
         "image is listed twice": 1,
+        "image is a video": 2,
         "image is made by another checkpoint": 1,
         "image is of a dropped model or version": 1,
         "pair is there already": 1,

@@ -53,3 +53,16 @@ def test_one_file_on_two_pages_is_one_file() -> None:
         [known(9, "copy", sha), known(1, "oil"), known(3, "older", sha, dropped="gone", version_id=1)]
     )
     assert found_by(sha[:10], table=twice) == 1
+
+
+def test_the_id_of_a_version_stands_where_no_hash_decides() -> None:
+    def by_version(*versions: int, hashes: tuple[str, ...] = ()) -> int | str:
+        answer = TABLE.resolve(hashes, None, versions)
+        return answer.rule if isinstance(answer, Dropped) else answer.model_id
+
+    assert by_version(20) == by_version(999, 20) == 2
+    assert by_version(20, hashes=("F" * 10,)) == by_version(20, hashes=("0000ABCD",)) == 2
+    # a hash is of the file itself
+    assert by_version(20, hashes=(sha256_of("oil"),)) == 1
+    assert by_version(999) == "base checkpoint is unknown"
+    assert by_version(999, hashes=("F" * 10,)) == "base checkpoint is unknown"
