@@ -53,6 +53,7 @@ from retrieval.requests.consent import refuse
 from retrieval.search.filters import Ask, Filter, FilterWords, understood
 from retrieval.search.fusion import Fusion
 from retrieval.search.lexical import matched_triggers
+from retrieval.search.pool import MOST
 from retrieval.search.ranker import Candidate, Ranker, Ranking
 from retrieval.tables.families import DEFAULT_FAMILY
 
@@ -134,8 +135,17 @@ class _Selector(ABC):
             ranked = [named, *others][:k]
         return [self._selection(each, ask) for each in ranked]
 
-    def _ranking(self, ask: Ask) -> Ranking:
-        return self.ranker.rank(ask.evidence, ask.wanted, ask.refused, is_sentence=ask.sentence)
+    def _ranking(self, ask: Ask, *, whole: bool = False) -> Ranking:
+        """Of a large catalogue, where not all models are needed, of those that may lead."""
+        named = ask.understood.named if ask.understood is not None else None
+        return self.ranker.rank(
+            ask.evidence,
+            ask.wanted,
+            ask.refused,
+            is_sentence=ask.sentence,
+            most=None if whole else max(MOST, ask.k),
+            also=() if named is None else (named,),
+        )
 
     def _named(self, ask: Ask) -> "_Ranked | None":
         """The model that the request names, if the filters let it pass."""
@@ -325,7 +335,7 @@ class LlamaSelector(_Selector):
         return ranked[: ask.k]
 
     def _constrained(self, ask: Ask) -> list[_Ranked]:
-        ranking = self._ranking(ask)
+        ranking = self._ranking(ask, whole=True)
         if not len(ranking):
             return []
         # in the catalogue's order, in which the trie of the last request is kept
@@ -335,7 +345,7 @@ class LlamaSelector(_Selector):
         return [_Ranked(candidate, score, None, score) for candidate, score in found if candidate]
 
     def _free(self, ask: Ask) -> list[_Ranked]:
-        ranking = self._ranking(ask)
+        ranking = self._ranking(ask, whole=True)
         if not len(ranking):
             return []
         (nearest,) = ranking.best(1)

@@ -37,7 +37,15 @@ from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
 from retrieval.records.api import Instruction
 from retrieval.search.bert import CONFIG_FILE, MODEL_FILE, ROW_SCALE, Bert
-from retrieval.search.dense import FOLDER, VECTORS_FILE, facts_text
+from retrieval.search.dense import (
+    FOLDER,
+    VECTORS_FILE,
+    PromptVectors,
+    embed_texts,
+    facts_text,
+    packaged_facts,
+    save_vectors,
+)
 from retrieval.search.encoders import (
     NEGATIVE_TOKENS,
     PROMPT_TOKENS,
@@ -45,7 +53,6 @@ from retrieval.search.encoders import (
     load_tokenizer,
 )
 from retrieval.search.ranker import STARTER_WEIGHTS
-from retrieval.search.vectors import PromptVectors, embed_texts, packaged_facts, save_vectors
 from retrieval.storage import atomic_write
 
 if TYPE_CHECKING:

@@ -136,6 +136,11 @@ class Mixture:
                 total = total + np.float32(weight) * scores[name]
         return total
 
+    def use_logits(self, scores: Mapping[str, "Scores"]) -> "Scores":
+        """What most users take, [N], of "downloads" and "checkpoint"."""
+        found: Scores = self.downloads * scores["downloads"] + self.checkpoint * scores["checkpoint"]
+        return found
+
     def chances(self, by_fusion: "Scores", scores: Mapping[str, "Scores"], sentence: float) -> "Scores":
         """The chance of each model, [n], summing to one.
 
@@ -144,7 +149,7 @@ class Mixture:
             scores: of the same models: "everyday" and "downloads", "checkpoint".
         """
         by_wish = softmax(scores["everyday"], self.temperature)
-        by_use = softmax(self.downloads * scores["downloads"] + self.checkpoint * scores["checkpoint"])
+        by_use = softmax(self.use_logits(scores))
         undecided = entropy(by_fusion)
         share = self.popular / (1 + math.exp(-_UNDECIDED_STEEP * (undecided - _UNDECIDED_FROM)))
         mixed = sentence * by_wish + (1 - sentence) * ((1 - share) * by_fusion + share * by_use)

@@ -9,6 +9,7 @@ creator's strongest words and those of sample prompts; each piece alone may be w
 noisy-or. A model that claims many tags is less of each.
 """
 
+import copy
 import functools
 import math
 import re
@@ -218,12 +219,18 @@ class Purposes:
         self._popular = _scaled(np.log10(downloads + 100))
         self._downloads = np.log(downloads + 10)
         self._special: Scores = made["purposes.special"]
-        self._packed = made["purposes.spoken"]
+        # of each model's name, tags and trigger words; read when something is refused
+        self._spoken = functools.cache(
+            lambda: [frozenset(spoken) for spoken in unpacked(made["purposes.spoken"])]
+        )
+        self._rows: NDArray[np.intp] = np.arange(len(self._strengths))
 
-    @functools.cached_property
-    def _spoken(self) -> list[frozenset[str]]:
-        """The words of each model's name, tags and trigger words."""
-        return [frozenset(spoken) for spoken in unpacked(self._packed)]
+    def at(self, rows: "NDArray[np.intp]") -> "Purposes":
+        """The same of some of the records, in the order of `rows`."""
+        part = copy.copy(self)
+        for name in ("strengths", "checkpoint", "popular", "downloads", "special", "rows"):
+            setattr(part, f"_{name}", getattr(self, f"_{name}")[rows])
+        return part
 
     def strength(self, facet: str) -> "Scores":
         """How much each model is made for a facet, [N] in [0, 1]."""
@@ -235,6 +242,10 @@ class Purposes:
         "facets.general": how well a model does where no style is asked for. "popular" and "checkpoint": what
         users take most. "special": it is for one narrow thing;
         "facets.unasked": it is made for another medium, as icons or pixel art."""
+        return {**self.fitting(asked), "facets.unasked": self._unasked(asked)}
+
+    def fitting(self, asked: Mapping[str, str]) -> "dict[str, Scores]":
+        """`scores` without "facets.unasked", which costs more than all others."""
         import numpy as np
 
         styles = [name for name in asked if self._weight[name] > _WEIGHTS["subject"]]
@@ -252,7 +263,6 @@ class Purposes:
         return {
             "facets.fit": fit,
             "facets.general": general,
-            "facets.unasked": self._unasked(asked),
             "popular": self._popular,
             "downloads": self._downloads,
             "checkpoint": self._checkpoint,
@@ -291,7 +301,8 @@ class Purposes:
         import numpy as np
 
         said = set(words(text)) - _EMPTY
-        share = [len(said & spoken) / len(said) if said else 0.0 for spoken in self._spoken]
+        spoken = self._spoken()
+        share = [len(said & spoken[row]) / len(said) if said else 0.0 for row in self._rows]
         return np.asarray(share, np.float32) * np.float32(_TAG_PART)
 
     def _does(self, name: str) -> "Scores":

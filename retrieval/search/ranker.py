@@ -1,4 +1,4 @@
-"""Retrieval's answer: every model of a catalogue ranked for a request, without a language model.
+"""Retrieval's answer: the models of a catalogue ranked for a request, without a language model.
 
     ranker = Ranker.packaged(Catalogue.starter())
     ranker.rank(Instruction(prompt="corgi, pixel art"), ranker.filter(type="LORA")).best(5)
@@ -6,7 +6,8 @@
 Word scores (retrieval/search/lexical.py) and, where the adapter brings a retriever, its cosines are
 weighed by fusions that were fitted on held-out training folds (finetune/ranker/fusion.py). Where the folder
 of weights has a mixture (retrieval/search/mixture.py), sentences are answered by what models are made for
-(retrieval/search/purpose.py).
+(retrieval/search/purpose.py). Of a large catalogue only those that lead by some evidence are weighed
+(retrieval/search/pool.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from retrieval.search.filters import FacetTable, Filter, FilterWords, facet_tabl
 from retrieval.search.fusion import Fusion, softmax
 from retrieval.search.lexical import LexicalScorer, word_tables
 from retrieval.search.mixture import Mixture, without
+from retrieval.search.pool import MOST, WHOLE_UP_TO, Near, Pool
 from retrieval.search.purpose import MADE_FOR, Purposes, asked_facets, is_medium, purpose_tables
 
 if TYPE_CHECKING:
@@ -33,11 +35,12 @@ if TYPE_CHECKING:
     from retrieval.search.dense import Retriever
 
     Scores = NDArray[np.float32]
-    Near = Callable[[Scores, Scores], Scores]
 
 STARTER_WEIGHTS = Path(__file__).parent / "starter"
 LEXICAL_FILE = "lexical.safetensors"
 RETRIEVAL_FILE = "retrieval.safetensors"
+_MIXED = ("retrieval", "everyday", "downloads", "checkpoint")
+"""what the mixture compares all models by"""
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,18 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Models in their order: `places` [N] into `records` and their `ids`, with `logits` and `chances` [N] in
+    """Models in their order: `places` [n] into `records` and their `ids`, with `logits` and `chances` [n] in
     that order.
 
-    `scores`: each kind of evidence by name, over all records. `sentence`: how likely the request is one, in
-    [0, 1]. `made_for`: for each asked facet its phrase, and the strength of every record.
+    `scores`: each kind of evidence by name, of all that were weighed; `at` [n] says where. `sentence`: how
+    likely the request is one, in [0, 1]. `made_for`: for each asked facet its phrase, and the strength of all
+    that were weighed.
     """
 
     records: Sequence[ModelRecord]
     ids: "NDArray[np.int64]"
     places: "NDArray[np.intp]"
+    at: "NDArray[np.intp]"
     logits: "Scores"
     chances: "Scores"
     scores: Mapping[str, "Scores"]
@@ -92,7 +97,7 @@ class Ranking:
         return tuple(
             phrase
             for name, (phrase, strength) in self.made_for.items()
-            if is_medium(name) and not (strength[self.places] >= MADE_FOR).any()
+            if is_medium(name) and not (strength[self.at] >= MADE_FOR).any()
         )
 
     def of(self, model_id: int) -> Candidate | None:
@@ -101,9 +106,9 @@ class Ranking:
         return self._candidate(int(ranks[0])) if len(ranks) else None
 
     def _candidate(self, rank: int) -> Candidate:
-        place = self.places[rank]
+        place = self.at[rank]
         return Candidate(
-            record=self.records[place],
+            record=self.records[self.places[rank]],
             logit=float(self.logits[rank]),
             chance=float(self.chances[rank]),
             scores={name: float(values[place]) for name, values in self.scores.items()},
@@ -224,29 +229,48 @@ class Ranker:
             raise InvalidInput("these weights have no encoder; finetune/ranker/encoder.py trains one")
         return self._retriever
 
-    def scores(self, instruction: Instruction, near: "Near | None" = None) -> dict[str, "Scores"]:
+    def scores(self, instruction: Instruction) -> dict[str, "Scores"]:
         """All evidence by name, each [N]: "retrieval" the logit of the fusion, "everyday" what a sentence is
-        answered by.
-
-        Args:
-            near: finds the cosines with the models' facts, [N], where their vectors are stored elsewhere,
-                out of the request's vector and the word scores, [N].
-        """
-        scores = self._scorer.features(instruction)
-        scores["lexical"] = self._lexical.logits(scores)
-        if self._retriever is not None and self._retrieval is not None:
+        answered by."""
+        evidence = self._scorer.features(instruction)
+        if self._retriever is not None:
             vector = self._retriever.vector(instruction)
-            scores["retriever.prompts"] = self._retriever.prompts(instruction, vector)
-            scores["retriever.facts"] = (
-                near(vector, scores["lexical"]) if near is not None else self._retriever.facts @ vector
-            )
+            evidence["retriever.prompts"] = self._retriever.prompts(instruction, vector)
+            evidence["retriever.facts"] = self._retriever.facts @ vector
+        return self._weighed(evidence, self._purposes, asked_facets(instruction.prompt))
+
+    def _weighed(
+        self, evidence: "Mapping[str, Scores]", purposes: Purposes, asked: Mapping[str, str]
+    ) -> "dict[str, Scores]":
+        """The evidence of some models with what the fusions and the mixture make of it."""
+        scores = dict(evidence)
+        scores["lexical"] = scores["retrieval"] = self._lexical.logits(scores)
+        if self._retrieval is not None:
             scores["retrieval"] = self._retrieval.logits(scores)
-        else:
-            scores["retrieval"] = scores["lexical"]
-        scores.update(self._purposes.scores(asked_facets(instruction.prompt)))
+        scores.update(purposes.scores(asked))
         if self._mixture is not None:
             scores["everyday"] = self._mixture.everyday_logits(scores)
         return scores
+
+    def _pool(
+        self,
+        evidence: "Mapping[str, Scores]",
+        asked: Mapping[str, str],
+        allowed: "NDArray[np.intp]",
+        most: int,
+        also: Sequence[int],
+    ) -> Pool:
+        """The models that are weighed; `also` by their ids."""
+        import numpy as np
+
+        kinds = dict(evidence)
+        if self._mixture is not None:
+            made_for = self._purposes.fitting(asked)
+            # what it lacks can only take from a score
+            kinds["everyday"] = self._mixture.everyday_logits({**kinds, **made_for})
+            kinds["use"] = self._mixture.use_logits(made_for)
+        kinds |= {f"facet {name}": self._purposes.strength(name) for name in asked if is_medium(name)}
+        return Pool.of(kinds, allowed, most, np.flatnonzero(np.isin(self._ids, list(also))).tolist())
 
     @property
     def temperature(self) -> float:
@@ -259,45 +283,69 @@ class Ranker:
         refused: Sequence[str] = (),
         *,
         is_sentence: bool | None = None,
-        near: "Near | None" = None,
+        near: Near | None = None,
+        most: int | None = MOST,
+        also: Sequence[int] = (),
     ) -> "Ranking":
-        """The models that the filter lets pass, best first; equal chances by downloads, then id.
+        """The models that the filter lets pass, best first; equal chances by downloads, then id. Of a large
+        catalogue those that lead by some evidence, and a sample of the others.
 
         Args:
             refused: what the picture must not be, in words; models that are made for it go down.
             is_sentence: where it is known; else the wording tells.
-            near: see `scores`.
+            near: finds the cosines with the models' facts, where their vectors are stored elsewhere.
+            most: of a large catalogue as many are taken by each kind of evidence; None: all are weighed.
+            also: ids of models that are weighed in any case.
         """
         import numpy as np
 
-        places = self.allowed(wanted)
-        scores = self.scores(instruction, near)
+        passing = self._facets.mask(wanted) & ~self._facets.shows
+        asked = asked_facets(instruction.prompt)
+        evidence = self._scorer.features(instruction)
+        vector = None
+        if self._retriever is not None:
+            vector = self._retriever.vector(instruction)
+            evidence["retriever.prompts"] = self._retriever.prompts(instruction, vector)
+            evidence["retriever.facts"] = self._retriever.facts @ vector if near is None else near(vector)
+        if most is None or len(self.records) <= WHOLE_UP_TO:
+            pool = Pool.whole(len(self.records))
+        else:
+            pool = self._pool(evidence, asked, np.flatnonzero(passing), most, also)
+        if near is not None and vector is not None:
+            evidence["retriever.facts"] = near(vector, evidence["retriever.facts"], pool.rows)
+        purposes = self._purposes.at(pool.rows)
+        scores = self._weighed(
+            {name: values[pool.rows] for name, values in evidence.items()}, purposes, asked
+        )
+        at, sampled = pool.among(passing)
+        places = pool.rows[at]
+        here = {name: pool.spread(scores[name][at], sampled) for name in _MIXED if name in scores}
         sentence = 0.0
-        chances = softmax(scores["retrieval"][places], self.temperature)
-        logits = scores["retrieval"][places]
+        chances = softmax(here["retrieval"], self.temperature)
+        logits = here["retrieval"]
         if self._mixture is not None and len(places):
-            everywhere = softmax(scores["retrieval"], self.temperature)
+            everywhere = softmax(pool.spread(scores["retrieval"], pool.sample), self.temperature)
             sentence = self._mixture.sentence(instruction, everywhere) if is_sentence is None else is_sentence
-            here = {name: values[places] for name, values in scores.items()}
             chances = self._mixture.chances(chances, here, sentence)
             logits = np.log(chances + np.float32(1e-12))
-        against = self._purposes.against(refused)
+        against = purposes.against(refused)
         if len(against) and len(places):
-            chances = without(chances, against[:, places])
+            kept = np.stack([pool.spread(row[at], sampled) for row in against])
+            chances = without(chances, kept)
             logits = np.log(chances + np.float32(1e-12))
+        # what stands for others is ranked once
+        chances, logits = chances[: len(places)], logits[: len(places)]
         order = np.lexsort((self._ids[places], -self._facets.downloads[places], -logits))
         return Ranking(
             records=self.records,
             ids=self._ids,
             places=places[order],
+            at=at[order],
             logits=logits[order],
             chances=chances[order],
             scores=scores,
             sentence=sentence,
-            made_for={
-                name: (phrase, self._purposes.strength(name))
-                for name, phrase in asked_facets(instruction.prompt).items()
-            },
+            made_for={name: (phrase, purposes.strength(name)) for name, phrase in asked.items()},
         )
 
     def named(self, name: str, sure: bool) -> int | None:

@@ -17,6 +17,7 @@ from retrieval.records.model import ModelRecord
 from retrieval.search.encoders import Embedder
 from retrieval.search.filters import Ask, Filter, FilterWords, understood
 from retrieval.search.lexical import matched_triggers
+from retrieval.search.pool import MOST, WHOLE_UP_TO
 from retrieval.search.ranker import Candidate, Ranker
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-EXACT_UP_TO = 4096
-"""Up to this many models every one is compared; of more, those that are nearest by meaning or by words."""
 _POOL = 1000
 _PAGE = 1000
 _MATCHED = 8
@@ -105,12 +104,26 @@ class Searching(ABC):
     def _hits(self, ask: Ask) -> list[Hit]:
         request, wanted = ask.evidence, ask.wanted
 
-        def near(vector: "Vectors", lexical: "Vectors") -> "Vectors":
-            asked = vector if self._foreign is None else self._foreign.embed([request.prompt])[0]
-            return self._cosines(asked, lexical, wanted, ask.k)
+        foreign = None if self._foreign is None else self._foreign.embed([request.prompt])[0]
 
-        ranking = self.ranker.rank(request, wanted, ask.refused, is_sentence=ask.sentence, near=near)
+        def near(
+            vector: "Vectors", found: "Vectors | None" = None, rows: "NDArray[np.intp] | None" = None, /
+        ) -> "Vectors":
+            asked = vector if foreign is None else foreign
+            if found is None:
+                return self._nearest(asked, wanted, ask.k)
+            return self._completed(asked, found, () if rows is None else rows.tolist())
+
         named = ask.understood.named if ask.understood is not None else None
+        ranking = self.ranker.rank(
+            request,
+            wanted,
+            ask.refused,
+            is_sentence=ask.sentence,
+            near=near,
+            most=max(MOST, ask.k),
+            also=() if named is None else (named,),
+        )
         return [self._hit(each, request.prompt) for each in ranking.led_by(named, ask.k)]
 
     def _hit(self, found: Candidate, prompt: str) -> Hit:
@@ -128,31 +141,29 @@ class Searching(ABC):
             matched=tuple(dict.fromkeys(said))[:_MATCHED],
         )
 
-    def _cosines(self, vector: "Vectors", lexical: "Vectors", wanted: Filter, k: int) -> "Vectors":
-        """[N]: of all models, or of the nearest by meaning and by words; -1 for the others."""
+    def _nearest(self, vector: "Vectors", wanted: Filter, k: int) -> "Vectors":
+        """Cosines, [N], of the models that are nearest to a vector, of those that pass; -1 for the others."""
         import numpy as np
 
-        pool = max(_POOL, 2 * k)
         count = len(self.catalogue)
-        exact = count <= EXACT_UP_TO
-        near = self._query(vector, max(1, count if exact else min(pool, count)), wanted.where())
-        cosines = np.full(count, -1.0, dtype=np.float32)
-        compared = np.zeros(count, dtype=bool)
-        for name, cosine in near:
+        pool = count if count <= WHOLE_UP_TO else min(max(_POOL, 2 * k), count)
+        cosines = np.full(count, np.float32(-1))
+        for name, cosine in self._query(vector, max(1, pool), wanted.where()):
             place = self._place.get(int(name))
             if place is not None:
-                cosines[place], compared[place] = cosine, True
-        allowed = self.ranker.allowed(wanted)
-        chosen = allowed
-        if not exact and len(allowed) > pool:
-            chosen = allowed[np.argpartition(-lexical[allowed], pool)[:pool]]
-        missing = [int(place) for place in chosen if not compared[place]]
+                cosines[place] = cosine
+        return cosines
+
+    def _completed(self, vector: "Vectors", cosines: "Vectors", rows: Sequence[int]) -> "Vectors":
+        """The same with the cosines of the models at these places."""
+        missing = [row for row in rows if cosines[row] == -1]
+        found = cosines.copy()
         for start in range(0, len(missing), _PAGE):
-            names = [str(self.catalogue.model_ids[place]) for place in missing[start : start + _PAGE]]
+            names = [str(self.catalogue.model_ids[row]) for row in missing[start : start + _PAGE]]
             stored, vectors = self._stored(names)
             for name, cosine in zip(stored, vectors @ vector, strict=True):
-                cosines[self._place[int(name)]] = cosine
-        return cosines
+                found[self._place[int(name)]] = cosine
+        return found
 
     @cached_property
     def _place(self) -> dict[int, int]:

@@ -15,10 +15,9 @@ from retrieval.catalogue import Catalogue
 from retrieval.errors import AdapterError, DataError
 from retrieval.records.api import Instruction
 from retrieval.search.bert import MODEL_FILE, Bert
-from retrieval.search.dense import FOLDER, Retriever, facts_text
+from retrieval.search.dense import FOLDER, PromptVectors, Retriever, facts_text
 from retrieval.search.encoders import NEGATIVE_TOKENS, PROMPT_TOKENS, Encoder, load_tokenizer
 from retrieval.search.ranker import STARTER_WEIGHTS
-from retrieval.search.vectors import PromptVectors
 
 PAIRS = [
     {"model_id": 201, "prompt": "pixel art of a castle", "negative_prompt": "blurry"},

@@ -7,8 +7,8 @@ import pytest
 from small_adapter import plain_fusion
 
 from retrieval.errors import AdapterError
+from retrieval.search.dense import PromptVectors
 from retrieval.search.fusion import Fusion
-from retrieval.search.vectors import PromptVectors
 
 NAMES = ("all.cosine", "trigger.said", "samples")
 

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from index_world import catalogue
 
+import retrieval.search.pool
+import retrieval.search.ranker
 import retrieval.search.searching
 from diffagent_tools.select.selector import RetrievalSelector
 from retrieval.calls.meaning import Searcher
@@ -167,10 +169,12 @@ def test_any_text_stays_within_the_filters(
 
 
 def test_a_large_catalogue_is_searched_in_a_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With less than the whole compared, the best by words and the best by meaning are both in the pool."""
+    """With less than the whole weighed, the best by words and the best by meaning are both in the pool."""
     whole = DescriptionIndex(catalogue(), HashEmbedder(64), path=tmp_path / "index")
     exact = {hit.record.model_id: hit for hit in whole.search("neon photo", 9)}
-    monkeypatch.setattr(retrieval.search.searching, "EXACT_UP_TO", 2)
+    monkeypatch.setattr(retrieval.search.searching, "WHOLE_UP_TO", 2)
+    monkeypatch.setattr(retrieval.search.ranker, "WHOLE_UP_TO", 2)
+    monkeypatch.setattr(retrieval.search.pool, "_SAMPLE", 2)
     monkeypatch.setattr(retrieval.search.searching, "_POOL", 2)
     hits = whole.search("neon photo", 1)
     assert ids(hits) == list(exact)[:1]
