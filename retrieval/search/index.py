@@ -202,6 +202,9 @@ class DescriptionIndex(Searching):
     def _stored(self, names: Sequence[str]) -> tuple[Sequence[str], "Vectors"]:
         import numpy as np
 
+        if self._foreign is None and self.url is None:
+            # where the index was built they are mapped into memory, and Chroma takes longer
+            return names, self.ranker.retriever.facts[[self._place[int(name)] for name in names]]
         collection = self._collection
         with self._plainly():
             found = collection.get(ids=list(names), include=["embeddings"])
