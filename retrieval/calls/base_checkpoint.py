@@ -80,8 +80,9 @@ def _held(catalogue: Catalogue, model_id: int | None) -> ModelRecord | None:
 
 def _most_downloaded(records: Iterable[ModelRecord]) -> ModelRecord | None:
     """Of those that may be offered unasked."""
-    offered = [record for record in records if proposable(record)]
-    return max(offered, key=lambda record: (record.stats.downloads or 0, -record.model_id), default=None)
+    ordered = sorted(records, key=lambda record: (-(record.stats.downloads or 0), record.model_id))
+    # to say whether one may be offered takes longer than to sort them all
+    return next((record for record in ordered if proposable(record)), None)
 
 
 def base_checkpoint_change(api: T2IApi, record: ModelRecord | None, catalogue: Catalogue) -> Change | None:

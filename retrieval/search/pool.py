@@ -81,6 +81,8 @@ class Pool:
         count = len(next(iter(evidence.values())))
         chosen = np.zeros(count, bool)
         chosen[list(also)] = True
+        passing = np.zeros(count, bool)
+        passing[allowed] = True
         if len(allowed) <= most:
             chosen[allowed] = True
         for name, scores in evidence.items():
@@ -90,7 +92,7 @@ class Pool:
             chosen[scores.argmax()] = True
             chosen[leading(scores, max(1, most // 4))] = True
             if len(allowed) > most:
-                chosen[allowed[leading(scores[allowed], most)]] = True
+                chosen[leading(scores, most, passing)] = True
         rest = np.flatnonzero(~chosen)
         copies = max(1, len(rest) // _SAMPLE)
         if copies > 1:
@@ -118,12 +120,13 @@ class Pool:
         return np.concatenate([values, others])
 
 
-def leading(scores: "Scores", most: int) -> "Rows":
-    """Places of the `most` highest scores, in no order; none of the lowest, as of models without a word."""
+def leading(scores: "Scores", most: int, passing: "NDArray[np.bool_] | None" = None) -> "Rows":
+    """Places of the `most` highest scores, in no order, of those that pass; none of the lowest, as of models
+    without a word."""
     import numpy as np
 
-    least = scores.min(initial=np.inf)
-    places = np.flatnonzero(scores > least)
+    some = scores > scores.min(initial=np.inf)
+    places = np.flatnonzero(some if passing is None else some & passing)
     if len(places) <= most:
         return places
     found: Rows = places[np.argpartition(scores[places], len(places) - most)[len(places) - most :]]
