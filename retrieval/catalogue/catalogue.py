@@ -251,12 +251,12 @@ class Catalogue:
         family = None
         if base_model is not None:
             family = base_model if base_model in self.families else family_of(base_model).name
+        positions = range(len(self)) if family is None else self._by_family.get(family, ())
         chosen = (
             self._record(position)
-            for position, head in enumerate(self._heads)
-            if (family is None or family_name(head["base_model"]) == family)
-            and (type is None or head["type"].casefold() == type.casefold())
-            and (available is None or head.get("available", True) == available)
+            for position in positions
+            if (type is None or self._heads[position]["type"].casefold() == type.casefold())
+            and (available is None or self._heads[position].get("available", True) == available)
         )
         return [
             record
@@ -268,11 +268,16 @@ class Catalogue:
     @functools.cached_property
     def families(self) -> tuple[str, ...]:
         """The families that occur, the most frequent first."""
-        counts: dict[str, int] = {}
-        for head in self._heads:
-            family = family_name(head["base_model"])
-            counts[family] = counts.get(family, 0) + 1
-        return tuple(sorted(counts, key=lambda family: (-counts[family], family)))
+        found = self._by_family
+        return tuple(sorted(found, key=lambda family: (-len(found[family]), family)))
+
+    @functools.cached_property
+    def _by_family(self) -> dict[str, list[int]]:
+        """Positions of the models of each family."""
+        found: dict[str, list[int]] = {}
+        for position, head in enumerate(self._heads):
+            found.setdefault(family_name(head["base_model"]), []).append(position)
+        return found
 
     @functools.cached_property
     def spelling(self) -> SpellingIndex:
