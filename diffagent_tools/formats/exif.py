@@ -20,7 +20,7 @@ _WIDE_TAGS = (0x9C9B, 0x9C9C, 0x9C9F)
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1, 129: 1}
 _MARKS = (b"UNICODE\x00", b"ASCII\x00\x00\x00", b"JIS\x00\x00\x00\x00\x00", bytes(8))
 _SCORED = 4000
-_XMP_TEXT = re.compile(r"<rdf:li[^>]{0,200}>(.*?)</rdf:li>", re.DOTALL)
+_XMP_ITEM, _XMP_ITEM_END = re.compile(r"<rdf:li[^>]{0,200}>"), "</rdf:li>"
 
 
 def exif_texts(data: bytes) -> dict[str, str]:
@@ -59,8 +59,11 @@ def xmp_texts(xmp: str) -> dict[str, str]:
             continue
         end = re.compile(rf"</(?:\w{{1,20}}:)?{name}>", re.IGNORECASE).search(xmp, start.end())
         inner = xmp[start.end() : end.start() if end else len(xmp)]
-        item = _XMP_TEXT.search(inner)
-        text = html.unescape(item[1] if item else inner.partition(">")[2]).strip()
+        # looked for one after the other: of a thousand beginnings without an end only the first is read on
+        item = _XMP_ITEM.search(inner)
+        item_end = inner.find(_XMP_ITEM_END, item.end()) if item else -1
+        written = inner[item.end() : item_end] if item and item_end >= 0 else inner.partition(">")[2]
+        text = html.unescape(written).strip()
         if text:
             return {"parameters": text}
     return {}

@@ -7,11 +7,10 @@ Texts and bytes are cut, doubled, spliced and salted with what readers stumble o
 values at a path, and texts of theirs are changed like texts.
 """
 
-import copy
 import json
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 LONG = 20_000
@@ -221,39 +220,43 @@ def _bytes(rng: random.Random, data: bytes, seeds: Sequence[Any]) -> bytes:
 
 
 def _value(rng: random.Random, value: Any, seeds: Sequence[Any]) -> Any:
-    value = copy.deepcopy(value)
-    places = list(_places(value))
-    if not places:
+    """A copy with something else at one place; what lies beside the way to it is shared."""
+    keys = _keys(value)
+    if not keys:
         return rng.choice(_ODD)
-    holder, key = rng.choice(places)
+    key = rng.choice(keys)
+    made, item = value.copy(), value[key]
     kind = rng.randrange(8)
-    if kind <= 2:
-        holder[key] = rng.choice(_ODD)
-    elif kind == 3 and isinstance(holder[key], str):
-        holder[key] = _text(rng, holder[key], ["ink"])[:LONG]
+    if _keys(item) and rng.random() < 0.75:
+        made[key] = _value(rng, item, seeds)
+    elif kind <= 2:
+        made[key] = rng.choice(_ODD)
+    elif kind == 3 and isinstance(item, str):
+        made[key] = _text(rng, item, ["ink"])[:LONG]
     elif kind == 4:
-        other = list(_places(rng.choice([seed for seed in seeds if not isinstance(seed, str | bytes)])))
-        if other:
-            there, name = rng.choice(other)
-            holder[key] = copy.deepcopy(there[name])
+        made[key] = _part(rng, rng.choice([seed for seed in seeds if not isinstance(seed, str | bytes)]))
     elif kind == 5:
-        del holder[key]
-    elif kind == 6 and isinstance(holder, dict):
-        holder[rng.choice(_SALT) if rng.random() < 0.5 else f"{key}"[::-1]] = holder.pop(key)
-    elif kind == 7 and isinstance(holder, list):
-        holder.extend(copy.deepcopy(holder[:3]))
+        del made[key]
+    elif kind == 6 and isinstance(made, dict):
+        made[rng.choice(_SALT) if rng.random() < 0.5 else f"{key}"[::-1]] = made.pop(key)
+    elif kind == 7 and isinstance(made, list):
+        made.extend(made[:3])
     else:
-        holder[key] = [holder[key]] if rng.random() < 0.5 else {"model": holder[key]}
-    return value
+        made[key] = [item] if rng.random() < 0.5 else {"model": item}
+    return made
 
 
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every holder of a value and the key or index of it."""
-    held = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in list(held):
-        yield value, key
-        if isinstance(item, dict | list):
-            yield from _places(item)
+def _part(rng: random.Random, value: Any) -> Any:
+    """Something that lies in a value."""
+    keys = _keys(value)
+    if not keys:
+        return value
+    item = value[rng.choice(keys)]
+    return _part(rng, item) if rng.random() < 0.6 else item
+
+
+def _keys(value: Any) -> Sequence[Any]:
+    return list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
 
 
 def _span(rng: random.Random, length: int) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Targets: each reader of this project with its seeds, and what must hold of what it reads."""
 
+import html
 import json
 import struct
 import zlib
@@ -204,6 +205,8 @@ def _pictures() -> Iterator[bytes]:
         yield png(_chunk(b"iTXt", b"workflow\x00\x01\x00\x00\x00" + zlib.compress(text.encode())))
         exif = _exif(text)
         yield b"\xff\xd8\xff\xe1" + struct.pack(">H", len(exif) + 8) + b"Exif\x00\x00" + exif + b"\xff\xd9"
+        xmp = b"http://ns.adobe.com/xap/1.0/\x00" + _xmp(text).encode()
+        yield b"\xff\xd8\xff\xe1" + struct.pack(">H", len(xmp) + 2) + xmp + b"\xff\xd9"
         body = b"WEBPEXIF" + struct.pack("<I", len(exif)) + exif + b"\x00" * (len(exif) % 2)
         yield b"RIFF" + struct.pack("<I", len(body)) + body
 
@@ -223,6 +226,11 @@ def _exif(text: str) -> bytes:
     first = struct.pack(">HHHIII", 1, 0x8769, 4, 1, 26, 0)
     second = struct.pack(">HHHIII", 1, 0x9286, 7, len(written), 44, 0)
     return b"MM\x00\x2a\x00\x00\x00\x08" + first + second + written
+
+
+def _xmp(text: str) -> str:
+    item = f"<rdf:Alt><rdf:li xml:lang='x-default'>{html.escape(text)}</rdf:li></rdf:Alt>"
+    return f"<x:xmpmeta><rdf:RDF><exif:UserComment>{item}</exif:UserComment></rdf:RDF></x:xmpmeta>"
 
 
 def _weights() -> list[Any]:

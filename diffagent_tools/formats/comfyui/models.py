@@ -35,6 +35,7 @@ _STRENGTH = ("strength_model", "lora_model_strength", "model_strength", "lora_st
 _SWITCHES = ("switch_{}", "lora_{}_on", "enabled_{}", "enable_{}", "lora_{}_enabled")
 _STACKS = ("lora_stack", "optional_lora_stack", "lora_stack_opt", "loras")
 _READS_TAGS = re.compile(r"lora.*(tag|manager|text|prompt)|wildcard.?encode|PC.*Encode|ScheduleLoRA", re.I)
+_KIND_CHARS = 200
 _OFF = ("off", "false", "no", "disable", "disabled")
 
 
@@ -104,7 +105,7 @@ def _loras(graph: Graph, node: Node, notes: list[str], depth: int = 0) -> Iterat
                     yield from _loras(graph, stacked, notes, depth + 1)
                     break
     listed = list(_entries(node)) or list(_numbered(graph, node))
-    if not listed and _READS_TAGS.search(node.kind):
+    if not listed and _READS_TAGS.search(node.kind[:_KIND_CHARS]):
         key = next((key for key in ("populated_text", "text", "prompt", "*0") if key in node.inputs), None)
         text = text_of(graph, node.inputs[key], notes) if key else None
         for tag in take_lora_tags(text or "")[1]:

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import struct
+import time
 import zlib
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from diffagent_tools.formats.exif import comment
+from diffagent_tools.formats.exif import comment, xmp_texts
 from diffagent_tools.formats.picture_text import MAX_TEXT_BYTES, texts_of
 from diffagent_tools.formats.read import import_bytes, import_text
 from retrieval.catalogue import Catalogue
@@ -277,6 +278,17 @@ def png(*chunks: tuple[bytes, bytes]) -> bytes:
     for kind, body in (*chunks, (b"IEND", b"")):
         made += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
     return made
+
+
+@pytest.mark.parametrize("unit", ["<rdf:li>", "<exif:UserComment><rdf:li>", "<rdf:li ", "</rdf:li>"])
+def test_xmp_of_any_shape_is_read_in_linear_time(unit: str) -> None:
+    def seconds(size: int) -> float:
+        begin = time.process_time()
+        xmp_texts("<exif:UserComment>" + (unit * size)[:size])
+        return time.process_time() - begin
+
+    # ten times the text may take ten times as long; a quadratic reader would take a hundred times as long
+    assert seconds(200_000) < 0.5 + 40 * seconds(20_000)
 
 
 def test_draw_things_writes_xmp() -> None:

@@ -1,6 +1,7 @@
 """Workflows whose values are of other types than ComfyUI writes: an API or a plain line, no traceback."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -61,6 +62,15 @@ def test_a_file_of_another_type_is_named_as_well_as_it_can_be(odd: Any) -> None:
     for fields in ({"air": odd, "model": "ink"}, {"model": [{"sdxl": odd}]}, {"model": "ink", "loras": odd}):
         with suppress(InvalidInput):
             read_guessing_family(fields | {"base checkpoint": dict(fields)}, ())
+
+
+def test_a_nodes_class_of_any_length_is_read_in_a_moment() -> None:
+    workflow: Any = WORKFLOWS["comfyui"]
+    loader = next(id_ for id_, node in workflow.items() if node["class_type"] == "LoraLoader")
+    odd = with_other(workflow, (loader, "class_type"), "lora" * 50_000)
+    begin = time.process_time()
+    read_plainly(odd)
+    assert time.process_time() - begin < 2
 
 
 @given(st.data())
