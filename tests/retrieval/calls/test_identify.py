@@ -117,6 +117,27 @@ def test_the_version_that_is_named_rightly(fields: dict[str, object], version_id
     assert (version.version_id if version else None) == version_id
 
 
+def test_a_hash_behind_a_name_says_the_version() -> None:
+    own, other = "AB12CD34EF" + "0" * 54, "CD34EF56AB" + "0" * 54
+    rows = versions((302, "v2", "SD 1.5", True), (301, "v1", "SD 1.5", True))
+    catalogue = Catalogue(
+        [
+            model(30, "Mill", versions=[rows[0], rows[1] | {"sha256": [own]}]),
+            model(32, "Owl", versions=[versions((321, "v1", "SD 1.5", True))[0] | {"sha256": [other]}]),
+        ]
+    )
+
+    def found(name: str) -> tuple[int, int | None, str] | None:
+        match = identify(name, catalogue)
+        return (
+            (match.record.model_id, match.version and match.version.version_id, match.how) if match else None
+        )
+
+    assert found("Mill [ab12cd34ef]") == (30, 301, "name")
+    assert found("Mill [cd34ef56ab]") == (30, None, "name")  # it is another model's
+    assert found("Mill") == (30, None, "name")
+
+
 def version_of(version_id: int) -> VersionRecord:
     version = CATALOGUE.get(20).version(version_id)
     assert version is not None
@@ -135,6 +156,8 @@ def test_a_version_is_left_only_for_another_of_the_family() -> None:
     assert version_fault(many, version_of(204), "Pony") is None  # there is none to leave it for
     assert fitting_version(many, "SD 1.5") == version_of(202)
     assert fitting_version(many, "SDXL 1.0") == version_of(204)
+    # of no family, and of one that it has nothing of, the default
+    assert fitting_version(many, None) == fitting_version(many, "Pony") == version_of(202)
 
 
 def test_what_the_catalogue_cannot_know_is_no_fault() -> None:

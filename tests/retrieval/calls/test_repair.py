@@ -187,6 +187,34 @@ def test_a_size_that_fits_survives_the_fallback() -> None:
     assert (result.api.width, result.api.height) == (768, 512)
 
 
+def test_the_fallback_for_a_bare_name_says_what_it_is() -> None:
+    result = repair("Qzxv", CATALOGUE, instruction={"prompt": "a tower", "negative prompt": "blurry"})
+    (change,) = result.changes
+    assert (change.field, change.before, change.after) == ("model", "Qzxv", BASE_NAME)
+    assert change.why.endswith("; the answer is the base model of SD 1.5 with default parameters")
+    assert (result.api.prompt, result.api.negative_prompt) == ("a tower", "blurry")
+    # the name alone says the family, and one that is not there falls back on its kin
+    assert repair("qzxv_sdxl", CATALOGUE).api.model == "Base Large"
+
+
+def test_the_fallback_keeps_no_size_beyond_its_family() -> None:
+    for sides in ({"width": 100_000}, {"height": 100_000}):
+        result = repair(call(model="Qzxv", prompt="", model_description="", **sides, **IDLESS), CATALOGUE)
+        assert (result.api.width, result.api.height) == (512, 512)
+    own = Catalogue([model(1, "Own Base", base="My Family")])
+    result = repair(call(model="Qzxv", base_model="My Family", width=100_000, **IDLESS), own)
+    assert (result.api.model, result.abstained) == ("Own Base", True)
+    assert result.api.width <= 2048
+
+
+def test_a_substitute_takes_the_request_where_the_call_has_no_prompt() -> None:
+    gone = call(model="Torn Keep", prompt="", trigger_words=(), confidence=0.9, **IDLESS)
+    result = repair(gone, CATALOGUE, instruction="a tower")
+    assert (result.api.model, result.api.prompt) == ("Gloomy Keep", "gloomykeep, a tower")
+    assert (result.api.confidence, result.api.base_model) == (None, "SD 1.5")
+    assert repair(gone, CATALOGUE).api.prompt == ""
+
+
 def test_the_fallback_may_be_unavailable_and_then_stays() -> None:
     alone = Catalogue([model(62437, BASE_NAME, available=False), model(40, "Pixel Quest", "LORA")])
     first = repair("Qzxv", alone)
