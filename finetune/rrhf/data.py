@@ -135,6 +135,39 @@ def _scored(row: Mapping[str, Any]) -> Scored:
     )
 
 
+@dataclass(frozen=True)
+class _Encoding:
+    """How prompts and responses become token ids; the fields are `build_ranked`'s arguments."""
+
+    catalogue: Catalogue
+    tokenizer: "PreTrainedTokenizerFast"
+    max_prompt_tokens: int
+    max_length: int
+    name_only: bool
+
+    def prompt(self, instruction: Instruction) -> tuple[int, ...]:
+        return tuple(encode_prompt(instruction, self.tokenizer, max_prompt_tokens=self.max_prompt_tokens))
+
+    def response(
+        self, instruction: Instruction, prompt: tuple[int, ...], text: str
+    ) -> tuple[tuple[int, ...], int] | str:
+        """Token ids and the model's id; or the count that it falls under."""
+        try:
+            api = read_api(text).api
+            if self.name_only:
+                ids = tuple(encode_name(api.model, self.tokenizer))
+            else:
+                most = self.max_prompt_tokens
+                whole = encode_dialogue(instruction, api, self.tokenizer, max_prompt_tokens=most)
+                ids = whole.input_ids[len(prompt) :]
+        except (InvalidApi, InvalidInstruction):
+            return "unreadable"
+        known = self.catalogue.find(api.model)
+        if not known:
+            return "unknown"
+        return (ids, known[0].record.model_id) if len(prompt) + len(ids) <= self.max_length else "too_long"
+
+
 def build_ranked(
     scored: Sequence[Scored],
     catalogue: Catalogue,
@@ -157,38 +190,25 @@ def build_ranked(
     Raises:
         DataError: nothing is left to train on.
     """
+    encoding = _Encoding(catalogue, tokenizer, max_prompt_tokens, max_length, name_only)
     prompts: list[RankedPrompt] = []
     model_ids: set[int] = set()
     counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
     for line in scored:
-        prompt = tuple(encode_prompt(line.instruction, tokenizer, max_prompt_tokens=max_prompt_tokens))
+        prompt = encoding.prompt(line.instruction)
         found: dict[tuple[int, ...], list[float]] = {}
         for text, score in zip(line.responses, line.scores, strict=True):
             if score is None:
                 counts["unscored"] += 1
                 continue
-            try:
-                api = read_api(text).api
-                ids = (
-                    tuple(encode_name(api.model, tokenizer))
-                    if name_only
-                    else encode_dialogue(
-                        line.instruction, api, tokenizer, max_prompt_tokens=max_prompt_tokens
-                    ).input_ids[len(prompt) :]
-                )
-            except (InvalidApi, InvalidInstruction):
-                counts["unreadable"] += 1
+            read = encoding.response(line.instruction, prompt, text)
+            if isinstance(read, str):
+                counts[read] += 1
                 continue
-            known = [match.record.model_id for match in catalogue.find(api.model)]
-            if not known:
-                counts["unknown"] += 1
-                continue
-            if len(prompt) + len(ids) > max_length:
-                counts["too_long"] += 1
-                continue
+            ids, model_id = read
             counts["merged"] += ids in found
             found.setdefault(ids, []).append(score)
-            model_ids.add(known[0])
+            model_ids.add(model_id)
         if not found:
             counts["no_response"] += 1
             continue

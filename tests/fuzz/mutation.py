@@ -7,7 +7,6 @@ Texts and bytes are cut, doubled, spliced and salted with what readers stumble o
 values at a path, and texts of theirs are changed like texts.
 """
 
-import json
 import random
 import re
 from collections.abc import Sequence
@@ -179,7 +178,7 @@ def _text(rng: random.Random, text: str, seeds: Sequence[Any]) -> str:
         return text[:start] + rng.choice(_SALT) + text[start:]
     if kind == 4:
         other = rng.choice(seeds)
-        other = other if isinstance(other, str) else json.dumps(other)
+        other = other if isinstance(other, str) else repr(other)
         return text[:start] + other[_span(rng, len(other))[0] :]
     if kind == 5:
         numbers = list(_NUMBER.finditer(text))
