@@ -21,6 +21,7 @@ from diffagent_tools.installed.facts import FoundFile, Sample
 from retrieval.catalogue import Catalogue
 from retrieval.errors import UnknownModel
 from retrieval.records.api import CheckpointRef
+from retrieval.records.border import MAX_NAME_CHARS
 from retrieval.records.model import LOCAL_IDS, ModelRecord, Settings, VersionRecord
 from retrieval.records.samples import TAGS_KEPT, TRIGGERS_KEPT, SampleSettings, clean_words, settings_of
 from retrieval.search.terms import words
@@ -162,7 +163,7 @@ def _add(
     made.records.append(
         ModelRecord(
             model_id=number,
-            model=told.model or PurePath(first.name).stem,
+            model=(told.model or PurePath(first.name).stem)[:MAX_NAME_CHARS],
             type="LORA" if first.kind == "LORA" else "Checkpoint",
             base_model=family,
             trigger_words=triggers,

@@ -15,6 +15,7 @@ from diffagent_tools.installed.records import (
     ordinary_words,
 )
 from retrieval.catalogue import Catalogue
+from retrieval.records.border import MAX_NAME_CHARS
 from retrieval.records.model import LOCAL_IDS, ModelRecord, VersionRecord
 
 BASE = FoundFile(root="/m", name="base.safetensors", path="/m/base", kind="Checkpoint", base_model="SD 1.5")
@@ -44,6 +45,10 @@ def test_a_file_that_nobody_knows_has_a_number_of_this_machine_and_no_page() -> 
     assert LOCAL_IDS <= record.model_id < 2**53
     assert (record.page_url, record.air(), record.browsing_level) == ("", None, None)
     assert record.rating == "not rated"
+
+
+def test_a_name_of_a_page_of_any_length_is_cut() -> None:
+    assert "n" * MAX_NAME_CHARS in records_of(BASE, lora(told=Told(model="n" * 20_000)))
 
 
 def test_its_number_stays_when_the_folder_moves() -> None:
