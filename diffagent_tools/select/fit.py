@@ -10,7 +10,8 @@ from typing import Literal
 from diffagent_tools.select.selection import Selection
 
 Level = Literal["strong", "fair", "weak"]
-_STRONG, _FAIR = 0.5, 0.1
+_STRONG, _FAIR = 0.75, 0.45
+"""chances that the answer is right"""
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,13 @@ Two of one kind would quarrel in one picture (several.py).
 from typing import Literal
 
 from retrieval.records.model import ModelRecord
-from retrieval.search.purpose import ALL_ROUND, strengths
+from retrieval.search.purpose import ALL_ROUND, MADE_FOR, STYLE_TAGS, strengths
 from retrieval.tables.facets import facets
 
 Kind = Literal["style", "subject", "detail"]
-MADE_FOR = 0.6
-"""the strength of a facet from which a LoRA is of its kind"""
 WIDE = frozenset((*ALL_ROUND, "anime", "illustration", "painting"))
 """media that most models can do, which tell no LoRA from another"""
-_SURE = 0.9
-_STYLE_TAGS = frozenset({"style", "styles", "art style", "artstyle", "style lora", "style art"})
+_SURE = 0.5
 # the categories under which Civitai files what is no style, and what creators add to them
 _SUBJECT_TAGS = frozenset(
     (
@@ -38,24 +35,14 @@ def kind_of(record: ModelRecord) -> Kind:
     poses, outfits, effects and light are details."""
     tags = {tag.casefold() for tag in record.tags}
     kinds = {each.name: each.kind for each in facets()}
-    strong = {facet: value for facet, value in made_for(record).items() if value >= MADE_FOR}
+    strong = {facet: value for facet, value in strengths(record).items() if value >= MADE_FOR}
     narrow = {facet: value for facet, value in strong.items() if facet not in WIDE} or strong
     strongest = max(narrow, key=lambda facet: narrow[facet], default=None)
     kind = kinds[strongest] if strongest else None
-    if kind in ("genre", "subject") or (_SUBJECT_TAGS & tags and not _STYLE_TAGS & tags):
+    if kind in ("genre", "subject") or (_SUBJECT_TAGS & tags and not STYLE_TAGS & tags):
         return "subject"
     if strongest and kind == "medium" and strongest not in WIDE and narrow[strongest] >= _SURE:
         return "style"
     if _DETAIL_TAGS & tags:
         return "detail"
-    return "style" if _STYLE_TAGS & tags or kind == "medium" else "detail"
-
-
-def made_for(record: ModelRecord) -> dict[str, float]:
-    """How much it is made for each facet, without what only Civitai's category "concept" says, which is no
-    concept art."""
-    found = strengths(record)
-    tags = {tag.casefold() for tag in record.tags}
-    if "concept" in tags and not any("concept art" in tag for tag in tags):
-        found.pop("concept art", None)
-    return found
+    return "style" if STYLE_TAGS & tags or kind == "medium" else "detail"

@@ -16,18 +16,19 @@ Only the name is decoded; every field that the catalogue knows is filled in from
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
-from typing import Any, Unpack, get_args
+from typing import Unpack, get_args
 
 from diffagent_tools.llm.adapter import STARTER_ADAPTER, ranker_folder, read_card
 from diffagent_tools.llm.llama import Llama
 from diffagent_tools.llm.prompt import MAX_PROMPT_TOKENS
 from diffagent_tools.llm.served import ServedModel, Unanswered
 from diffagent_tools.llm.served_llama import ServedLlama, tokenizer_of
-from diffagent_tools.select.reasons import reason_for, unmet_notes
+from diffagent_tools.select.all_rounder import all_rounder, as_understood
+from diffagent_tools.select.reasons import NOT_KNOWN, NOTHING_FITS, fits_nothing, reason_for, unmet_notes
 from diffagent_tools.select.selection import (
     BatchItem,
     Evidence,
@@ -39,15 +40,13 @@ from diffagent_tools.select.selection import (
 )
 from diffagent_tools.select.shortlist import load_weights, needs_llm, weigh
 from diffagent_tools.select.writing.negative import negative_for
-from retrieval.calls.base_checkpoint import family_default, mixed_families, on_offered_checkpoint
-from retrieval.calls.compose import api_for, composed_notes, default_api
+from retrieval.calls.base_checkpoint import mixed_families, on_offered_checkpoint
+from retrieval.calls.compose import api_for, composed_notes
 from retrieval.calls.licence import may_sell
-from retrieval.calls.limits import adjust
 from retrieval.calls.repair import repair
-from retrieval.calls.shape import shaped
 from retrieval.catalogue import Catalogue
-from retrieval.errors import InvalidApi, InvalidInput, UnknownBaseModel, UnknownModel
-from retrieval.records.api import Instruction, T2IApi, read_api, read_instruction
+from retrieval.errors import InvalidApi, InvalidInput
+from retrieval.records.api import Instruction, read_api, read_instruction
 from retrieval.records.model import SAFE
 from retrieval.requests.consent import refuse
 from retrieval.search.filters import Ask, Filter, FilterWords, understood
@@ -55,7 +54,6 @@ from retrieval.search.fusion import Fusion
 from retrieval.search.lexical import matched_triggers
 from retrieval.search.pool import MOST
 from retrieval.search.ranker import Candidate, Ranker, Ranking
-from retrieval.tables.families import DEFAULT_FAMILY
 
 SHORTLIST = 8
 """of retrieval's candidates the language model scores as many"""
@@ -72,6 +70,7 @@ class _Ranked:
     said: str | None = None
     notes: tuple[str, ...] = ()
     named: bool = False
+    fits_nothing: bool = False
 
 
 class _Selector(ABC):
@@ -128,12 +127,15 @@ class _Selector(ABC):
         ask = understood(instruction, wanted, k, self.ranker.named)
         named = self._named(ask)
         if named is None and ask.sentence is None and not self.ranker.knows(ask.instruction):
-            return self._abstention(ask)
+            return all_rounder(self.ranker, ask, NOT_KNOWN)[:k]
         ranked = self._rank(ask)
         if named is not None:
             others = (each for each in ranked if each.candidate.record is not named.candidate.record)
             ranked = [named, *others][:k]
-        return [self._selection(each, ask) for each in ranked]
+        found = [self._selection(each, ask) for each in ranked]
+        if named is None and ranked and ranked[0].fits_nothing:
+            return [*all_rounder(self.ranker, ask, NOTHING_FITS), *found][:k]
+        return found
 
     def _ranking(self, ask: Ask, *, whole: bool = False) -> Ranking:
         """Of a large catalogue, where not all models are needed, of those that may lead."""
@@ -153,35 +155,6 @@ class _Selector(ABC):
             return None
         candidate = self._ranking(ask).of(ask.understood.named)
         return None if candidate is None else _Ranked(candidate, candidate.logit, NAMED, named=True)
-
-    def _abstention(self, ask: Ask) -> list[Selection]:
-        """The family's base model with default parameters, as the paper falls back (section 4.1).
-
-        Nothing where the catalogue has none or the filters do not let it pass. The type does not count: the
-        base model is a checkpoint, and something must be called.
-        """
-        request, wanted = ask.instruction, ask.wanted
-        try:
-            record = family_default(self.catalogue, wanted.family or DEFAULT_FAMILY)
-        except (UnknownModel, UnknownBaseModel):  # a family of the user's own catalogue has no base model
-            return []
-        if not replace(wanted, type=None, family=None).passes(record):
-            return []
-        api = default_api(record, request)
-        return [
-            Selection(
-                api=api,
-                score=0.0,
-                reason="no word of the request is known of any model, so this is the base model with default "
-                "parameters",
-                page_url=record.page_url,
-                abstained=True,
-                rating=record.rating,
-                max_nsfw=wanted.max_nsfw or SAFE,
-                may_sell=may_sell(api, self.catalogue).allowed,
-                notes=consent_notes(request),
-            )
-        ]
 
     @abstractmethod
     def _rank(self, ask: Ask) -> list[_Ranked]: ...
@@ -204,7 +177,7 @@ class _Selector(ABC):
         )
         api = api_for(record, request, confidence=ranked.confidence)
         api, notes = on_offered_checkpoint(api, self.catalogue, wanted)
-        api, notes = _as_understood(api, ask, notes)
+        api, notes = as_understood(api, ask, notes)
         negative = negative_for(api, record, request.prompt)
         api = api.model_copy(update={"negative_prompt": negative})
         told = (*composed_notes(record, request, api), mixed_families(api, self.catalogue))
@@ -234,9 +207,9 @@ class RetrievalSelector(_Selector):
 
     def _rank(self, ask: Ask) -> list[_Ranked]:
         ranking = self._ranking(ask)
-        notes = unmet_notes(ranking)
+        notes, nothing = unmet_notes(ranking), fits_nothing(ranking)
         return [
-            _Ranked(candidate, candidate.logit, candidate.chance, notes=notes)
+            _Ranked(candidate, candidate.logit, candidate.right, notes=notes, fits_nothing=nothing)
             for candidate in ranking.best(ask.k)
         ]
 
@@ -315,7 +288,7 @@ class LlamaSelector(_Selector):
 
     def _from_shortlist(self, ask: Ask) -> list[_Ranked]:
         ranking = self._ranking(ask)
-        notes = unmet_notes(ranking)
+        notes, nothing = unmet_notes(ranking), fits_nothing(ranking)
         found = ranking.best(max(ask.k, SHORTLIST))
         head, tail = found[:SHORTLIST], found[SHORTLIST:]
         if not head:
@@ -323,13 +296,23 @@ class LlamaSelector(_Selector):
         names = [candidate.record.model for candidate in head]
         llm = self.llama.scores(ask.instruction, names) if self.asks_llama else None
         scored = weigh(head, self._weights, llm)
+        # where the language model counts nothing, retrieval tells how likely each is right
+        sure = [item.chance if self.asks_llama else head[item.place].right for item in scored]
         ranked = [
-            _Ranked(head[item.place], item.score, item.chance, item.llm_score, notes=notes) for item in scored
+            _Ranked(
+                head[item.place],
+                item.score,
+                chance,
+                item.llm_score,
+                notes=notes,
+                fits_nothing=nothing and not self.asks_llama,
+            )
+            for item, chance in zip(scored, sure, strict=True)
         ]
         # what is not among the best few stays behind them, in retrieval's order
         lowest = min(item.score for item in scored)
         ranked += [
-            _Ranked(candidate, lowest + candidate.logit - head[-1].logit - 1.0, candidate.chance)
+            _Ranked(candidate, lowest + candidate.logit - head[-1].logit - 1.0, candidate.right)
             for candidate in tail
         ]
         return ranked[: ask.k]
@@ -372,20 +355,3 @@ class LlamaSelector(_Selector):
 def _positive(k: int) -> None:
     if k < 1:
         raise InvalidInput(f"k is {k}; ask for one model or more")
-
-
-def _as_understood(api: T2IApi, ask: Ask, notes: tuple[str, ...]) -> tuple[T2IApi, tuple[str, ...]]:
-    """The call at the shape that the request asks for, and with the LoRA weight that it names."""
-    found = ask.understood
-    if found is None:
-        return api, notes
-    update: dict[str, Any] = {}
-    if found.size or found.ratio or found.shape:
-        size = found.size or shaped(api, shape=found.shape, ratio=found.ratio)
-        update = dict(zip(("width", "height"), size, strict=True))
-    if found.lora_weight is not None and api.lora_weight is not None and api.model_id == found.named:
-        update["lora_weight"] = found.lora_weight
-    if not update:
-        return api, notes
-    api, more = adjust(api, **update)
-    return api, (*notes, *more)

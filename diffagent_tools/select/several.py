@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Unpack, get_args
 
-from diffagent_tools.select.kinds import MADE_FOR, WIDE, Kind, kind_of, made_for
+from diffagent_tools.select.kinds import WIDE, Kind, kind_of
 from diffagent_tools.select.selection import Selection, Selector
 from retrieval.calls.compose import taught, trigger_words, with_trigger, worth_saying
 from retrieval.calls.licence import may_sell
@@ -26,7 +26,7 @@ from retrieval.records.api import LoraRef, T2IApi
 from retrieval.records.model import ModelRecord
 from retrieval.search.filters import FilterWords
 from retrieval.search.lexical import matched_triggers
-from retrieval.search.purpose import asked_facets, is_medium
+from retrieval.search.purpose import MADE_FOR, asked_facets, is_medium, strengths
 from retrieval.search.terms import squash, words
 from retrieval.tables.facets import facets
 
@@ -152,7 +152,7 @@ def _claims(record: ModelRecord, prompt: str) -> tuple[frozenset[str], float]:
     spoken = words(prompt)
     own = set(words(" ".join((record.model, *record.trigger_words[:_OWN_TRIGGERS]))))
     found: dict[str, float] = {}
-    strong = made_for(record)
+    strong = strengths(record)
     for facet, phrase in asked_facets(prompt).items():
         # a world is not made for each thing in it: "fantasy" draws no better deer
         named = _is_style(facet) or phrase == facet or set(words(phrase)) <= own
@@ -190,7 +190,7 @@ def _role(record: ModelRecord, prompt: str, claims: frozenset[str]) -> Kind:
     if kind != "style":
         return kind
     styles = [words(phrase) for facet, phrase in asked_facets(prompt).items() if _is_style(facet)]
-    mediums = [name for name, value in made_for(record).items() if value >= MADE_FOR and is_medium(name)]
+    mediums = [name for name, value in strengths(record).items() if value >= MADE_FOR and is_medium(name)]
     named = any(claims & set(style) for style in styles)
     return "style" if named or set(mediums) - WIDE else "detail"
 
@@ -211,7 +211,7 @@ def _unasked(record: ModelRecord, prompt: str) -> bool:
     fitting = {near for name in asked_facets(prompt) for near in (name, *known[name].near)}
     return any(
         value >= MADE_FOR and is_medium(name) and name not in fitting and name not in WIDE
-        for name, value in made_for(record).items()
+        for name, value in strengths(record).items()
     )
 
 

@@ -33,6 +33,19 @@ if TYPE_CHECKING:
     Scores = NDArray[np.float32]
 
 FILE = "mixture.json"
+CONFIDENCE_FILE = "confidence.json"
+SIGNS = (
+    "constant",
+    "prompt",
+    "sentence",
+    "fit",
+    "style",
+    "unmet",
+    "nearness",
+    "all-round",
+    "special",
+)
+"""what the chance that an answer is right is judged by; see `signs`"""
 WORDING = (
     "constant",
     "commas",
@@ -186,6 +199,98 @@ class Mixture:
                 f"cannot read {path} ({error}); finetune/ranker/wording.py writes it"
             ) from error
         return made
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The chance that an answer is right for its request, a logistic regression over `SIGNS`.
+
+    Of a sentence several models may be right, so these chances do not sum to one: who is made for the style
+    is right, however many others are, too. finetune/evaluate/confidence.py fits the weights.
+    """
+
+    weights: Mapping[str, float]
+
+    def right(
+        self,
+        chances: "Scores",
+        scores: Mapping[str, "Scores"],
+        sentence: float,
+        *,
+        style: bool,
+        unmet: bool,
+    ) -> "Scores":
+        """In [0, 1], [n]; arguments as of `signs`."""
+        import numpy as np
+
+        found = signs(chances, scores, sentence, style=style, unmet=unmet)
+        logits = sum(np.float32(self.weights[name]) * found[name] for name in SIGNS)
+        right: Scores = np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
+        return right
+
+    def save(self, folder: Path) -> None:
+        atomic_write(folder / CONFIDENCE_FILE, (json.dumps(asdict(self), indent=1) + "\n").encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """The weights in a folder; None where it has none: then the chances among all models are told.
+
+        Raises:
+            AdapterError: the file is damaged.
+        """
+        path = folder / CONFIDENCE_FILE
+        if not path.is_file():
+            return None
+        try:
+            made = cls(**json.loads(path.read_text(encoding="utf-8")))
+            if set(made.weights) != set(SIGNS):
+                raise ValueError(f"it weighs {sorted(made.weights)}")
+            for name, weight in made.weights.items():
+                usable(name, weight)
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise AdapterError(
+                f"cannot read {path} ({error}); finetune/evaluate/confidence.py writes it"
+            ) from error
+        return made
+
+
+CALIBRATED = ("facets.fit", "facets.general", "special", "retriever.facts")
+"""the evidence that `signs` reads"""
+
+
+def signs(
+    chances: "Scores",
+    scores: Mapping[str, "Scores"],
+    sentence: float,
+    *,
+    style: bool,
+    unmet: bool,
+) -> dict[str, "Scores"]:
+    """The features of `SIGNS`, [n] each.
+
+    Args:
+        chances: of the answers, among all models.
+        scores: "facets.fit", "facets.general", "special" and, where there is an encoder, "retriever.facts".
+        sentence: how likely the request is one, in [0, 1].
+        style: whether it names a style.
+        unmet: whether it names a medium that no model is made for.
+    """
+    import numpy as np
+
+    chance = np.clip(chances.astype(np.float32), 1e-4, 1 - 1e-4)
+    whole = np.full_like(chance, sentence)
+    near = scores.get("retriever.facts", np.zeros_like(chance))
+    return {
+        "constant": np.ones_like(chance),
+        "prompt": (1 - whole) * np.log(chance / (1 - chance)),
+        "sentence": whole,
+        "fit": whole * scores["facets.fit"],
+        "style": whole * np.float32(style),
+        "unmet": whole * np.float32(unmet),
+        "nearness": whole * near,
+        "all-round": whole * scores["facets.general"],
+        "special": whole * scores["special"],
+    }
 
 
 def without(chances: "Scores", against: "Scores") -> "Scores":

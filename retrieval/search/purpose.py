@@ -13,13 +13,13 @@ import copy
 import functools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from retrieval.kept import packed, unpacked
 from retrieval.records.model import ModelRecord
 from retrieval.search.terms import words
-from retrieval.tables.facets import facets
+from retrieval.tables.facets import Phrases, facets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,30 +85,6 @@ class Described(Protocol):
     def description_terms(self) -> Mapping[str, float]: ...
 
 
-class Phrases:
-    """Phrases of words, each standing for one or more facets."""
-
-    def __init__(self, phrases: Mapping[tuple[str, ...], tuple[str, ...]]) -> None:
-        self._facets = dict(phrases)
-        self._starts = {phrase[0] for phrase in phrases}
-        self._longest = max(map(len, phrases), default=0)
-
-    def found(self, spoken: list[str]) -> Iterator[tuple[str, str, bool]]:
-        """Facet, phrase, and whether the phrase is all that was said; the longest phrases first."""
-        if not self._starts.intersection(spoken):
-            return
-        taken = [False] * len(spoken)
-        for length in range(min(self._longest, len(spoken)), 0, -1):
-            for first in range(len(spoken) - length + 1):
-                if spoken[first] not in self._starts or any(taken[first : first + length]):
-                    continue
-                phrase = tuple(spoken[first : first + length])
-                if phrase in self._facets:
-                    taken[first : first + length] = [True] * length
-                    for facet in self._facets[phrase]:
-                        yield facet, " ".join(phrase), length == len(spoken)
-
-
 @functools.cache
 def request_phrases() -> Phrases:
     """What requests call the facets."""
@@ -148,6 +124,11 @@ def _strangers() -> dict[str, tuple[str, ...]]:
 def is_medium(name: str) -> bool:
     """Whether a facet says how a picture is made, as "watercolor" does."""
     return any(facet.name == name and facet.kind == "medium" for facet in facets())
+
+
+def is_subject(name: str) -> bool:
+    """Whether a facet says what is to be seen, as "food" does, and no style."""
+    return any(facet.name == name and facet.kind == "subject" for facet in facets())
 
 
 def asked_facets(text: str) -> dict[str, str]:

@@ -10,12 +10,14 @@ of weights has a mixture (retrieval/search/mixture.py), sentences are answered b
 (retrieval/search/pool.py).
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack
 
 from retrieval.catalogue import Catalogue
+from retrieval.catalogue.ordered import Records
 from retrieval.errors import InvalidInput
 from retrieval.kept import kept_tables, packed, unpacked
 from retrieval.records.api import Instruction
@@ -23,9 +25,9 @@ from retrieval.records.model import ModelRecord
 from retrieval.search.filters import FacetTable, Filter, FilterWords, facet_tables
 from retrieval.search.fusion import Fusion, softmax
 from retrieval.search.lexical import LexicalScorer, word_tables
-from retrieval.search.mixture import Mixture, without
+from retrieval.search.mixture import CALIBRATED, Calibration, Mixture, without
 from retrieval.search.pool import MOST, WHOLE_UP_TO, Near, Pool
-from retrieval.search.purpose import MADE_FOR, Purposes, asked_facets, is_medium, purpose_tables
+from retrieval.search.purpose import MADE_FOR, Purposes, asked_facets, is_medium, is_subject, purpose_tables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,12 +49,14 @@ _MIXED = ("retrieval", "everyday", "downloads", "checkpoint")
 class Candidate:
     """A ranked model: `logit` and `chance` by all retrieval evidence, `scores` the evidence by name.
 
-    `made_for`: the asked facets that it is made for, with the phrases of the request.
+    `right`: the chance that it is right for the request, whoever else is, too. `made_for`: the asked facets
+    that it is made for, with the phrases of the request.
     """
 
     record: ModelRecord
     logit: float
     chance: float
+    right: float
     scores: dict[str, float]
     made_for: Mapping[str, str] = field(default_factory=dict)
 
@@ -75,6 +79,7 @@ class Ranking:
     chances: "Scores"
     scores: Mapping[str, "Scores"]
     sentence: float = 0.0
+    calibration: Calibration | None = None
     made_for: Mapping[str, tuple[str, "Scores"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -92,12 +97,31 @@ class Ranking:
         return [named, *(each for each in self.best(k) if each.record is not named.record)][:k]
 
     @property
+    def has_style(self) -> bool:
+        """Whether the request names more than what is to be seen."""
+        return not all(is_subject(name) for name in self.made_for)
+
+    @property
     def unmet(self) -> tuple[str, ...]:
         """What the request says of a medium that no model which may be chosen is made for."""
         return tuple(
             phrase
             for name, (phrase, strength) in self.made_for.items()
             if is_medium(name) and not (strength[self.at] >= MADE_FOR).any()
+        )
+
+    @functools.cached_property
+    def right(self) -> "Scores":
+        """The chance that each answer is right, [n]; its chance among all where nobody fitted it."""
+        if self.calibration is None:
+            return self.chances
+        scores = {name: values[self.at] for name, values in self.scores.items() if name in CALIBRATED}
+        return self.calibration.right(
+            self.chances,
+            scores,
+            self.sentence,
+            style=self.has_style,
+            unmet=bool(self.unmet),
         )
 
     def of(self, model_id: int) -> Candidate | None:
@@ -111,6 +135,7 @@ class Ranking:
             record=self.records[self.places[rank]],
             logit=float(self.logits[rank]),
             chance=float(self.chances[rank]),
+            right=float(self.right[rank]),
             scores={name: float(values[place]) for name, values in self.scores.items()},
             made_for={
                 name: phrase
@@ -118,26 +143,6 @@ class Ranking:
                 if strength[place] >= MADE_FOR
             },
         )
-
-
-class Records(Sequence[ModelRecord]):
-    """The records of a catalogue in its order, each read when it is asked for."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-        self._ids = catalogue.model_ids
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    @overload
-    def __getitem__(self, place: int) -> ModelRecord: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[ModelRecord]: ...
-    def __getitem__(self, place: int | slice) -> ModelRecord | Sequence[ModelRecord]:
-        if isinstance(place, slice):
-            return [self._catalogue.get(model_id) for model_id in self._ids[place]]
-        return self._catalogue.get(self._ids[place])
 
 
 def _tables(catalogue: Catalogue) -> "Tables":
@@ -164,6 +169,7 @@ class Ranker:
         retriever: adds its cosines; None for words alone.
         retrieval: weighs "lexical" and the retriever's scores; needed with a retriever.
         mixture: answers sentences by what models are made for; None: the fusion alone decides.
+        calibration: tells how likely an answer is right; None: its chance among all.
         tables: what is known of the catalogue's models, if it is at hand.
     """
 
@@ -175,6 +181,7 @@ class Ranker:
         retriever: "Retriever | None" = None,
         retrieval: Fusion | None = None,
         mixture: Mixture | None = None,
+        calibration: Calibration | None = None,
         tables: "Tables | None" = None,
     ) -> None:
         if (retriever is None) != (retrieval is None):
@@ -187,6 +194,7 @@ class Ranker:
         self._scorer = LexicalScorer((), tables)
         self._purposes = Purposes((), tables)
         self._mixture = mixture
+        self._calibration = calibration
         self._lexical = lexical
         self._retriever = retriever
         self._retrieval = retrieval
@@ -215,6 +223,7 @@ class Ranker:
             retriever=retriever,
             retrieval=Fusion.load(folder / RETRIEVAL_FILE) if retriever else None,
             mixture=Mixture.load(folder),
+            calibration=Calibration.load(folder),
             tables=tables,
         )
 
@@ -345,6 +354,7 @@ class Ranker:
             chances=chances[order],
             scores=scores,
             sentence=sentence,
+            calibration=self._calibration,
             made_for={name: (phrase, purposes.strength(name)) for name, phrase in asked.items()},
         )
 

@@ -5,6 +5,7 @@ requests and records.
 """
 
 import functools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -63,3 +64,27 @@ def _kind(text: str) -> Kind:
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+class Phrases:
+    """Phrases of words, each standing for one or more facets."""
+
+    def __init__(self, phrases: Mapping[tuple[str, ...], tuple[str, ...]]) -> None:
+        self._facets = dict(phrases)
+        self._starts = {phrase[0] for phrase in phrases}
+        self._longest = max(map(len, phrases), default=0)
+
+    def found(self, spoken: list[str]) -> Iterator[tuple[str, str, bool]]:
+        """Facet, phrase, and whether the phrase is all that was said; the longest phrases first."""
+        if not self._starts.intersection(spoken):
+            return
+        taken = [False] * len(spoken)
+        for length in range(min(self._longest, len(spoken)), 0, -1):
+            for first in range(len(spoken) - length + 1):
+                if spoken[first] not in self._starts or any(taken[first : first + length]):
+                    continue
+                phrase = tuple(spoken[first : first + length])
+                if phrase in self._facets:
+                    taken[first : first + length] = [True] * length
+                    for facet in self._facets[phrase]:
+                        yield facet, " ".join(phrase), length == len(spoken)

@@ -20,7 +20,7 @@ def selection(confidence: float | None, evidence: Evidence, *, abstained: bool =
     ("found", "level"),
     [
         (selection(0.9, TOLD), "strong"),
-        (selection(0.2, TOLD), "fair"),
+        (selection(0.5, TOLD), "fair"),
         (selection(0.01, TOLD), "weak"),
         (selection(0.9, Evidence()), "weak"),
         (selection(0.9, Evidence(name_said=True)), "strong"),

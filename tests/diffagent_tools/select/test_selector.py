@@ -12,6 +12,7 @@ from tiny import save_tiny_base
 
 from diffagent_tools.llm.adapter import merge_lora
 from diffagent_tools.llm.base import load_base
+from diffagent_tools.select.reasons import fits_nothing
 from diffagent_tools.select.selector import SHORTLIST, LlamaSelector, RetrievalSelector
 from diffagent_tools.select.shortlist import SHORTLIST_FILE
 from retrieval.catalogue import Catalogue
@@ -338,3 +339,27 @@ def test_a_catalogue_without_models_has_no_answer() -> None:
     empty = Catalogue([], name="empty")
     assert RetrievalSelector(empty).select(PIXELS) == []
     assert LlamaSelector(empty).select(PIXELS, k=3) == []
+
+
+def test_where_nothing_fits_a_popular_all_rounder_is_said_to_be_one() -> None:
+    starter = Catalogue.starter()
+    (chosen,) = RetrievalSelector(starter).select("xqzzv blorp fnarg, 16:9")
+    assert chosen.abstained
+    assert chosen.confidence is None
+    record = starter.get(chosen.api.model_id or 0)
+    assert record.type == "Checkpoint"
+    assert (record.stats.downloads or 0) >= 10_000
+    assert chosen.reason.endswith("this is a good all-rounder")
+    assert chosen.api.width > chosen.api.height, "the shape is kept"
+
+
+@pytest.mark.parametrize(
+    ("chance", "sentence", "fit", "nothing"),
+    [(0.2, 0.9, 0.0, True), (0.2, 0.1, 0.0, False), (0.2, 0.9, 0.4, False), (0.9, 0.9, 0.0, False)],
+)
+def test_nothing_fits_a_sentence_whose_best_answer_is_likely_wrong(
+    chance: float, sentence: float, fit: float, nothing: bool
+) -> None:
+    candidate = SimpleNamespace(right=chance, scores={"facets.fit": fit})
+    ranking = SimpleNamespace(sentence=sentence, best=lambda k: [candidate])
+    assert fits_nothing(ranking) is nothing  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ def candidates(count: int) -> list[Candidate]:
     """The first models of the small catalogue, each one logit behind the one before."""
     records = list(small_catalogue())[:count]
     return [
-        Candidate(record=record, logit=-float(place), chance=0.5 / (place + 1), scores={})
+        Candidate(record=record, logit=-float(place), chance=0.5 / (place + 1), right=0.9, scores={})
         for place, record in enumerate(records)
     ]
 

@@ -174,7 +174,13 @@ def test_the_catalogue_says_what_was_left_out() -> None:
 
     of_type = LEFT_OUT | {"type": "the type is that of 'Ink Wash' in the catalogue"}
     assert read(model="Ink Wash") == (tuple(of_type.values()), "LORA", 512, 512)
-    of_family = LEFT_OUT | {"base_model": "the base model is that of 'Grand Vista' in the catalogue"}
+    of_family = LEFT_OUT | {
+        "base_model": "the base model is that of 'Grand Vista' in the catalogue",
+        **{
+            side: f"{side} is missing; 1024 was taken, which 'Grand Vista' is made for"
+            for side in ("width", "height")
+        },
+    }
     assert read(model="Grand Vista") == (tuple(of_family.values()), "Checkpoint", 1024, 1024)
     # a size that was said stays, and a family that is in no table has none of its own
     assert read(model="Grand Vista", width=640)[2:] == (640, 512)

@@ -10,7 +10,17 @@ import pytest
 
 from retrieval.errors import AdapterError
 from retrieval.records.api import Instruction
-from retrieval.search.mixture import FILE, WORDING, Mixture, entropy, without, wording
+from retrieval.search.mixture import (
+    CONFIDENCE_FILE,
+    FILE,
+    SIGNS,
+    WORDING,
+    Calibration,
+    Mixture,
+    entropy,
+    without,
+    wording,
+)
 from retrieval.search.ranker import STARTER_WEIGHTS
 
 PLAIN = Mixture(
@@ -219,3 +229,42 @@ def test_a_share_above_one_and_a_temperature_of_nought_are_named(tmp_path: Path)
         replace(PLAIN, **change).save(tmp_path)
         with pytest.raises(AdapterError, match=said):
             Mixture.load(tmp_path)
+
+
+def _scores(fit: float, **more: float) -> dict[str, np.ndarray]:
+    known = {"facets.fit": fit, "facets.general": 0.0, "special": 0.0, "retriever.facts": 0.3, **more}
+    return {name: np.asarray([value], np.float32) for name, value in known.items()}
+
+
+def test_a_sentence_is_answered_rightly_by_what_fits_and_a_prompt_by_who_is_likely() -> None:
+    calibration = Calibration.load(STARTER_WEIGHTS)
+    assert calibration is not None
+
+    def right(chance: float, fit: float, sentence: float, unmet: bool = False) -> float:
+        found = calibration.right(
+            np.asarray([chance], np.float32), _scores(fit), sentence, style=True, unmet=unmet
+        )
+        assert found.shape == (1,)
+        return float(found[0])
+
+    # one of many equals is as right as an only one
+    assert right(0.05, 0.9, 1.0) == pytest.approx(right(0.9, 0.9, 1.0))
+    assert right(0.05, 0.9, 1.0) > right(0.05, 0.1, 1.0) > right(0.05, 0.1, 1.0, unmet=True)
+    assert right(0.9, 0.1, 0.0) > 0.8 > 0.2 > right(0.05, 0.9, 0.0)
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"weights": {"fit": 1}}', '{"weights": null}'])
+def test_a_damaged_calibration_is_named(damage: str, tmp_path: Path) -> None:
+    assert Calibration.load(tmp_path) is None
+    (tmp_path / CONFIDENCE_FILE).write_text(damage, encoding="utf-8")
+    with pytest.raises(AdapterError, match=r"confidence\.json"):
+        Calibration.load(tmp_path)
+
+
+def test_a_calibration_is_kept_as_it_is_written(tmp_path: Path) -> None:
+    made = Calibration(dict.fromkeys(SIGNS, 0.5))
+    made.save(tmp_path)
+    assert Calibration.load(tmp_path) == made
+    (tmp_path / CONFIDENCE_FILE).write_text(json.dumps({"weights": dict.fromkeys(SIGNS, math.inf)}))
+    with pytest.raises(AdapterError):
+        Calibration.load(tmp_path)
