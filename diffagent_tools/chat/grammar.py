@@ -38,7 +38,8 @@ _KIND_OF_FAMILY = re.compile(
     re.IGNORECASE,
 )
 _FLAG = re.compile(
-    r"\s*(?:--ar \d{1,2}:\d{1,2}|(?:\b(?:in|at|size)\s+)?(?<![\w.])\d{3,4} ?[x×] ?\d{3,4}\b(?![\w.]))", re.I
+    r"\s{0,8}(?:--ar \d{1,2}:\d{1,2}|(?:\b(?:in|at|size)\s+)?(?<![\w.])\d{3,4} ?[x×] ?\d{3,4}\b(?![\w.]))",
+    re.I,
 )
 _QUOTED = re.compile(r"\s*[\"“](.+)[\"”]\s*", re.DOTALL)
 _STYLE_ENDS = re.compile(r"^(?:(?:in|as|like|a|an|the) )+|(?: version| look)$", re.IGNORECASE)

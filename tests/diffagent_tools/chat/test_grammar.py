@@ -1,5 +1,7 @@
 """The grammar of refinements: what is one, what is something to draw, and what becomes of the request."""
 
+import time
+
 import pytest
 from calls import checkpoint
 from hypothesis import given
@@ -258,3 +260,9 @@ def test_long_messages_are_read_at_once() -> None:
         "replace a with " * 2_000,
     ):
         assert said(text).request.prompt
+
+
+def test_a_message_of_spaces_is_read_in_a_moment() -> None:
+    begin = time.process_time()
+    read_message("a fox" + " " * 20_000 + "by night", follows=True)
+    assert time.process_time() - begin < 2
