@@ -8,6 +8,7 @@ import pytest
 from small_world import WordSelector, small_catalogue
 
 from finetune.evaluate.graded import Graded, baselines, judged, ndcg, of_selector, read_graded, report
+from retrieval.catalogue import Catalogue
 from retrieval.errors import DataError
 
 REQUEST = Graded("a corgi, pixel art", "en", {201: 2, 202: 1})
@@ -49,3 +50,12 @@ def test_a_broken_file_names_its_line(tmp_path: Path) -> None:
         path.write_text(json.dumps({"text": "a fox", "grades": grades}) + "\n")
         with pytest.raises(DataError, match="line 1"):
             read_graded(path)
+
+
+@pytest.mark.parametrize(("name", "count"), [("fitted", 234), ("unseen", 214)])
+def test_our_own_requests_grade_models_of_the_packaged_catalogue(name: str, count: int) -> None:
+    requests = read_graded(Path(__file__).parents[3] / "benchmarks" / "everyday" / f"{name}.jsonl.gz")
+    assert len(requests) == count
+    known = set(Catalogue.starter().model_ids)
+    assert all(set(request.grades) <= known for request in requests)
+    assert len({request.language for request in requests}) == 17
