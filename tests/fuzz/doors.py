@@ -22,6 +22,7 @@ from diffagent_tools.cli import check as check_command
 from diffagent_tools.cli import command, index
 from diffagent_tools.cli import select as select_command
 from diffagent_tools.ui.events import FIELDS, TEXTS, Events
+from diffagent_tools.ui.samples import SamplePictures
 from retrieval.catalogue import Catalogue
 from retrieval.records.api import T2IApi
 
@@ -185,7 +186,9 @@ class _Page:
 
     def __init__(self, operations: Operations) -> None:
         self._chat = _Chat(operations)
-        self._events = Events(gradio, self._chat.conversation, self._chat.conversation, None, None)
+        self._events = Events(
+            gradio, self._chat.conversation, self._chat.conversation, None, None, SamplePictures()
+        )
 
     def run(self, text: str) -> None:
         rng = _pick(text)
