@@ -28,6 +28,7 @@ from diffagent_tools.formats.write import export
 from diffagent_tools.quoting import DOCUMENT_CHARS, plain
 from diffagent_tools.select.selection import NO_MODEL, Request, Selection, Selector
 from diffagent_tools.select.several import require_loras, with_loras
+from diffagent_tools.select.siblings import SPARE, apart
 from diffagent_tools.select.writing.prompt import worded
 from retrieval.calls.check import Check, check
 from retrieval.calls.limits import adjust
@@ -109,9 +110,10 @@ class Operations:
             which = " of installed models" if installed else ""
             raise ValueError(f"these operations have no selector{which}")
         require_loras(loras)
-        found = selector.select(request, k=k, **words)
+        found = selector.select(request, k=k + SPARE if k > 1 else 1, **words)
         if not found:
             raise NoModelFits(NO_MODEL)
+        found = apart(found, selector.catalogue)[:k]
         if loras > 1:
             found = [with_loras(each, selector, loras, **words) for each in found]
         if write:

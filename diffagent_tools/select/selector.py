@@ -16,7 +16,7 @@ Only the name is decoded; every field that the catalogue knows is filled in from
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
@@ -39,7 +39,6 @@ from diffagent_tools.select.selection import (
     consent_notes,
 )
 from diffagent_tools.select.shortlist import load_weights, needs_llm, weigh
-from diffagent_tools.select.siblings import folded, siblings_note
 from diffagent_tools.select.writing.negative import negative_for
 from retrieval.calls.base_checkpoint import mixed_families, on_offered_checkpoint
 from retrieval.calls.compose import api_for, composed_notes
@@ -60,8 +59,6 @@ SHORTLIST = 8
 """of retrieval's candidates the language model scores as many"""
 NAMED = 0.99
 """the confidence in a model that the request names"""
-_SIBLINGS = 4
-"""so many more are ranked, of which siblings of the first may be left out"""
 
 
 @dataclass(frozen=True)
@@ -131,11 +128,11 @@ class _Selector(ABC):
         named = self._named(ask)
         if named is None and ask.sentence is None and not self.ranker.knows(ask.instruction):
             return all_rounder(self.ranker, ask, NOT_KNOWN)[:k]
-        ranked = self._rank(replace(ask, k=k + self._spare))
+        ranked = self._rank(ask)
         if named is not None:
             others = (each for each in ranked if each.candidate.record is not named.candidate.record)
-            ranked = [named, *others]
-        found = [self._selection(each, ask) for each in _apart(ranked)[:k]]
+            ranked = [named, *others][:k]
+        found = [self._selection(each, ask) for each in ranked]
         if named is None and ranked and ranked[0].fits_nothing:
             return [*all_rounder(self.ranker, ask, NOTHING_FITS), *found][:k]
         return found
@@ -158,11 +155,6 @@ class _Selector(ABC):
             return None
         candidate = self._ranking(ask).of(ask.understood.named)
         return None if candidate is None else _Ranked(candidate, candidate.logit, NAMED, named=True)
-
-    @property
-    def _spare(self) -> int:
-        """How many more are ranked than asked for."""
-        return _SIBLINGS
 
     @abstractmethod
     def _rank(self, ask: Ask) -> list[_Ranked]: ...
@@ -263,10 +255,6 @@ class LlamaSelector(_Selector):
         return load_weights(self.adapter)
 
     @property
-    def _spare(self) -> int:
-        return _SIBLINGS if self.mode == "shortlist" else 0  # a decoded name costs time
-
-    @property
     def asks_llama(self) -> bool:
         """Whether answers need the language model: by the mode, the fitted weights, or because one is named.
 
@@ -362,15 +350,6 @@ class LlamaSelector(_Selector):
             why = "the model that was named does not exist or does not pass the filters"
             return [_Ranked(nearest, nearest.logit, None, None, said, (*notes, why))]
         return [_Ranked(chosen, chosen.logit, None, None, said, notes)]
-
-
-def _apart(ranked: list[_Ranked]) -> list[_Ranked]:
-    """One of each set of siblings, whose note names the others."""
-    places = folded([each.candidate.record for each in ranked])
-    return [
-        replace(ranked[place], notes=(*ranked[place].notes, *filter(None, (siblings_note(siblings),))))
-        for place, siblings in places
-    ]
 
 
 def _positive(k: int) -> None:

@@ -1,13 +1,16 @@
 """Models that are nearly one: versions, extractions and repacks of the same creator under one name.
 
-folded(records)      # [(the place of the best of each, the others), ...], in their order
+apart(selector.select("a fox, watercolor", k=3 + SPARE), catalogue)[:3]
 
-The best k of a ranking shall differ, so siblings come as one answer that names them.
+The best k that a person or an agent is shown differ, so siblings come as one answer that names them. A batch
+keeps every model, since accuracy is measured by it.
 """
 
 import re
 from collections.abc import Sequence
 
+from diffagent_tools.select.selection import Selection
+from retrieval.catalogue import Catalogue
 from retrieval.records.model import ModelRecord
 
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|【[^】]*】")
@@ -22,21 +25,26 @@ _SHORTEST = 3
 _WORD = re.compile(r"[^\W_]+")
 
 
-def folded(records: Sequence[ModelRecord]) -> list[tuple[int, tuple[ModelRecord, ...]]]:
-    """The places of those that are no siblings of an earlier one, each with its later siblings."""
-    found: dict[object, tuple[int, list[ModelRecord]]] = {}
-    for place, record in enumerate(records):
-        key = _family(record) or record.model_id
-        if key in found:
-            found[key][1].append(record)
-        else:
-            found[key] = (place, [])
-    return [(place, tuple(siblings)) for place, siblings in found.values()]
+SPARE = 4
+"""how many more answers are asked for, as siblings may be among them"""
 
 
-def siblings_note(siblings: Sequence[ModelRecord]) -> str:
-    """What an answer says of them; nothing where there are none."""
-    return f"nearly the same: {', '.join(f'“{record.model}”' for record in siblings)}" if siblings else ""
+def apart(found: Sequence[Selection], catalogue: Catalogue) -> list[Selection]:
+    """Answers that are no siblings of an earlier one; the note of each names its later siblings."""
+    sets: dict[object, list[Selection]] = {}
+    for place, selection in enumerate(found):
+        model_id = selection.api.model_id
+        known = model_id is not None and model_id in catalogue
+        key = _family(catalogue.get(model_id)) if known and model_id is not None else None
+        sets.setdefault(key or place, []).append(selection)
+    return [
+        first.model_copy(update={"notes": (*first.notes, _note(others))}) if others else first
+        for first, *others in sets.values()
+    ]
+
+
+def _note(others: Sequence[Selection]) -> str:
+    return f"nearly the same: {', '.join(f'“{each.api.model}”' for each in others)}"
 
 
 def _family(record: ModelRecord) -> tuple[str, str, str] | None:

@@ -3,9 +3,13 @@
 import pytest
 from small_adapter import fusion_only
 
+from diffagent_tools.agents.operations import Operations
+from diffagent_tools.select.selection import Selection
 from diffagent_tools.select.selector import RetrievalSelector
-from diffagent_tools.select.siblings import core_of, folded, siblings_note
+from diffagent_tools.select.siblings import apart, core_of
+from retrieval.calls.compose import api_for
 from retrieval.catalogue import Catalogue
+from retrieval.records.api import read_instruction
 from retrieval.records.model import ModelRecord
 
 
@@ -36,32 +40,35 @@ def test_the_core_of_a_name(one: str, other: str, same: bool) -> None:
     assert (core_of(one) == core_of(other)) is same
 
 
+RECORDS = [
+    model(1, "Soft Wash v1"),
+    model(2, "Hard Wash"),
+    model(3, "Soft Wash v2"),
+    model(4, "Soft Wash", creator="bea"),
+    model(5, "Soft Wash", base_model="SDXL 1.0"),
+    model(6, "Soft Wash", creator=None),
+    model(7, "v2 LoRA"),
+    model(8, "v3 LoRA"),
+]
+
+
 def test_only_siblings_are_folded() -> None:
-    records = [
-        model(1, "Soft Wash v1"),
-        model(2, "Hard Wash"),
-        model(3, "Soft Wash v2"),
-        model(4, "Soft Wash", creator="bea"),
-        model(5, "Soft Wash", base_model="SDXL 1.0"),
-        model(6, "Soft Wash", creator=None),
-        model(7, "v2 LoRA"),
-        model(8, "v3 LoRA"),
-    ]
-    found = folded(records)
-    assert [place for place, _ in found] == [0, 1, 3, 4, 5, 6, 7]
-    assert [record.model_id for record in found[0][1]] == [3]
-    assert siblings_note(found[0][1]) == "nearly the same: “Soft Wash v2”"
-    assert siblings_note(()) == ""
+    catalogue = Catalogue(RECORDS)
+    found = apart(
+        [Selection(api=api_for(record, read_instruction("fog")), score=0, reason="") for record in RECORDS],
+        catalogue,
+    )
+    assert [each.api.model_id for each in found] == [1, 2, 4, 5, 6, 7, 8]
+    assert found[0].notes[-1] == "nearly the same: “Soft Wash v2”"
+    assert found[1].notes == ()
 
 
 def test_an_answer_names_its_siblings_and_the_next_is_another(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    records = [model(1, "Soft Wash v1"), model(3, "Soft Wash v2"), model(2, "Hard Ink")]
-    selector = RetrievalSelector(
-        Catalogue(records), adapter=fusion_only(tmp_path_factory.mktemp("adapter") / "a")
-    )
-    found = selector.select("soft wash, watercolor", k=2)
-    assert {each.api.model_id for each in found} & {1, 3}
-    assert found[1].api.model_id == 2
-    assert any(note.startswith("nearly the same: “Soft Wash") for note in found[0].notes)
+    catalogue = Catalogue([RECORDS[0], RECORDS[2], model(9, "Hard Ink")])
+    selector = RetrievalSelector(catalogue, adapter=fusion_only(tmp_path_factory.mktemp("adapter") / "a"))
+    found = Operations(catalogue, selector).choose("soft wash, watercolor", k=2)
+    assert {found[0].api.model_id, found[1].api.model_id} > {9}
+    assert any("nearly the same: “Soft Wash" in note for each in found for note in each.notes)
+    assert len(selector.select("soft wash, watercolor", k=3)) == 3, "a selector gives every model"
