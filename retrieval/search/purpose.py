@@ -156,8 +156,10 @@ def _spellings() -> tuple[list[str], frozenset[str]]:
 @functools.lru_cache(maxsize=10_000)
 def _spelt(word: str) -> str:
     """A long word as the vocabulary spells it, if one letter is wrong, left out, doubled or misplaced."""
+    if len(word) < _LONG - 1 or not word.isascii():
+        return word
     alone, known = _spellings()
-    if len(word) < _LONG - 1 or not word.isascii() or word in known:
+    if word in known:
         return word
     from rapidfuzz import process
     from rapidfuzz.distance import OSA
