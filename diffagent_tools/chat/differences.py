@@ -7,9 +7,9 @@ from diffagent_tools.quoting import NAME_CHARS, plain
 from diffagent_tools.select.selection import Selection
 from retrieval.catalogue import Catalogue
 from retrieval.records.model import ModelRecord
-from retrieval.search.purpose import is_medium, strengths
+from retrieval.search.purpose import MADE_FOR, is_medium, strengths
 
-_FEW, _MUCH, _LEAST = 2, 0.3, 0.5
+_FEW, _MUCH = 2, 0.15
 _TIMES = 5
 
 
@@ -61,7 +61,7 @@ def _styles(mine: ModelRecord, its: ModelRecord) -> list[str]:
         (
             (value - own.get(name, 0.0), name)
             for name, value in theirs.items()
-            if is_medium(name) and value >= _LEAST and value - own.get(name, 0.0) >= _MUCH
+            if is_medium(name) and value >= MADE_FOR and value - own.get(name, 0.0) >= _MUCH
         ),
         reverse=True,
     )
@@ -73,7 +73,7 @@ def _besides(mine: ModelRecord, its: ModelRecord) -> list[str]:
     """What else the other one is made for: worlds and subjects."""
     own = strengths(mine)
     more = sorted(
-        (-value, name) for name, value in strengths(its).items() if value >= _LEAST and name not in own
+        (-value, name) for name, value in strengths(its).items() if value >= MADE_FOR and name not in own
     )
     return [f"also made for {' and '.join(name for _, name in more[:_FEW])}"] if more else []
 

@@ -10,7 +10,7 @@ from typing import Literal
 from diffagent_tools.select.selection import Selection
 
 Level = Literal["strong", "fair", "weak"]
-_STRONG, _FAIR = 0.75, 0.45
+_STRONG, _FAIR = 0.7, 0.45
 """chances that the answer is right"""
 
 

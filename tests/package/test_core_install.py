@@ -60,6 +60,7 @@ FAILS = {
     "finetune.dabench.starter": (2, "line 1 of"),
     "finetune.dabench.unseen": (2, "line 1 of"),
     "finetune.ranker.wording": (2, "cannot read"),
+    "finetune.evaluate.confidence": (2, "none.jsonl"),
     "finetune.evaluate.graded": (2, "none.jsonl"),
     "finetune.data.one_creator": (2, "none.jsonl"),
     "finetune.rewards.authors": (3, "authors create"),
@@ -94,6 +95,9 @@ def scripts_of(folder: Path) -> dict[str, list[str]]:
         "finetune.candidates": [*pairs, *catalogue, "--base", str(folder / "base"), *scored],
         "finetune.rewards.catalogue": [*candidates, *catalogue, *scored],
         "finetune.civitai.together": [str(folder / "objects.jsonl"), str(folder / "counts.json"), *catalogue],
+        "finetune.evaluate.confidence": [
+            *("--requests", str(folder / "none.jsonl"), *pairs, "--output", str(folder)),
+        ],
         "finetune.evaluate.graded": ["--requests", str(folder / "none.jsonl")],
         "finetune.data.one_creator": ["--pairs", str(folder / "none.jsonl"), *weights],
         "finetune.evaluate": [*pairs, "--mode", "retrieval", "--output", str(folder / "evaluation")],

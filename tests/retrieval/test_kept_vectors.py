@@ -81,7 +81,8 @@ def started(path: Path, **limits: int) -> "subprocess.Popen[str]":
 
 
 def parts(home: Path) -> list[Path]:
-    return sorted(home.glob("*-part-*"))
+    # a hidden one was being written when its builder was killed
+    return sorted(path for path in home.glob("*-part-*") if not path.name.startswith("."))
 
 
 class Counting:

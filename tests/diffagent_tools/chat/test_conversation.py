@@ -56,7 +56,7 @@ def test_a_request_is_answered_and_refined(conversation: Conversation, selector:
     assert best(turn).model == "Pixel Art Helper"
     assert [each.api.model for each in turn.state.found[1:2]] == ["Free Pixels"]
     assert turn.chosen
-    assert "Pixel Art Helper, a LoRA for SD 1.5. A strong match: 60% of the words" in turn.answer
+    assert "Pixel Art Helper, a LoRA for SD 1.5. A fair match: 60% of the words" in turn.answer
     turn = conversation.turn("make it wide", turn.state)
     assert (best(turn).width, best(turn).height) == (768, 512)
     assert turn.understood == ("wide",)
@@ -142,7 +142,7 @@ def test_a_style_said_later_replaces_the_earlier_and_what_was_refused_stays_away
         ("what's the difference?", "2. Free Pixels: a checkpoint instead"),
         ("tell me about it", "Pixel Art Helper is a LoRA for SD 1.5."),
         ("show me the prompt", "Prompt: a happy corgi, pixel art"),
-        ("why?", "A strong match."),
+        ("why?", "A fair match."),
     ],
 )
 def test_a_question_is_answered_and_changes_nothing(

@@ -98,7 +98,7 @@ def test_the_answer_says_first_what_it_is_and_last_what_may_be_done_with_it() ->
     order = (
         "Pixel Art Helper",
         "Small sprites",
-        "A strong match",
+        "A fair match",
         "Why: 60% of",
         "Prompt",
         "Files",
