@@ -1,6 +1,6 @@
 """What a request in another language than English asks for, as far as a table of words goes.
 
-    read_foreign("вязаный шерстяной слон")     # Foreign(said=("felt", "animal"), refused=())
+    read_foreign("вязаная сова")     # Foreign(said=("felt", "animal"), refused=())
     read_foreign("a red fox in the snow")      # None: English
 
 German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian, Turkish, Chinese, Japanese, Korean,

@@ -1,6 +1,6 @@
 """Texts that ask for no picture: greetings, questions, tasks of a chat model, exact figures, nonsense.
 
-asks_for_nothing("write a poem about love")        # what to say instead of a model
+asks_for_nothing("write a poem about autumn")        # what to say instead of a model
 asks_for_nothing("a poet writing about love")      # None
 """
 

@@ -2,7 +2,7 @@
 
     found = understand("use DreamShaper to draw a dragon, 16:9, no people please", names)
     found.wish, found.refused, found.named, found.ratio    # "a dragon", ("people",), 4384, (16, 9)
-    understand("write a poem about love").nothing          # why no model is proposed
+    understand("write a poem about autumn").nothing          # why no model is proposed
 
 A small grammar over clauses, no language model. What it does not know stays in the wish, so a text loses only
 what was understood. Prompts as uploaders write them go through with no more than `<lora:...>` tags read: to

@@ -23,13 +23,13 @@ Answer = dict[str, Any]
 Door = Callable[[str], Answer]
 TABLE = (
     "a lighthouse in a storm, watercolor",
-    "warrior woman, not chibi",
+    "archer queen, not chibi",
     "use DreamShaper to draw a dragon, 16:9",
-    "a wide banner of a pine forest for my website",
+    "a wide banner of sand dunes for my shop",
     "ein Drache auf einem Berg, Aquarell",
     "a photo of a cat that I can sell",
     "masterpiece, best quality, 1girl, solo, silver hair, looking at viewer, outdoors",
-    "write a poem about love",
+    "write a poem about autumn",
     "no people, no text",
     "a naked child",
 )

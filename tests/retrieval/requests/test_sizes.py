@@ -9,7 +9,7 @@ from retrieval.requests.sizes import Shape, read_size
     ("text", "shape", "left"),
     [
         ("a wide banner of a forest", "wide", "a banner of a forest"),
-        ("portrait orientation poster of a dancer", "tall", "poster of a dancer"),
+        ("portrait orientation poster of a juggler", "tall", "poster of a juggler"),
         ("square album cover with lightning", "square", "album cover with lightning"),
         ("phone wallpaper of a galaxy", "tall", "phone wallpaper of a galaxy"),
         ("logo for my bakery", "square", "logo for my bakery"),

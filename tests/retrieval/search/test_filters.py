@@ -240,7 +240,7 @@ def test_what_a_request_says_fills_what_the_caller_left_open() -> None:
 
 def test_a_named_model_and_the_callers_negative_prompt_are_kept() -> None:
     names = {"DreamShaper": 4384}
-    asked = Instruction(prompt="use DreamShaper to draw a lighthouse, no anime", negative_prompt=" Xmas, ")
+    asked = Instruction(prompt="use DreamShaper to draw a windmill, no anime", negative_prompt=" Xmas, ")
     found = understood(asked, Filter(), 1, lambda name, sure: names.get(name))
     assert found.understood is not None
     assert found.understood.named == 4384

@@ -38,7 +38,7 @@ PURPOSES = Purposes((PHOTO, WASH, ANIME, HAT, ALL))
     [
         ("a lighthouse in a storm, watercolour", {"watercolor", "landscape"}),
         ("chinese ink painting of bamboo", {"ink painting"}),
-        ("a robot painting a self portrait", {"mecha"}),
+        ("a robot painting a birdhouse", {"mecha"}),
         ("PIXELART knight", {"pixel art", "fantasy"}),
         ("a glass of water on a table", set()),
         ("a vase made of glass", {"glass"}),

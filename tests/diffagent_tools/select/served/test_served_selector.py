@@ -200,7 +200,7 @@ def test_a_text_that_asks_for_no_picture_is_not_read_into_one() -> None:
     with ChatServer(lambda body: reading(wish="a fox", language="German")) as server:
         selector = ServedSelector(RetrievalSelector(Catalogue.starter()), ServedModel(server.url, "m"))
         with pytest.raises(NoPictureAsked):
-            selector.select("write a poem about love")
+            selector.select("write a poem about autumn")
     assert server.bodies == []
 
 
