@@ -6,15 +6,13 @@
 It names nothing that is not there: a file that was taken away since the scan is passed over.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Unpack
 
 from diffagent_tools.installed.library import Library
-from diffagent_tools.select.selection import BatchItem, InstalledFile, Request, Selection, Selector
+from diffagent_tools.select.selection import BatchItem, InstalledFile, InThread, Request, Selection, Selector
 from retrieval.catalogue import Catalogue
 from retrieval.errors import DiffAgentError, UnknownModel
 from retrieval.records.model import VersionRecord
@@ -23,7 +21,7 @@ from retrieval.search.filters import FilterWords
 _LOOKED_AT = 5
 
 
-class InstalledSelector:
+class InstalledSelector(InThread):
     """A selector over the catalogue of the last scan, made anew after every scan.
 
     Args:
@@ -68,12 +66,6 @@ class InstalledSelector:
             inner = self._selector(anew=True)
             located = [located_in(each, inner.catalogue) for each in inner.select(instruction, k=k, **words)]
         return self._with_missing(located, instruction, words, inner.catalogue)
-
-    async def aselect(
-        self, instruction: Request, *, k: int = 1, **words: Unpack[FilterWords]
-    ) -> list[Selection]:
-        """As `select`, in a worker thread."""
-        return await asyncio.to_thread(partial(self.select, instruction, k=k, **words))
 
     def select_batch(
         self, requests: Iterable[Request], *, k: int = 1, **words: Unpack[FilterWords]

@@ -8,12 +8,10 @@ Two of one kind would quarrel in one picture (several.py).
 from typing import Literal
 
 from retrieval.records.model import ModelRecord
-from retrieval.search.purpose import ALL_ROUND, MADE_FOR, STYLE_TAGS, strengths
+from retrieval.search.purpose import MADE_FOR, STYLE_TAGS, WIDE, strengths
 from retrieval.tables.facets import facets
 
 Kind = Literal["style", "subject", "detail"]
-WIDE = frozenset((*ALL_ROUND, "anime", "illustration", "painting"))
-"""media that most models can do, which tell no LoRA from another"""
 _SURE = 0.5
 # the categories under which Civitai files what is no style, and what creators add to them
 _SUBJECT_TAGS = frozenset(

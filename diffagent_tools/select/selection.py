@@ -1,6 +1,8 @@
 """What a selector answers: ranked APIs with their evidence, and the protocol every selector follows."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, Protocol, Unpack
 
 from pydantic import BaseModel, ConfigDict
@@ -202,3 +204,13 @@ class Selector(Protocol):
         """As `select` for each request in order; one that cannot be used gives an item with its error, and
         the run goes on. A mapping's `id` is kept, else the request's place in the batch is its id."""
         ...
+
+
+class InThread:
+    """Gives `aselect` to whoever has `select`."""
+
+    async def aselect(
+        self: Selector, instruction: Request, *, k: int = 1, **words: Unpack[FilterWords]
+    ) -> list[Selection]:
+        """As `select`, in a worker thread."""
+        return await asyncio.to_thread(partial(self.select, instruction, k=k, **words))

@@ -13,11 +13,10 @@ Only the name is decoded; every field that the catalogue knows is filled in from
 (retrieval/calls/compose.py).
 """
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from typing import Unpack, get_args
@@ -32,6 +31,7 @@ from diffagent_tools.select.reasons import NOT_KNOWN, NOTHING_FITS, fits_nothing
 from diffagent_tools.select.selection import (
     BatchItem,
     Evidence,
+    InThread,
     Mode,
     Request,
     Selection,
@@ -73,7 +73,7 @@ class _Ranked:
     fits_nothing: bool = False
 
 
-class _Selector(ABC):
+class _Selector(InThread, ABC):
     """What both selectors share: filters, batches, and the way from a ranked model to an answer."""
 
     def __init__(
@@ -107,12 +107,6 @@ class _Selector(ABC):
         _positive(k)
         wanted = self.ranker.filter(**words)
         return self._answer(read_instruction(instruction), wanted, k)
-
-    async def aselect(
-        self, instruction: Request, *, k: int = 1, **words: Unpack[FilterWords]
-    ) -> list[Selection]:
-        """As `select`, in a worker thread."""
-        return await asyncio.to_thread(partial(self.select, instruction, k=k, **words))
 
     def select_batch(
         self, requests: Iterable[Request], *, k: int = 1, **words: Unpack[FilterWords]

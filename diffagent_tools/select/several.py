@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Unpack, get_args
 
-from diffagent_tools.select.kinds import WIDE, Kind, kind_of
+from diffagent_tools.select.kinds import Kind, kind_of
 from diffagent_tools.select.selection import Selection, Selector
 from retrieval.calls.compose import taught, trigger_words, with_trigger, worth_saying
 from retrieval.calls.licence import may_sell
@@ -26,7 +26,7 @@ from retrieval.records.api import LoraRef, T2IApi
 from retrieval.records.model import ModelRecord
 from retrieval.search.filters import FilterWords
 from retrieval.search.lexical import matched_triggers
-from retrieval.search.purpose import MADE_FOR, asked_facets, is_medium, strengths
+from retrieval.search.purpose import MADE_FOR, WIDE, asked_facets, is_medium, strengths
 from retrieval.search.terms import squash, words
 from retrieval.tables.facets import facets
 

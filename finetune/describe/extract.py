@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from finetune.describe.lexicon import FACETS, SUBJECTS, THINGS
 from finetune.describe.patterns import Parts, leads, seen_sentences, trigger_sentences
 from finetune.describe.profiles import TermStats
-from retrieval.search.purpose import STYLE_TAGS, is_special, strengths
+from retrieval.search.purpose import STYLE_TAGS, WIDE, is_special, strengths
 from retrieval.search.terms import prompt_terms, words
 from retrieval.tables.facets import facets
 from retrieval.tables.screen import is_blocked
 
 MAX_WORDS = 60
 _MADE_FOR, _SUBJECT_MADE_FOR, _FACETS = 0.3, 0.5, 3
-_BROAD = frozenset({"photo", "digital painting", "fantasy", "anime", "illustration", "painting", "2.5d"})
+_BROAD = WIDE | {"2.5d"}
 """what a checkpoint may be best at and still be an all-rounder"""
 _TRIGGER_WORDS, _TRIGGER_CHARS, _MENU, _OFTEN = 2, 24, 2, 0.5
 _WORD = re.compile(r"[^\W_]+")

@@ -15,10 +15,10 @@ the share of what is tried on popular models, grows with that indecision. finetu
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from retrieval.errors import AdapterError
 from retrieval.records.api import Instruction
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     Scores = NDArray[np.float32]
 
+_Weights = TypeVar("_Weights")
 FILE = "mixture.json"
 CONFIDENCE_FILE = "confidence.json"
 SIGNS = (
@@ -179,25 +180,21 @@ class Mixture:
         Raises:
             AdapterError: the file is damaged.
         """
-        path = folder / FILE
-        if not path.is_file():
-            return None
-        try:
-            made = cls(**json.loads(path.read_text(encoding="utf-8")))
-            if set(made.gate) != set(WORDING):
-                raise ValueError(f"the gate weighs {sorted(made.gate)}")
-            for group in ("gate", "everyday"):
-                for name, weight in getattr(made, group).items():
-                    usable(f"{group}: {name}", weight)
-            usable("temperature", made.temperature, least=1e-9)
-            for name in ("popular", "downloads", "checkpoint"):
-                usable(name, getattr(made, name))
-            if not 0 <= made.popular <= 1:
-                raise ValueError(f"popular is {made.popular}, needed is a share within 0 and 1")
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise AdapterError(
-                f"cannot read {path} ({error}); finetune/ranker/wording.py writes it"
-            ) from error
+        return _read(folder / FILE, cls._made, "finetune/ranker/wording.py")
+
+    @classmethod
+    def _made(cls, fields: Any) -> Self:
+        made = cls(**fields)
+        if set(made.gate) != set(WORDING):
+            raise ValueError(f"the gate weighs {sorted(made.gate)}")
+        for group in ("gate", "everyday"):
+            for name, weight in getattr(made, group).items():
+                usable(f"{group}: {name}", weight)
+        usable("temperature", made.temperature, least=1e-9)
+        for name in ("popular", "downloads", "checkpoint"):
+            usable(name, getattr(made, name))
+        if not 0 <= made.popular <= 1:
+            raise ValueError(f"popular is {made.popular}, needed is a share within 0 and 1")
         return made
 
 
@@ -238,20 +235,26 @@ class Calibration:
         Raises:
             AdapterError: the file is damaged.
         """
-        path = folder / CONFIDENCE_FILE
-        if not path.is_file():
-            return None
-        try:
-            made = cls(**json.loads(path.read_text(encoding="utf-8")))
-            if set(made.weights) != set(SIGNS):
-                raise ValueError(f"it weighs {sorted(made.weights)}")
-            for name, weight in made.weights.items():
-                usable(name, weight)
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise AdapterError(
-                f"cannot read {path} ({error}); finetune/evaluate/confidence.py writes it"
-            ) from error
+        return _read(folder / CONFIDENCE_FILE, cls._made, "finetune/evaluate/confidence.py")
+
+    @classmethod
+    def _made(cls, fields: Any) -> Self:
+        made = cls(**fields)
+        if set(made.weights) != set(SIGNS):
+            raise ValueError(f"it weighs {sorted(made.weights)}")
+        for name, weight in made.weights.items():
+            usable(name, weight)
         return made
+
+
+def _read(path: Path, make: Callable[[Any], _Weights], program: str) -> _Weights | None:
+    """What a file of weights says; None where it is not there. `program` writes it."""
+    if not path.is_file():
+        return None
+    try:
+        return make(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise AdapterError(f"cannot read {path} ({error}); {program} writes it") from error
 
 
 CALIBRATED = ("facets.fit", "facets.general", "special", "retriever.facts")

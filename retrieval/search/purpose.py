@@ -64,7 +64,7 @@ MADE_FOR = 0.25
 """the strength of a facet from which a model is said to be made for it"""
 ALL_ROUND = ("photo", "digital painting", "fantasy")
 """looks of which one does for a request that names none"""
-_WIDE = frozenset((*ALL_ROUND, "anime", "illustration", "painting"))
+WIDE = frozenset((*ALL_ROUND, "anime", "illustration", "painting"))
 """media that most models can do: no model is narrow for them"""
 
 
@@ -258,7 +258,7 @@ class Purposes:
         import numpy as np
 
         known = {facet.name: facet for facet in facets()}
-        fitting = {near for name in asked for near in (name, *known[name].near)} | _WIDE
+        fitting = {near for name in asked for near in (name, *known[name].near)} | WIDE
         others = [
             self._column[facet.name]
             for facet in known.values()

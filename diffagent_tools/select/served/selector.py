@@ -7,13 +7,11 @@ The inner selector finds, filters and composes, so every answer is one that it w
 of the served model its order stands, and a note says why.
 """
 
-import asyncio
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Unpack
 
 from diffagent_tools.llm.served import ServedModel, Silent, Unanswered
-from diffagent_tools.select.selection import BatchItem, Request, Selection, Selector, answer_each
+from diffagent_tools.select.selection import BatchItem, InThread, Request, Selection, Selector, answer_each
 from diffagent_tools.select.selector import NAMED
 from diffagent_tools.select.served.chooser import BEST, weighed
 from diffagent_tools.select.served.reader import Reading, read
@@ -23,7 +21,7 @@ from retrieval.requests.consent import refuse
 from retrieval.search.filters import FilterWords
 
 
-class ServedSelector:
+class ServedSelector(InThread):
     """Follows the `Selector` protocol.
 
     Args:
@@ -70,12 +68,6 @@ class ServedSelector:
         if ranked and notes:
             ranked[0] = ranked[0].model_copy(update={"notes": (*notes, *ranked[0].notes)})
         return ranked
-
-    async def aselect(
-        self, instruction: Request, *, k: int = 1, **words: Unpack[FilterWords]
-    ) -> list[Selection]:
-        """As `select`, in a worker thread."""
-        return await asyncio.to_thread(partial(self.select, instruction, k=k, **words))
 
     def select_batch(
         self, requests: Iterable[Request], *, k: int = 1, **words: Unpack[FilterWords]
