@@ -42,7 +42,9 @@ def fit_of(selection: Selection) -> Fit | None:
         return _FITS["weak"]
     if sure is None:
         return None
-    told = bool(evidence.name_said or evidence.made_for or evidence.matched_trigger_words)
+    told = bool(
+        evidence.name_said or evidence.made_for or evidence.matched_trigger_words or evidence.all_round
+    )
     if told and sure >= _STRONG:
         return _FITS["strong"]
     return _FITS["fair"] if told and sure >= _FAIR else _FITS["weak"]

@@ -27,7 +27,8 @@ class Evidence(BaseModel):
     """Why a model was chosen.
 
     `matched_trigger_words` and `name_said`: what of the model the request says; `made_for`: what of the
-    request the model is made for (retrieval/search/purpose.py); `similarity`: cosine of the
+    request the model is made for (retrieval/search/purpose.py); `all_round`: the request names no style, and
+    this is a popular checkpoint for anything; `similarity`: cosine of the
     request and the model's description, in [-1, 1]; `retrieval_score`: the learnt score of all retrieval
     evidence together (a logit, comparable within one request only); `llm_score`: the language model's
     length-normalised log-probability of the name (paper Eq. 7), or the log-probability of the number by which
@@ -41,6 +42,7 @@ class Evidence(BaseModel):
     matched_terms: tuple[str, ...] = ()
     made_for: tuple[str, ...] = ()
     name_said: bool = False
+    all_round: bool = False
     similarity: float | None = None
     retrieval_score: float | None = None
     llm_score: float | None = None

@@ -27,7 +27,14 @@ from diffagent_tools.llm.prompt import MAX_PROMPT_TOKENS
 from diffagent_tools.llm.served import ServedModel, Unanswered
 from diffagent_tools.llm.served_llama import ServedLlama, tokenizer_of
 from diffagent_tools.select.all_rounder import all_rounder, as_understood
-from diffagent_tools.select.reasons import NOT_KNOWN, NOTHING_FITS, fits_nothing, reason_for, unmet_notes
+from diffagent_tools.select.reasons import (
+    NOT_KNOWN,
+    NOTHING_FITS,
+    fits_nothing,
+    is_all_round,
+    reason_for,
+    unmet_notes,
+)
 from diffagent_tools.select.selection import (
     BatchItem,
     Evidence,
@@ -164,6 +171,8 @@ class _Selector(InThread, ABC):
             matched_terms=terms,
             name_said=ranked.named or self.ranker.says_name(record, request),
             made_for=tuple(dict.fromkeys(candidate.made_for.values())),
+            # only where no style is named is a model's worth for anything told
+            all_round=candidate.scores["facets.general"] > 0 and is_all_round(candidate),
             similarity=candidate.scores.get("retriever.facts"),
             retrieval_score=candidate.logit,
             llm_score=ranked.llm_score,

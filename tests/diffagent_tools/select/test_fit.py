@@ -24,6 +24,8 @@ def selection(confidence: float | None, evidence: Evidence, *, abstained: bool =
         (selection(0.01, TOLD), "weak"),
         (selection(0.9, Evidence()), "weak"),
         (selection(0.9, Evidence(name_said=True)), "strong"),
+        (selection(0.9, Evidence(all_round=True)), "strong"),
+        (selection(0.2, Evidence(all_round=True)), "weak"),
         (selection(None, TOLD, abstained=True), "weak"),
     ],
 )
